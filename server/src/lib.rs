@@ -1,0 +1,1 @@
+//! A Loki-compatible log server.

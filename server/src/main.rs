@@ -1,0 +1,2 @@
+//! The `timberline` command.
+fn main() {}

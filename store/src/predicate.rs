@@ -1,0 +1,96 @@
+//! What a line must satisfy to be read: the part of a query that the store can decide by itself.
+
+use std::fmt;
+use std::sync::Arc;
+
+use memchr::memmem::Finder;
+use regex::bytes::Regex;
+
+/// A test on a line's bytes that the store knows nothing about.
+pub trait LineTest: Send + Sync {
+    /// Whether the line passes.
+    fn test(&self, line: &[u8]) -> bool;
+}
+
+impl<F: Fn(&[u8]) -> bool + Send + Sync> LineTest for F {
+    fn test(&self, line: &[u8]) -> bool {
+        self(line)
+    }
+}
+
+/// A condition on a line's bytes, in a form the store can use to skip blocks, rows and decoding.
+///
+/// [`matches`](Self::matches) is the meaning; a reader may come to the same answer by any shorter way.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum LinePredicate {
+    /// Every line passes.
+    Always,
+    /// No line passes.
+    Never,
+    /// The line has these bytes somewhere. Never empty: use [`contains`](Self::contains).
+    Contains(Arc<Finder<'static>>),
+    /// The regular expression matches somewhere in the line.
+    Regex(Regex),
+    /// The test passes. The store calls it on every candidate line.
+    Custom(Arc<dyn LineTest>),
+    /// The inner condition does not hold.
+    Not(Box<LinePredicate>),
+    /// All hold. Tested in order.
+    All(Vec<LinePredicate>),
+    /// At least one holds. Tested in order.
+    Any(Vec<LinePredicate>),
+}
+
+impl LinePredicate {
+    /// The line has `needle` somewhere; every line has the empty needle.
+    #[must_use]
+    pub fn contains(needle: &[u8]) -> Self {
+        if needle.is_empty() {
+            return Self::Always;
+        }
+        Self::Contains(Arc::new(Finder::new(needle).into_owned()))
+    }
+
+    /// Whether `line` passes.
+    #[must_use]
+    pub fn matches(&self, line: &[u8]) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Contains(finder) => finder.find(line).is_some(),
+            Self::Regex(regex) => regex.is_match(line),
+            Self::Custom(test) => test.test(line),
+            Self::Not(inner) => !inner.matches(line),
+            Self::All(parts) => parts.iter().all(|part| part.matches(line)),
+            Self::Any(parts) => parts.iter().any(|part| part.matches(line)),
+        }
+    }
+
+    /// Whether every line passes, whatever it is.
+    #[must_use]
+    pub fn is_always(&self) -> bool {
+        match self {
+            Self::Always => true,
+            Self::All(parts) => parts.iter().all(Self::is_always),
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Debug for LinePredicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Always => f.write_str("Always"),
+            Self::Never => f.write_str("Never"),
+            Self::Contains(finder) => {
+                write!(f, "Contains({:?})", String::from_utf8_lossy(finder.needle()))
+            }
+            Self::Regex(regex) => write!(f, "Regex({:?})", regex.as_str()),
+            Self::Custom(_) => f.write_str("Custom(..)"),
+            Self::Not(inner) => f.debug_tuple("Not").field(inner).finish(),
+            Self::All(parts) => f.debug_tuple("All").field(parts).finish(),
+            Self::Any(parts) => f.debug_tuple("Any").field(parts).finish(),
+        }
+    }
+}
