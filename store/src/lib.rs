@@ -2,14 +2,18 @@
 #![warn(missing_docs)]
 
 mod batch;
+mod clock;
 mod error;
+mod io;
 mod model;
 mod predicate;
 mod snapshot;
 mod store;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::StoreError;
+pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
 pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
