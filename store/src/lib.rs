@@ -7,6 +7,9 @@ mod error;
 mod io;
 mod model;
 mod predicate;
+mod scan;
+#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the store does not use it yet"))]
+mod segment;
 mod snapshot;
 mod store;
 
