@@ -152,7 +152,10 @@ impl Batch {
 /// Decoded blocks and buffers that one reading thread keeps from chunk to chunk, so that chunks that
 /// share a block decode it once.
 #[derive(Debug, Default)]
-pub struct ReadScratch {}
+pub struct ReadScratch {
+    /// What segments keep between reads.
+    pub(crate) segment: crate::segment::DecodeCache,
+}
 
 impl ReadScratch {
     /// Empty buffers.
