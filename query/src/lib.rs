@@ -3,6 +3,7 @@
 
 mod engine;
 mod error;
+mod golang;
 #[expect(dead_code, reason = "the engine is not merged yet")]
 mod pipeline;
 mod result;
