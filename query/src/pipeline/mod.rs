@@ -3,6 +3,25 @@
 //! A [`Pipeline`] is compiled once per query and shared by threads; each thread has a [`Worker`] with
 //! the buffers. The line filters that see the line as it was stored are not run here: they are the
 //! [`LinePredicate`] that the store reads by.
+//!
+//! # Differences from Loki 3.7
+//!
+//! Where Loki's behaviour is an accident of its optimiser, the stages do what their order says:
+//!
+//! | Stage | Loki | here |
+//! |---|---|---|
+//! | label filters | the first filter on a label runs as soon as a parser sets the label, wherever it stands | run where they stand |
+//! | `=~` in label filters | some shapes (`warn\|warning`, `lit.*`) match anywhere in the value | always the whole value; `=~""` is `=""` |
+//! | `ip()` within `and`, `or` | a bad pattern never matches | is an error |
+//! | `decolorize \|= "x"` | the filter sees the coloured line | sees the plain line |
+//! | line filters behind label filters | run behind them | run before them, which cannot be observed |
+//! | `ip()` with `or` in line filters | the plain text of its argument; of three and more operands some are lost | the plain text; none is lost |
+//! | `ip()` finding addresses | IPv6 needs five bytes to the end of the text | needs none |
+//! | `logfmt x="y"` | a key `x` sets the label too | only `y` does |
+//! | `json`, a blank path in a nested object | a label without a name | no label |
+//! | `json`, objects deeper than 128 levels | labels | no labels |
+//! | `unpack` where no label is needed | does not run | runs: it makes the line |
+//! | `decolorize` behind which no line is needed | runs | does not |
 
 mod decolorize;
 mod drop_keep;
@@ -319,3 +338,6 @@ fn printed(stage: &Stage) -> String {
     let text = crate::syntax::format(&Expr::Log(alone));
     text.strip_prefix("{}").unwrap_or(&text).trim_start().to_owned()
 }
+
+#[cfg(test)]
+mod tests;
