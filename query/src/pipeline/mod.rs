@@ -13,7 +13,6 @@
 //! | label filters | the first filter on a label runs as soon as a parser sets the label, wherever it stands | run where they stand |
 //! | `=~` in label filters | some shapes (`warn\|warning`, `lit.*`) match anywhere in the value | always the whole value; `=~""` is `=""` |
 //! | `ip()` within `and`, `or` | a bad pattern never matches | is an error |
-//! | `decolorize \|= "x"` | the filter sees the coloured line | sees the plain line |
 //! | line filters behind label filters | run behind them | run before them, which cannot be observed |
 //! | `ip()` with `or` in line filters | the plain text of its argument; of three and more operands some are lost | the plain text; none is lost |
 //! | `ip()` finding addresses | IPv6 needs five bytes to the end of the text | needs none |
@@ -221,8 +220,8 @@ fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut 
     Required { names: all_known.then_some(needed), preserve_error }
 }
 
-/// Moves line filters as far to the front as the line they test is the same, and joins them. Those
-/// that come to stand first are the predicate.
+/// Moves line filters to the front, up to the stage that makes the line they test, and joins them.
+/// Those that come to stand first are the predicate.
 fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
     let mut predicate = None;
     let mut moved = Vec::with_capacity(steps.len());
@@ -240,7 +239,7 @@ fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
     for step in steps {
         match step {
             Step::LineFilter(filter) => filters.push(filter),
-            barrier if barrier.is_barrier() => {
+            barrier if barrier.is_barrier(&others) => {
                 others.push(barrier);
                 flush(&mut filters, &mut others);
             }

@@ -128,10 +128,17 @@ fn line_filters_see_the_line_of_their_place() {
     assert_eq!(line_of(&[unpack.clone(), contains("inner")], packed).as_deref(), Some("inner"));
     assert_eq!(line_of(&[unpack.clone(), contains("_entry")], packed), None);
     assert!(line_of(&[contains("_entry"), unpack], packed).is_some());
+}
+
+#[test]
+fn line_filters_move_before_decolorize_but_not_before_a_label_filter_behind_it() {
     let decolorize = stage(StageKind::Decolorize);
+    let any = filter(equals("none", ""));
     let red = "\u{1b}[31mred\u{1b}[0m";
-    assert_eq!(line_of(&[decolorize.clone(), contains("red")], red).as_deref(), Some("red"));
-    assert_eq!(line_of(&[decolorize, contains("31m")], red), None);
+    assert_eq!(line_of(&[decolorize.clone(), contains("31m")], red).as_deref(), Some("red"));
+    assert_eq!(line_of(&[decolorize.clone(), any.clone(), contains("31m")], red), None);
+    let plain = line_of(&[decolorize, any, contains("red")], red);
+    assert_eq!(plain.as_deref(), Some("red"));
 }
 
 #[test]
