@@ -4,6 +4,7 @@
 mod engine;
 mod error;
 mod golang;
+mod pipeline;
 mod result;
 pub mod syntax;
 

@@ -1,0 +1,3 @@
+//! What follows the selector: the stages that change and drop entries.
+
+pub(crate) mod template;
