@@ -37,7 +37,6 @@ mod names;
 mod pattern;
 mod regexp;
 mod step;
-#[path = "template_shim.rs"]
 mod template;
 mod text;
 mod unwrap;
