@@ -115,7 +115,7 @@ impl Pipeline {
         for (index, stage) in stages.iter().enumerate() {
             if hints.line || !is_idle(&stage.kind, &stages[index + 1..]) {
                 let step = Step::compile(&stage.kind, &mut names);
-                steps.push(step.map_err(|cause| stage_error(stage, &cause))?);
+                steps.push(step.map_err(|cause| stage_error(stages, index, &cause))?);
             }
         }
         let unwrap = unwrap.map(|unwrap| Unwrap::compile(unwrap, &mut names)).transpose();
@@ -325,8 +325,23 @@ impl Worker<'_> {
     }
 }
 
-fn stage_error(stage: &Stage, cause: &str) -> ParseError {
-    ParseError::new(format!("stage '{}' : {cause}", printed(stage)))
+fn stage_error(stages: &[Stage], index: usize, cause: &str) -> ParseError {
+    let is_filter = |stage: &Stage| matches!(stage.kind, StageKind::LineFilter(_));
+    // Line filters that test the same line are one stage to Loki.
+    let (start, end) = if is_filter(&stages[index]) {
+        let ends = |stage: &Stage| {
+            use StageKind::{LabelFilter, LineFormat, Unpack};
+            matches!(stage.kind, LabelFilter(_) | LineFormat(_) | Unpack)
+        };
+        let start = stages[..index].iter().rposition(ends).map_or(0, |at| at + 1);
+        let length = stages[index..].iter().position(ends);
+        (start, length.map_or(stages.len(), |length| index + length))
+    } else {
+        (index, index + 1)
+    };
+    let joined = stages[start..end].iter().filter(|stage| end - start == 1 || is_filter(stage));
+    let printed: Vec<_> = joined.map(printed).collect();
+    ParseError::new(format!("stage '{}' : {cause}", printed.join(" ")))
 }
 
 /// The stage as `format_query` prints it.
