@@ -105,7 +105,7 @@ fn values_print_as_in_go() {
         ),
         ("{{ 3000000.0 }} {{ 100000.0 }} {{ 123456.5 }}", "3e+06 100000 123456.5"),
         ("{{ fromJson .json }}", "map[a:map[b:[1 two <nil>]] n:2.5 t:true]"),
-        ("{{ print 1 2 `a` `b` true }}", "1 2a b true"),
+        ("{{ print 1 2 `a` `b` true }}", "1 2abtrue"),
         ("{{ println .level 1 }}", "debug 1\n"),
         ("{{ print nil }} {{ printf `%v` nil }}", "<nil> <nil>"),
         (
@@ -296,7 +296,7 @@ fn execution_errors_read_as_in_go() {
         ("{{ nil }}", "template: line:1:3: executing \"line\" at <nil>: nil is not a command"),
         (
             "{{ (fromJson `{}`).a.b }}",
-            "template: line:1:20: executing \"line\" at <(fromJson `{}`).a.b>: nil pointer evaluating interface {}.b",
+            "template: line:1:13: executing \"line\" at <`{}`>: nil pointer evaluating interface {}.b",
         ),
         (
             "{{ index (fromJson `[1]`) 1 }}",

@@ -198,8 +198,7 @@ fn write_zone(out: &mut String, time: &Time) -> std::fmt::Result {
     if !name.is_empty() {
         return out.write_str(&name);
     }
-    let has_minutes = seconds / 60 % 60 != 0;
-    write_offset(out, seconds, offset(false, has_minutes, false))
+    write_offset(out, seconds, offset(false, true, false))
 }
 
 fn write_offset(out: &mut String, seconds: i64, offset: Offset) -> std::fmt::Result {
