@@ -1,10 +1,12 @@
 //! LogQL over a Timberline store: parse, plan, evaluate.
 #![warn(missing_docs)]
 
+mod budget;
 mod engine;
 mod error;
-#[expect(dead_code, reason = "the engine is not merged yet")]
+mod metric;
 mod pipeline;
+mod plan;
 mod result;
 pub mod syntax;
 

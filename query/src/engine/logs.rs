@@ -12,9 +12,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use timberline_store::{
-    Batch, Columns, Labels, ReadScratch, Row, TimeRange, Timestamp,
-};
+use timberline_store::{Batch, Columns, Labels, ReadScratch, Row, TimeRange, Timestamp};
 
 use crate::metric::metadata_of;
 use crate::pipeline::{Hints, LabelSet, Output, Worker};
@@ -79,9 +77,7 @@ impl Order {
             Direction::Forward => left.place.cmp(&right.place),
             Direction::Backward => right.place.cmp(&left.place),
         };
-        self.times(left.timestamp, right.timestamp)
-            .then(left.stream.cmp(&right.stream))
-            .then(place)
+        self.times(left.timestamp, right.timestamp).then(left.stream.cmp(&right.stream)).then(place)
     }
 }
 
@@ -174,9 +170,8 @@ impl Collector {
                 range.start = range.start.max(due);
             }
             Direction::Backward => {
-                let due = last.map_or(range.end, |time| {
-                    time.saturating_sub(self.interval).saturating_add(1)
-                });
+                let due = last
+                    .map_or(range.end, |time| time.saturating_sub(self.interval).saturating_add(1));
                 range.start = range.start.max(farthest.unwrap_or(range.start));
                 range.end = range.end.min(due);
             }
@@ -238,12 +233,7 @@ impl<'q> Reader<'q> {
 }
 
 impl Thread<'_> {
-    fn read(
-        &mut self,
-        unit: &ChunkUnit,
-        range: TimeRange,
-        room: usize,
-    ) -> Result<(), QueryError> {
+    fn read(&mut self, unit: &ChunkUnit, range: TimeRange, room: usize) -> Result<(), QueryError> {
         let (first, last) = unit.chunk.time_bounds();
         if !range.overlaps(first, last) {
             return Ok(());
@@ -295,8 +285,7 @@ impl Thread<'_> {
                 return;
             }
             let metadata = metadata_of(batch, row);
-            let processed =
-                worker.process(row.timestamp, batch.line(row), metadata.as_ref());
+            let processed = worker.process(row.timestamp, batch.line(row), metadata.as_ref());
             let Some(processed) = processed else { continue };
             let (line, labels) = (processed.line.into(), processed.labels);
             self.found.push(Candidate {

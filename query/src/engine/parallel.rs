@@ -46,9 +46,9 @@ pub(crate) fn for_each<S: Send, T: Sync>(
         }
     };
     if let Some((own, others)) = states.split_first_mut() {
-        let others = &mut others[..items.len().div_ceil(run).saturating_sub(1).min(others.len())];
+        let useful = items.len().div_ceil(run).saturating_sub(1);
         std::thread::scope(|scope| {
-            for state in others {
+            for state in others.iter_mut().take(useful) {
                 scope.spawn(|| drain(state));
             }
             drain(own);

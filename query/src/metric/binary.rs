@@ -96,8 +96,7 @@ impl Operator {
 fn mapped(series: Vec<StepSeries>, map: impl Fn(f64) -> Option<f64>) -> Vec<StepSeries> {
     let mapped = series.into_iter().map(|mut series| {
         let points = series.points.into_iter();
-        series.points =
-            points.filter_map(|(step, value)| Some((step, map(value)?))).collect();
+        series.points = points.filter_map(|(step, value)| Some((step, map(value)?))).collect();
         series
     });
     mapped.filter(|series| !series.points.is_empty()).collect()
@@ -273,9 +272,10 @@ fn joined<'s>(
 
 /// The labels of the "many" side with those included from the "one" side.
 fn included(many: &StepSeries, one: &Labels, group: &GroupModifier) -> Labels {
-    group.include.iter().fold(many.labels.clone(), |labels, name| {
-        with_label(&labels, name, one.get(name))
-    })
+    group
+        .include
+        .iter()
+        .fold(many.labels.clone(), |labels, name| with_label(&labels, name, one.get(name)))
 }
 
 /// Points by step without those that a comparison dropped, and the first step that is there twice.
@@ -345,7 +345,8 @@ mod tests {
     #[test]
     fn dividing_by_zero_is_not_a_number() {
         for op in [BinaryOp::Div, BinaryOp::Mod] {
-            let Ok(Value::Scalar(value)) = run(op, false, None, Value::Scalar(1.0), Value::Scalar(0.0))
+            let Ok(Value::Scalar(value)) =
+                run(op, false, None, Value::Scalar(1.0), Value::Scalar(0.0))
             else {
                 panic!("a scalar is expected")
             };
@@ -397,7 +398,8 @@ mod tests {
 
     #[test]
     fn set_operations_go_step_by_step() {
-        let right = || Value::Vector(vec![series(&[("a", "1"), ("b", "x")], &[(0, 7.0), (2, 8.0)])]);
+        let right =
+            || Value::Vector(vec![series(&[("a", "1"), ("b", "x")], &[(0, 7.0), (2, 8.0)])]);
         let and = run(BinaryOp::And, false, None, two(), right());
         assert_eq!(and, Ok(Value::Vector(vec![series(&[("a", "1"), ("b", "x")], &[(0, 1.0)])])));
         let unless = run(BinaryOp::Unless, false, None, two(), right());

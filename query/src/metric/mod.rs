@@ -55,9 +55,7 @@ pub(crate) fn evaluate(
             Value::Vector(series)
         }
         MetricPlan::Literal(value) => Value::Scalar(*value),
-        MetricPlan::VectorLiteral(value) => {
-            Value::Vector(Value::Scalar(*value).into_series(grid))
-        }
+        MetricPlan::VectorLiteral(value) => Value::Vector(Value::Scalar(*value).into_series(grid)),
     })
 }
 

@@ -319,13 +319,7 @@ impl<'p> Scanner<'p> {
         self.table.series(labels, self.context)
     }
 
-    fn tally(
-        &mut self,
-        series: u32,
-        span: Span,
-        lines: u64,
-        bytes: u64,
-    ) -> Result<(), QueryError> {
+    fn tally(&mut self, series: u32, span: Span, lines: u64, bytes: u64) -> Result<(), QueryError> {
         let steps = self.windows.grid.count();
         match &mut self.table.samples {
             Samples::Tallies(tallies) => match tallies.get_mut(series as usize) {

@@ -123,7 +123,10 @@ mod tests {
     #[test]
     fn groups_keep_empty_values_apart_from_missing_labels() {
         let by = Grouping { without: false, labels: vec!["a".to_owned()] };
-        assert_eq!(group_labels(&labels(&[("a", ""), ("b", "1")]), Some(&by)), labels(&[("a", "")]));
+        assert_eq!(
+            group_labels(&labels(&[("a", ""), ("b", "1")]), Some(&by)),
+            labels(&[("a", "")])
+        );
         assert_eq!(group_labels(&labels(&[("b", "1")]), Some(&by)), labels(&[]));
     }
 

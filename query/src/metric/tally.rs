@@ -118,11 +118,7 @@ impl Tally {
     }
 
     /// The table of differences, made if there is none yet.
-    fn differences(
-        &mut self,
-        steps: u32,
-        budget: &Budget,
-    ) -> Result<&mut Vec<Change>, QueryError> {
+    fn differences(&mut self, steps: u32, budget: &Budget) -> Result<&mut Vec<Change>, QueryError> {
         if let Self::Runs(runs) = self {
             let size = steps as usize + 1;
             budget.charge(size * size_of::<Change>())?;

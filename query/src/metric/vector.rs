@@ -174,8 +174,7 @@ mod tests {
             without: false,
             labels: by.iter().map(|&name| name.to_owned()).collect(),
         });
-        let inner =
-            Box::new(MetricExpr { kind: MetricKind::Literal(0.0), span: Span::default() });
+        let inner = Box::new(MetricExpr { kind: MetricKind::Literal(0.0), span: Span::default() });
         let aggregation = VectorAggregation { function, parameter, grouping, inner };
         aggregate(&aggregation, input, is_instant, &Budget::new(usize::MAX)).unwrap()
     }

@@ -71,12 +71,7 @@ fn charge_points(points: &[(u32, f64)], budget: &Budget) -> Result<(), QueryErro
 
 impl WindowFunction {
     /// The function's value over samples in the order of time, at least one.
-    fn apply(
-        self,
-        samples: &[NumberSample],
-        windows: &Windows,
-        scratch: &mut Vec<f64>,
-    ) -> f64 {
+    fn apply(self, samples: &[NumberSample], windows: &Windows, scratch: &mut Vec<f64>) -> f64 {
         let values = samples.iter().map(|sample| sample.value);
         match self.function {
             RangeFunction::SumOverTime => values.sum(),
@@ -129,9 +124,12 @@ fn average(values: impl Iterator<Item = f64>) -> f64 {
 
 /// The least or the greatest number; NaN only where there is no number.
 fn extreme(values: impl Iterator<Item = f64>, beats: impl Fn(f64, f64) -> bool) -> f64 {
-    values.fold(f64::NAN, |best, value| {
-        if best.is_nan() || beats(value, best) { value } else { best }
-    })
+    values.fold(
+        f64::NAN,
+        |best, value| {
+            if best.is_nan() || beats(value, best) { value } else { best }
+        },
+    )
 }
 
 /// The population variance, by Welford's method.
@@ -181,8 +179,7 @@ fn rate_counter(samples: &[NumberSample], range_seconds: f64) -> f64 {
         return 0.0;
     }
     let resets = samples.windows(2).filter(|pair| pair[1].value < pair[0].value);
-    let increase =
-        resets.fold(last.value - first.value, |increase, pair| increase + pair[0].value);
+    let increase = resets.fold(last.value - first.value, |increase, pair| increase + pair[0].value);
     let sampled = (last.timestamp - first.timestamp) as f64 / 1000.0;
     let average_distance = sampled / count(samples.len() - 1);
     let mut to_start = range_seconds;
