@@ -80,6 +80,9 @@ pub(crate) struct Span {
 }
 
 impl Span {
+    /// No steps, for no time: what a reader begins with.
+    pub(crate) const NONE: Self = Self { first: 0, end: 0, until: Timestamp::MIN };
+
     /// Whether no window has the entries.
     pub(crate) const fn is_empty(&self) -> bool {
         self.first >= self.end

@@ -35,6 +35,7 @@ pub(crate) fn evaluate(
     grid: Grid,
     context: &Context<'_>,
 ) -> Result<Value, QueryError> {
+    context.check()?;
     let series = |plan| Ok::<_, QueryError>(evaluate(plan, grid, context)?.into_series(grid));
     Ok(match plan {
         MetricPlan::Range(plan) => Value::Vector(range::evaluate(plan, grid, context)?),
@@ -46,7 +47,6 @@ pub(crate) fn evaluate(
         MetricPlan::Binary(operation, left, right) => {
             let left = evaluate(left, grid, context)?;
             let right = evaluate(right, grid, context)?;
-            context.check()?;
             binary::evaluate(operation, left, right)?
         }
         MetricPlan::LabelReplace(replacer, inner) => {

@@ -11,9 +11,10 @@
 //! - where metadata decides too, one label set is made for each set of metadata in a batch;
 //! - otherwise every entry goes through the pipeline, which numbers the label sets it has seen.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
-use timberline_store::{Batch, Columns, Labels, LineColumn, Metadata, ReadScratch, Row};
+use timberline_store::{Batch, Labels, Metadata, ReadScratch, Row, Timestamp};
 
 use crate::QueryError;
 use crate::engine::{ChunkUnit, Context, for_each};
@@ -90,6 +91,8 @@ struct Scanner<'p> {
     slots: Vec<Option<Slot>>,
     /// What of the worker's memory is counted in the budget.
     worker_bytes: usize,
+    /// Bytes of samples that are not counted in the budget yet.
+    uncharged: usize,
     table: Table,
     fault: Option<Fault>,
 }
@@ -116,6 +119,7 @@ impl<'p> Scanner<'p> {
             stream: None,
             slots: Vec::new(),
             worker_bytes: 0,
+            uncharged: 0,
             table: Table { index: HashMap::new(), samples },
             fault: None,
         }
@@ -142,7 +146,7 @@ impl<'p> Scanner<'p> {
         } else if self.plan.is_flat() {
             self.scan_by_metadata(unit, &batch)
         } else {
-            self.scan_lines(unit, &batch, columns)
+            self.scan_lines(unit, &batch)
         }
     }
 
@@ -150,11 +154,14 @@ impl<'p> Scanner<'p> {
     fn scan_unread(&mut self, unit: &ChunkUnit) -> Result<bool, QueryError> {
         let (first, last) = unit.chunk.time_bounds();
         let span = self.windows.span(first);
-        let decides = self.plan.selection.pipeline.line_predicate().is_always();
-        if !decides || span.until < last {
+        let takes_all = self.plan.selection.pipeline.line_predicate().is_always();
+        if !takes_all || span.until < last {
             return Ok(false);
         }
         self.context.check()?;
+        if span.is_empty() {
+            return Ok(true);
+        }
         let (rows, bytes) = (unit.chunk.rows(), unit.chunk.line_bytes());
         self.context.count_read(rows, bytes);
         self.context.count_matched(rows);
@@ -183,84 +190,72 @@ impl<'p> Scanner<'p> {
     fn scan_by_metadata(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
         self.set_stream(unit);
         self.context.count_matched(batch.rows().len() as u64);
-        let mut known: Vec<Option<Slot>> = vec![None; batch.metadata_sets().len()];
-        let mut span = self.windows.span(batch.rows()[0].timestamp);
+        let mut known: Vec<Option<u32>> = vec![None; batch.metadata_sets().len().max(1)];
+        let mut span = Span::NONE;
         for row in batch.rows() {
             if row.timestamp > span.until {
                 span = self.windows.span(row.timestamp);
             }
-            let slot = match known.get(row.metadata as usize).copied().flatten() {
-                Some(slot) => slot,
-                None => {
-                    let Some((labels, _)) = self.process(row.timestamp, &[], batch, row) else {
-                        continue;
-                    };
-                    let slot = self.slot(labels)?;
-                    if let Some(known) = known.get_mut(row.metadata as usize) {
-                        *known = Some(slot);
-                    }
-                    slot
-                }
+            let known = known.get_mut(row.metadata as usize);
+            let labels = match known.as_ref().and_then(|labels| **labels) {
+                Some(labels) => labels,
+                None => match self.process(row.timestamp, &[], batch, row) {
+                    Some((labels, _)) => labels,
+                    None => continue,
+                },
             };
-            match slot {
-                Slot::Series(series) => self.tally(series, span, 1, u64::from(row.line_len))?,
-                Slot::Faulty => {
-                    if let Some((labels, _)) = self.process(row.timestamp, &[], batch, row) {
-                        self.note_fault(labels, span);
-                    }
-                }
+            if let Some(known) = known {
+                *known = Some(labels);
+            }
+            if let Some(series) = self.series_of(labels, span)? {
+                self.tally(series, span, 1, u64::from(row.line_len))?;
             }
         }
-        self.charge_worker()
+        self.charge()
     }
 
     /// Runs every row through the pipeline.
-    fn scan_lines(
-        &mut self,
-        unit: &ChunkUnit,
-        batch: &Batch,
-        columns: Columns,
-    ) -> Result<(), QueryError> {
+    fn scan_lines(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
         self.set_stream(unit);
-        let (mut matched, mut numbers) = (0, 0);
-        let mut span = self.windows.span(batch.rows()[0].timestamp);
+        let mut matched = 0;
+        let mut span = Span::NONE;
         for (index, row) in batch.rows().iter().enumerate() {
             if row.timestamp > span.until {
                 span = self.windows.span(row.timestamp);
             }
-            let line = batch.line(row);
-            let Some((labels, measured)) = self.process(row.timestamp, line, batch, row) else {
-                continue;
-            };
-            matched += 1;
-            if self.plan.unwraps && measured.value.is_none() || span.is_empty() {
-                continue;
-            }
-            let series = match self.slot(labels)? {
-                Slot::Series(series) => series,
-                Slot::Faulty => {
-                    self.note_fault(labels, span);
-                    continue;
-                }
-            };
-            let bytes = match columns.line {
-                LineColumn::Text => measured.line_len,
-                LineColumn::None | LineColumn::Length => u64::from(row.line_len),
-            };
-            match (&mut self.table.samples, measured.value) {
-                (Samples::Numbers(series_numbers), Some(value)) => {
-                    let (timestamp, order) = (row.timestamp, order(unit, index));
-                    if let Some(samples) = series_numbers.get_mut(series as usize) {
-                        samples.push(NumberSample { timestamp, order, value });
-                        numbers += 1;
-                    }
-                }
-                _ => self.tally(series, span, 1, bytes)?,
+            if let Some((labels, measured)) =
+                self.process(row.timestamp, batch.line(row), batch, row)
+            {
+                matched += 1;
+                let place = (row.timestamp, order(unit, index));
+                self.add_line(labels, measured, span, place)?;
             }
         }
         self.context.count_matched(matched);
-        self.context.budget.charge(numbers * size_of::<NumberSample>())?;
-        self.charge_worker()
+        self.charge()
+    }
+
+    /// Adds what the pipeline made of an entry to its series.
+    fn add_line(
+        &mut self,
+        labels: u32,
+        measured: Measured,
+        span: Span,
+        (timestamp, order): (Timestamp, u64),
+    ) -> Result<(), QueryError> {
+        if span.is_empty() || self.plan.unwraps && measured.value.is_none() {
+            return Ok(());
+        }
+        let Some(series) = self.series_of(labels, span)? else { return Ok(()) };
+        if let (Samples::Numbers(numbers), Some(value)) = (&mut self.table.samples, measured.value)
+        {
+            if let Some(samples) = numbers.get_mut(series as usize) {
+                samples.push(NumberSample { timestamp, order, value });
+                self.uncharged += size_of::<NumberSample>();
+            }
+            return Ok(());
+        }
+        self.tally(series, span, 1, measured.line_len)
     }
 
     fn set_stream(&mut self, unit: &ChunkUnit) {
@@ -278,31 +273,46 @@ impl<'p> Scanner<'p> {
         }
     }
 
+    /// The number of an entry's labels and what is measured of it; `None` where a stage dropped it.
     fn process(
         &mut self,
-        timestamp: i64,
+        timestamp: Timestamp,
         line: &[u8],
         batch: &Batch,
         row: &Row,
     ) -> Option<(u32, Measured)> {
         let metadata = metadata_of(batch, row);
         let processed = self.worker.as_mut()?.process(timestamp, line, metadata.as_ref())?;
-        let measured = Measured { line_len: processed.line.len() as u64, value: processed.value };
-        Some((processed.labels, measured))
+        // A line that was not read was not changed either.
+        let is_read = self.plan.selection.pipeline.needs_line();
+        let line_len = if is_read { processed.line.len() as u64 } else { u64::from(row.line_len) };
+        Some((processed.labels, Measured { line_len, value: processed.value }))
     }
 
-    /// Where the samples of a label set of the worker go.
-    fn slot(&mut self, labels: u32) -> Result<Slot, QueryError> {
+    /// The series of a label set; `None` where it is faulty, which is noted.
+    fn series_of(&mut self, labels: u32, span: Span) -> Result<Option<u32>, QueryError> {
         let index = labels as usize;
-        if let Some(slot) = self.slots.get(index).copied().flatten() {
-            return Ok(slot);
+        let slot = match self.slots.get(index).copied().flatten() {
+            Some(slot) => slot,
+            None => self.new_slot(labels)?,
+        };
+        match slot {
+            Slot::Series(series) => Ok(Some(series)),
+            Slot::Faulty => {
+                self.note_fault(labels, span);
+                Ok(None)
+            }
         }
+    }
+
+    fn new_slot(&mut self, labels: u32) -> Result<Slot, QueryError> {
         let set = self.label_set(labels).cloned().unwrap_or_default();
         let slot = if set.error {
             Slot::Faulty
         } else {
             Slot::Series(self.table.series(set.labels, self.context)?)
         };
+        let index = labels as usize;
         if self.slots.len() <= index {
             self.slots.resize(index + 1, None);
         }
@@ -340,11 +350,12 @@ impl<'p> Scanner<'p> {
         }
     }
 
-    fn charge_worker(&mut self) -> Result<(), QueryError> {
+    /// Counts in the budget what has grown since the last chunk.
+    fn charge(&mut self) -> Result<(), QueryError> {
         let bytes = self.worker.as_ref().map_or(0, Worker::memory_bytes);
         let grown = bytes.saturating_sub(self.worker_bytes);
         self.worker_bytes = bytes;
-        self.context.budget.charge(grown)
+        self.context.budget.charge(grown + std::mem::take(&mut self.uncharged))
     }
 }
 
@@ -494,8 +505,7 @@ fn absence(plan: &RangePlan<'_>, tallies: Vec<Tally>, windows: &Windows) -> Vec<
 }
 
 /// A row's metadata, or the empty set.
-pub(crate) fn metadata_of<'b>(batch: &'b Batch, row: &Row) -> std::borrow::Cow<'b, Metadata> {
-    use std::borrow::Cow;
+pub(crate) fn metadata_of<'b>(batch: &'b Batch, row: &Row) -> Cow<'b, Metadata> {
     let set = batch.metadata_sets().get(row.metadata as usize);
     set.map_or_else(|| Cow::Owned(Metadata::default()), Cow::Borrowed)
 }
