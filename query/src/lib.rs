@@ -7,6 +7,8 @@ mod error;
 mod metric;
 mod pipeline;
 mod plan;
+#[cfg(any(test, feature = "reference"))]
+pub mod reference;
 mod result;
 pub mod syntax;
 

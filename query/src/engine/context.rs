@@ -1,13 +1,13 @@
 //! What the parts of one running query share.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, Columns, LinePredicate, Matcher, ReadScratch, Snapshot, StoreError, TenantId,
-    TimeRange,
+    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Snapshot, StoreError,
+    TenantId, TimeRange,
 };
 
 use crate::budget::Budget;
@@ -170,17 +170,27 @@ pub(crate) struct ChunkUnit {
 
 /// Ranks chunks by the text of their stream's labels, keeping the store's order within a stream.
 fn ranked(chunks: Vec<Chunk>) -> Vec<ChunkUnit> {
-    let mut chunks: Vec<(String, Chunk)> =
-        chunks.into_iter().map(|chunk| (chunk.labels().to_string(), chunk)).collect();
-    chunks.sort_by(|(left, _), (right, _)| left.cmp(right));
-    let mut units: Vec<ChunkUnit> = Vec::with_capacity(chunks.len());
-    let (mut stream, mut previous) = (0, None);
-    for (rank, (text, chunk)) in (0..).zip(chunks) {
-        if previous.as_ref().is_some_and(|previous| *previous != text) {
-            stream += 1;
-        }
-        previous = Some(text);
-        units.push(ChunkUnit { chunk, stream, rank });
+    // Chunks outnumber streams by far, so labels are printed once for each stream.
+    let mut numbers: HashMap<Labels, usize> = HashMap::new();
+    let mut texts: Vec<(String, usize)> = Vec::new();
+    let mut numbered: Vec<(usize, Chunk)> = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let number = match numbered.last() {
+            Some((number, last)) if last.labels() == chunk.labels() => *number,
+            _ => *numbers.entry(chunk.labels().clone()).or_insert_with_key(|labels| {
+                texts.push((labels.to_string(), texts.len()));
+                texts.len() - 1
+            }),
+        };
+        numbered.push((number, chunk));
     }
-    units
+    texts.sort_unstable();
+    let mut ranks: Vec<u32> = vec![0; texts.len()];
+    (0..).zip(&texts).for_each(|(rank, (_, number))| ranks[*number] = rank);
+    numbered.sort_by_key(|(number, _)| ranks[*number]);
+    let units = (0..).zip(numbered).map(|(rank, (number, chunk))| {
+        let stream = ranks[number];
+        ChunkUnit { chunk, stream, rank }
+    });
+    units.collect()
 }

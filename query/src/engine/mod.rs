@@ -243,3 +243,6 @@ fn vector(series: Vec<StepSeries>, grid: Grid, sorts: bool) -> Vec<Sample> {
     }
     samples
 }
+
+#[cfg(test)]
+mod tests;
