@@ -4,6 +4,7 @@
 mod budget;
 mod engine;
 mod error;
+mod golang;
 mod metric;
 mod pipeline;
 mod plan;

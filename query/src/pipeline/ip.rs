@@ -23,7 +23,7 @@ impl IpPattern {
         } else {
             pattern.parse().ok().map(|address| Self { first: address, last: address })
         };
-        parsed.ok_or_else(|| format!("ip: invalid pattern: {}", super::golang::quote(pattern)))
+        parsed.ok_or_else(|| format!("ip: invalid pattern: {}", crate::golang::quote(pattern)))
     }
 
     fn range(first: &str, last: &str) -> Option<Self> {

@@ -354,6 +354,11 @@ impl<'p> LabelBuilder<'p> {
             (None, Some(_)) => return None,
             (None, None) => self.intern(name),
         };
+        self.target_id(id)
+    }
+
+    /// As [`target_verbatim`](Self::target_verbatim), for a name of the pipeline.
+    pub(crate) fn target_id(&mut self, id: NameId) -> Option<NameId> {
         let id = self.collision_free(id);
         let slot = &self.slots[id.index()];
         let wanted = self.required.names.is_none() || slot.required;

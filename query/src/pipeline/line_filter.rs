@@ -10,9 +10,9 @@ use regex_syntax::ParserBuilder;
 use regex_syntax::hir::{Class, Hir, HirKind};
 use timberline_store::LinePredicate;
 
-use super::golang::{compile_regex, translate_regex};
 use super::ip::IpPattern;
 use super::pattern::{self, Node};
+use crate::golang::{compile_regex, translate_regex};
 use crate::syntax::{LineFilter, LineFilterOp, LineOperand};
 
 /// Alternatives of a regular expression that are looked for one by one. More are left to the regex,

@@ -4,22 +4,35 @@
 //! the buffers. The line filters that see the line as it was stored are not run here: they are the
 //! [`LinePredicate`] that the store reads by.
 
-mod golang;
+mod decolorize;
+mod drop_keep;
+mod format;
 mod hash;
 mod ip;
+mod json;
+mod label_filter;
 mod label_sets;
 mod labels;
 mod line_filter;
+mod logfmt;
 mod names;
 mod pattern;
+mod regexp;
+mod step;
+#[path = "template_shim.rs"]
+mod template;
+mod text;
+mod unwrap;
 
 use timberline_store::{Labels, LinePredicate, Metadata, Timestamp};
 
 use self::label_sets::{LabelSets, Shape};
 use self::labels::{LabelBuilder, Required};
-use self::names::{Names, strip_collision_suffix};
+use self::names::{NameId, Names, strip_collision_suffix};
+use self::step::{Outcome, Scratch, Step};
+use self::unwrap::Unwrap;
 use crate::syntax::{
-    Expr, Grouping, LogExpr, ParseError, Selector, Span, Stage, StageKind, Unwrap,
+    Expr, Grouping, LogExpr, ParseError, Selector, Span, Stage, StageKind, Unwrap as Ast,
 };
 
 pub(crate) use self::label_sets::LabelSet;
@@ -64,24 +77,10 @@ pub(crate) enum Output<'a> {
 pub(crate) struct Pipeline {
     predicate: LinePredicate,
     steps: Vec<Step>,
+    unwrap: Option<Unwrap>,
     names: Names,
     required: Required,
     needs_line: bool,
-}
-
-/// A stage, compiled.
-#[derive(Debug)]
-enum Step {
-    LineFilter(LinePredicate),
-}
-
-/// What a stage did with the entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    /// Kept it.
-    Keep,
-    /// Dropped it.
-    Drop,
 }
 
 impl Pipeline {
@@ -91,39 +90,26 @@ impl Pipeline {
     /// The first stage that cannot be built, in Loki's words: `stage '| …' : …`.
     pub(crate) fn compile(
         stages: &[Stage],
-        unwrap: Option<&Unwrap>,
+        unwrap: Option<&Ast>,
         hints: &Hints,
     ) -> Result<Self, ParseError> {
-        let _ = unwrap;
         let mut names = Names::new();
-        let required = match &hints.labels {
-            NeededLabels::All => Required::default(),
-            NeededLabels::Only(needed) => {
-                let both = |name: &String| [name.clone(), strip_collision_suffix(name).to_owned()];
-                let mut ids: Vec<_> =
-                    needed.iter().flat_map(both).map(|n| names.intern(&n)).collect();
-                ids.sort_unstable();
-                ids.dedup();
-                Required { names: Some(ids), preserve_error: false }
-            }
-        };
-        let mut predicates = Vec::new();
-        for stage in stages {
-            match &stage.kind {
-                StageKind::LineFilter(filter) => {
-                    let compiled = line_filter::compile(filter);
-                    predicates.push(compiled.map_err(|cause| stage_error(stage, &cause))?);
-                }
-                _ => return Err(stage_error(stage, "not there yet")),
+        let mut steps = Vec::with_capacity(stages.len());
+        for (index, stage) in stages.iter().enumerate() {
+            if hints.line || !is_idle(&stage.kind, &stages[index + 1..]) {
+                let step = Step::compile(&stage.kind, &mut names);
+                steps.push(step.map_err(|cause| stage_error(stage, &cause))?);
             }
         }
-        Ok(Self {
-            predicate: line_filter::all(predicates),
-            steps: Vec::new(),
-            names,
-            required,
-            needs_line: false,
-        })
+        let unwrap = unwrap.map(|unwrap| Unwrap::compile(unwrap, &mut names)).transpose();
+        let unwrap = unwrap.map_err(ParseError::new)?;
+        let required = required(hints, &steps, unwrap.as_ref(), &mut names);
+        if required.is_nothing() {
+            steps.retain(|step| !step.only_makes_labels());
+        }
+        let (predicate, steps) = move_line_filters(steps);
+        let needs_line = steps.iter().any(Step::needs_line);
+        Ok(Self { predicate, steps, unwrap, names, required, needs_line })
     }
 
     /// The line filters that see the line as it was stored. The store applies them;
@@ -135,7 +121,7 @@ impl Pipeline {
     /// Whether there is no stage beyond the predicate: labels are the stream's and the metadata, and
     /// the line is as it was stored.
     pub(crate) fn is_trivial(&self) -> bool {
-        self.steps.is_empty()
+        self.steps.is_empty() && self.unwrap.is_none()
     }
 
     /// Whether the pipeline reads the line.
@@ -151,20 +137,99 @@ impl Pipeline {
     /// What one thread runs the pipeline with, to begin with on entries of `stream`.
     pub(crate) fn worker(&self, stream: &Labels, output: &Output<'_>) -> Worker<'_> {
         let mut names = self.names.clone();
-        let mut ids = |labels: &[String]| labels.iter().map(|label| names.intern(label)).collect();
+        let mut ids =
+            |labels: &[String]| labels.iter().map(|label| names.intern(label)).collect::<Vec<_>>();
+        let unwrapped = self.unwrap.as_ref().map(|unwrap| unwrap.label);
         let shape = match output {
-            Output::Full => Shape::Without(Vec::new()),
+            Output::Full => Shape::Without(unwrapped.into_iter().collect()),
             Output::Categorized => Shape::Categorized,
             Output::Grouped(Grouping { without: false, labels }) => Shape::By(ids(labels)),
-            Output::Grouped(Grouping { without: true, labels }) => Shape::Without(ids(labels)),
+            Output::Grouped(Grouping { without: true, labels }) => {
+                let mut excluded = ids(labels);
+                excluded.extend(unwrapped);
+                Shape::Without(excluded)
+            }
         };
         Worker {
             pipeline: self,
             labels: LabelBuilder::new(names, &self.required, stream),
             sets: LabelSets::new(shape),
+            scratch: Scratch::new(&self.steps),
             line: Vec::new(),
         }
     }
+}
+
+/// Whether the stage makes a line that nobody reads. Loki does not even compile such a template.
+fn is_idle(stage: &StageKind, behind: &[Stage]) -> bool {
+    let reads_line = |stage: &Stage| {
+        matches!(
+            stage.kind,
+            StageKind::LineFilter(_)
+                | StageKind::Json(_)
+                | StageKind::Logfmt { .. }
+                | StageKind::Regexp(_)
+                | StageKind::Pattern(_)
+                | StageKind::Unpack
+        )
+    };
+    let makes_line = matches!(stage, StageKind::LineFormat(_) | StageKind::Decolorize);
+    makes_line && !behind.iter().any(reads_line)
+}
+
+/// Which labels parsers have to make: those that the result is grouped by and those that stages read.
+fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut Names) -> Required {
+    let NeededLabels::Only(grouped) = &hints.labels else { return Required::default() };
+    let mut needed = Vec::new();
+    for label in grouped {
+        needed.push(names.intern(label));
+    }
+    let all_known = steps.iter().all(|step| step.add_needed(names, &mut needed));
+    if let Some(unwrap) = unwrap {
+        needed.push(unwrap.label);
+        for filter in unwrap.filters() {
+            filter.for_each_name(&mut |name| needed.push(name));
+        }
+    }
+    let preserve_error = needed.contains(&NameId::ERROR);
+    // A name that a collision made is only met under the name it had before.
+    for index in 0..needed.len() {
+        let plain = strip_collision_suffix(names.text(needed[index])).to_owned();
+        needed.push(names.intern(&plain));
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    Required { names: all_known.then_some(needed), preserve_error }
+}
+
+/// Moves line filters as far to the front as the line they test is the same, and joins them. Those
+/// that come to stand first are the predicate.
+fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
+    let mut predicate = None;
+    let mut moved = Vec::with_capacity(steps.len());
+    let mut filters = Vec::new();
+    let mut others = Vec::new();
+    let mut flush = |filters: &mut Vec<LinePredicate>, others: &mut Vec<Step>| {
+        let joined = line_filter::all(std::mem::take(filters));
+        if predicate.is_none() {
+            predicate = Some(joined);
+        } else if !joined.is_always() {
+            moved.push(Step::LineFilter(joined));
+        }
+        moved.append(others);
+    };
+    for step in steps {
+        match step {
+            Step::LineFilter(filter) => filters.push(filter),
+            barrier if barrier.is_barrier() => {
+                others.push(barrier);
+                flush(&mut filters, &mut others);
+            }
+            other => others.push(other),
+        }
+    }
+    flush(&mut filters, &mut others);
+    (predicate.unwrap_or(LinePredicate::Always), moved)
 }
 
 /// Runs a pipeline in one thread. Keeps its buffers and the label sets it has met.
@@ -173,6 +238,7 @@ pub(crate) struct Worker<'p> {
     pipeline: &'p Pipeline,
     labels: LabelBuilder<'p>,
     sets: LabelSets,
+    scratch: Scratch,
     /// The line, once a stage has rewritten it.
     line: Vec<u8>,
 }
@@ -205,26 +271,30 @@ impl Worker<'_> {
         line: &'a [u8],
         metadata: &Metadata,
     ) -> Option<Processed<'a>> {
-        let _ = timestamp;
         if self.labels.has_too_many_names() {
             self.labels.forget_names();
             self.sets.forget_keys();
         }
         self.labels.begin(metadata);
-        let rewritten = false;
-        for step in &self.pipeline.steps {
+        let mut rewritten = false;
+        for (index, step) in self.pipeline.steps.iter().enumerate() {
             let current = if rewritten { self.line.as_slice() } else { line };
-            let outcome = match step {
-                Step::LineFilter(predicate) if predicate.matches(current) => Outcome::Keep,
-                Step::LineFilter(_) => Outcome::Drop,
-            };
-            if outcome == Outcome::Drop {
-                return None;
+            match step.run(index, current, timestamp, &mut self.labels, &mut self.scratch) {
+                Outcome::Keep => {}
+                Outcome::Drop => return None,
+                Outcome::NewLine => {
+                    std::mem::swap(&mut self.line, &mut self.scratch.new_line);
+                    rewritten = true;
+                }
             }
         }
+        let value = match &self.pipeline.unwrap {
+            Some(unwrap) => Some(unwrap.value(&mut self.labels)?),
+            None => None,
+        };
         let labels = self.sets.intern(&self.labels);
         let line = if rewritten { self.line.as_slice() } else { line };
-        Some(Processed { line, labels, value: None })
+        Some(Processed { line, labels, value })
     }
 
     /// A label set by the number that [`process`](Self::process) gave.
