@@ -5,6 +5,7 @@ mod budget;
 mod engine;
 mod error;
 mod golang;
+mod label_text;
 mod metric;
 mod pipeline;
 mod plan;

@@ -11,6 +11,7 @@ use timberline_store::{
 };
 
 use crate::budget::Budget;
+use crate::label_text::label_text;
 use crate::{EngineLimits, QueryError, QueryStats};
 
 /// What the parts of one running query share: its view of the store, its bounds and its figures.
@@ -178,7 +179,7 @@ fn ranked(chunks: Vec<Chunk>) -> Vec<ChunkUnit> {
         let number = match numbered.last() {
             Some((number, last)) if last.labels() == chunk.labels() => *number,
             _ => *numbers.entry(chunk.labels().clone()).or_insert_with_key(|labels| {
-                texts.push((labels.to_string(), texts.len()));
+                texts.push((label_text(labels), texts.len()));
                 texts.len() - 1
             }),
         };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use timberline_store::Timestamp;
 
+use crate::golang::{format_duration, format_prometheus_duration};
 use crate::{EngineLimits, QueryError, RangeQuery};
 
 /// The most points of a series, but for one (Loki's limit).
@@ -25,8 +26,8 @@ pub(crate) fn check_length(
     if !limits.max_query_length.is_zero() && length > limits.max_query_length {
         return refuse(format!(
             "the query time range exceeds the limit (query length: {}, limit: {})",
-            clock_duration(length),
-            unit_duration(limits.max_query_length)
+            format_duration(nanos(length)),
+            format_prometheus_duration(nanos(limits.max_query_length))
         ));
     }
     Ok(())
@@ -80,8 +81,8 @@ pub(crate) fn check_range(range: Duration, limits: &EngineLimits) -> Result<(), 
     if !max.is_zero() && range > max {
         return refuse(format!(
             "[interval] value exceeds limit: [{}] > [{}]",
-            unit_duration(range),
-            unit_duration(max)
+            format_prometheus_duration(nanos(range)),
+            format_prometheus_duration(nanos(max))
         ));
     }
     Ok(())
@@ -107,47 +108,9 @@ fn refuse(text: String) -> Result<(), QueryError> {
     Err(QueryError::Refused(text))
 }
 
-/// A duration as Go prints it: `800h0m0s`, `1m30.5s`. Below a second Go changes to other units; query
-/// lengths are never that short where they are printed.
-fn clock_duration(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-    let mut text = String::new();
-    if hours > 0 {
-        text += &format!("{hours}h");
-    }
-    if hours > 0 || minutes > 0 {
-        text += &format!("{minutes}m");
-    }
-    let fraction = format!("{:09}", duration.subsec_nanos());
-    let fraction = fraction.trim_end_matches('0');
-    let point = if fraction.is_empty() { "" } else { "." };
-    text + &format!("{seconds}{point}{fraction}s")
-}
-
-/// A duration as Prometheus prints it: `30d1h`. Years and weeks only where nothing is left over.
-fn unit_duration(duration: Duration) -> String {
-    let mut left = duration.as_millis();
-    if left == 0 {
-        return "0s".to_owned();
-    }
-    let mut text = String::new();
-    let units = [
-        ("y", 365 * 86_400_000, true),
-        ("w", 7 * 86_400_000, true),
-        ("d", 86_400_000, false),
-        ("h", 3_600_000, false),
-        ("m", 60_000, false),
-        ("s", 1000, false),
-        ("ms", 1, false),
-    ];
-    for (unit, millis, must_be_whole) in units {
-        if left >= millis && !(must_be_whole && left % millis != 0) {
-            text += &format!("{}{unit}", left / millis);
-            left %= millis;
-        }
-    }
-    text
+/// A duration in nanoseconds; centuries are the longest there are.
+fn nanos(duration: Duration) -> i64 {
+    i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
@@ -171,14 +134,5 @@ mod tests {
             refused.to_string(),
             "max entries limit per query exceeded, limit > max_entries_limit_per_query (6000 > 5000)"
         );
-    }
-
-    #[test]
-    fn durations_are_printed_in_both_ways() {
-        assert_eq!(clock_duration(Duration::from_millis(90_500)), "1m30.5s");
-        assert_eq!(clock_duration(Duration::from_secs(5)), "5s");
-        assert_eq!(unit_duration(Duration::from_secs(7 * 86_400)), "1w");
-        assert_eq!(unit_duration(Duration::from_secs(8 * 86_400)), "8d");
-        assert_eq!(unit_duration(Duration::from_millis(61_001)), "1m1s1ms");
     }
 }

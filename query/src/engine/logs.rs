@@ -14,6 +14,7 @@ use std::collections::HashMap;
 
 use timberline_store::{Batch, Columns, Labels, ReadScratch, Row, TimeRange, Timestamp};
 
+use crate::label_text::label_text;
 use crate::metric::metadata_of;
 use crate::pipeline::{Hints, LabelSet, Output, Worker};
 use crate::plan::Selection;
@@ -316,6 +317,6 @@ fn grouped(entries: Vec<Candidate>) -> Vec<StreamResult> {
             parsed,
         });
     }
-    streams.sort_by_cached_key(|stream| stream.labels.to_string());
+    streams.sort_by_cached_key(|stream| label_text(&stream.labels));
     streams
 }

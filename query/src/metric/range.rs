@@ -18,6 +18,7 @@ use timberline_store::{Batch, Labels, Metadata, ReadScratch, Row, Timestamp};
 
 use crate::QueryError;
 use crate::engine::{ChunkUnit, Context, for_each};
+use crate::label_text::label_text;
 use crate::pipeline::{LabelSet, Worker};
 use crate::plan::{Measure, RangePlan};
 
@@ -514,6 +515,7 @@ pub(crate) fn metadata_of<'b>(batch: &'b Batch, row: &Row) -> Cow<'b, Metadata> 
 /// Loki's text; its doubled words and line breaks are part of it.
 fn pipeline_error(labels: &Labels) -> QueryError {
     let code = labels.get("__error__").unwrap_or_default();
+    let labels = label_text(labels);
     QueryError::Refused(format!(
         "pipeline error: '{code}' for series: '{labels}'.\n\
          Use a label filter to intentionally skip this error. (e.g | __error__!=\"{code}\").\n\
