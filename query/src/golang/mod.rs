@@ -9,11 +9,12 @@ mod float;
 mod quote;
 mod regex;
 mod size;
+pub(crate) mod unicode;
 
 pub(crate) use self::duration::{
     format_duration, format_prometheus_duration, parse_duration, parse_prometheus_duration,
 };
 pub(crate) use self::float::{format_float, format_float_v, parse_float};
 pub(crate) use self::quote::{quote, quote_bytes};
-pub(crate) use self::regex::{compile_regex, compile_regex_str, translate_regex};
+pub(crate) use self::regex::{compile_regex, compile_regex_str, group_names, translate_regex};
 pub(crate) use self::size::{format_bytes, parse_bytes};

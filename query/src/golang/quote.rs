@@ -1,9 +1,8 @@
 //! Quoting of text, as `strconv.Quote`.
 
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
-use regex_syntax::hir::{Class, HirKind};
+use super::unicode::is_printable;
 
 /// `text` in double quotes; what is not printable is escaped.
 pub(crate) fn quote(text: &str) -> String {
@@ -50,37 +49,6 @@ fn push_escaped(out: &mut String, text: &str) {
 fn push_hex(out: &mut String, kind: &str, width: usize, code: u32) {
     // Writing to a String cannot fail.
     let _ = write!(out, "\\{kind}{code:0width$x}");
-}
-
-/// Letters, marks, numbers, punctuation, symbols and the ASCII space.
-fn is_printable(c: char) -> bool {
-    static RANGES: LazyLock<Vec<(char, char)>> = LazyLock::new(printable_ranges);
-
-    if c.is_ascii() {
-        return matches!(c, ' '..='~');
-    }
-    RANGES
-        .binary_search_by(|&(first, last)| {
-            if last < c {
-                std::cmp::Ordering::Less
-            } else if first > c {
-                std::cmp::Ordering::Greater
-            } else {
-                std::cmp::Ordering::Equal
-            }
-        })
-        .is_ok()
-}
-
-/// The tables of the regex crate know Unicode's categories; there is no need for others.
-fn printable_ranges() -> Vec<(char, char)> {
-    let parsed = regex_syntax::parse(r"[\pL\pM\pN\pP\pS]");
-    match parsed.as_ref().map(regex_syntax::hir::Hir::kind) {
-        Ok(HirKind::Class(Class::Unicode(class))) => {
-            class.iter().map(|range| (range.start(), range.end())).collect()
-        }
-        _ => Vec::new(),
-    }
 }
 
 #[cfg(test)]
