@@ -9,8 +9,8 @@ use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
 use crate::segment::{SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, ReadScratch, StoreError, TenantId, TimeRange,
-    Timestamp,
+    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, ReadScratch, StoreError, TenantId,
+    TimeRange, Timestamp,
 };
 
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
@@ -149,7 +149,11 @@ impl Snapshot {
     ) -> Result<Vec<Chunk>, StoreError> {
         let mut chunks = Vec::new();
         for live in self.segments.iter() {
-            chunks.extend(self.segment_chunks(live, tenant, selector, range)?.into_iter().map(|chunk| Chunk(Source::Segment(chunk))));
+            chunks.extend(
+                self.segment_chunks(live, tenant, selector, range)?
+                    .into_iter()
+                    .map(|chunk| Chunk(Source::Segment(chunk))),
+            );
         }
         for stream in self.head_streams(tenant, selector) {
             for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
@@ -213,9 +217,9 @@ impl Snapshot {
     }
 
     fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
-        self.segments.iter().filter(move |live| {
-            range.overlaps(live.segment.meta().first, live.segment.meta().last)
-        })
+        self.segments
+            .iter()
+            .filter(move |live| range.overlaps(live.segment.meta().first, live.segment.meta().last))
     }
 
     /// Takes damage for nothing found, and takes note of it.
@@ -248,8 +252,7 @@ impl Snapshot {
             if !streams.contains(labels) || found.contains(labels) {
                 continue;
             }
-            let read =
-                chunk.read(range, &LinePredicate::Always, Columns::TIMESTAMPS, &mut scratch);
+            let read = chunk.read(range, &LinePredicate::Always, Columns::TIMESTAMPS, &mut scratch);
             if !self.or_damaged(live, read)?.rows().is_empty() {
                 found.insert(labels.clone());
             }

@@ -9,8 +9,8 @@ use parking_lot::Mutex;
 use crate::engine::{self, Core, Options, Workers};
 use crate::paths::{Paths, io_error};
 use crate::{
-    Clock, DirLock, Labels, LockOutcome, OsVfs, Snapshot, StoreError, SystemClock, TenantId, Timestamp,
-    Vfs, WriteBatch,
+    Clock, DirLock, Labels, LockOutcome, OsVfs, Snapshot, StoreError, SystemClock, TenantId,
+    Timestamp, Vfs, WriteBatch,
 };
 
 /// When an append counts as done.

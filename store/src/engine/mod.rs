@@ -210,7 +210,8 @@ fn drop_sealed(
     let mut scratch = ReadScratch::new();
     for (place, in_head) in view.head.newest_of(tenant, pending).into_iter().enumerate() {
         let stream = &pending.streams[place];
-        let has_old = |newest| stream.entries.first().is_some_and(|first| first.timestamp <= newest);
+        let has_old =
+            |newest| stream.entries.first().is_some_and(|first| first.timestamp <= newest);
         if in_head.is_some_and(|newest| !has_old(newest)) {
             all_newest.extend(in_head);
             continue;

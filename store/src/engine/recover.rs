@@ -30,11 +30,14 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     let damaged_segments =
         warnings.len() + aside.iter().filter(|path| number(path, "seg").is_some()).count();
     // Until someone takes the file away, answers are without its entries.
-    warnings.extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
+    warnings
+        .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
 
     let mut view = View { segments: Arc::new(segments), ..View::default() };
     let counters = Counters::default();
-    counters.damaged_segments.store(u64::try_from(damaged_segments).unwrap_or(0), Ordering::Relaxed);
+    counters
+        .damaged_segments
+        .store(u64::try_from(damaged_segments).unwrap_or(0), Ordering::Relaxed);
     let now = options.clock.elapsed();
     let replayed = replay(&*vfs, &paths, manifest.live().flushed, |tenant, batch| {
         let Ok(mut pending) = Pending::new(batch) else {
@@ -48,13 +51,8 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     })?;
     warnings.extend(replayed.warnings);
     view.warnings = Arc::new(warnings);
-    let wal = Wal::begin(
-        vfs,
-        paths.clone(),
-        options.durability,
-        replayed.next_sequence,
-        replayed.files,
-    )?;
+    let wal =
+        Wal::begin(vfs, paths.clone(), options.durability, replayed.next_sequence, replayed.files)?;
     if let Err(error) = wal.trim(manifest.live().flushed) {
         tracing::warn!(%error, "an old file of the write-ahead log stays for now");
     }

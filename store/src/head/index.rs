@@ -42,8 +42,7 @@ impl TenantIndex {
                 }
             });
         }
-        let mut candidates =
-            candidates.unwrap_or_else(|| (0u32..).take(table.len()).collect());
+        let mut candidates = candidates.unwrap_or_else(|| (0u32..).take(table.len()).collect());
         candidates.retain(|&number| {
             let Some(stream) = table.get(number) else { return false };
             let mut rest = selector.iter().filter(|matcher| matcher.matches_empty());

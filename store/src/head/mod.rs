@@ -61,7 +61,11 @@ pub(crate) struct HeadView {
 
 impl Head {
     /// The newest timestamp known of each pending stream; `None` for one that is not in the head.
-    pub(crate) fn newest_of(&self, tenant: &TenantId, pending: &Pending<'_>) -> Vec<Option<Timestamp>> {
+    pub(crate) fn newest_of(
+        &self,
+        tenant: &TenantId,
+        pending: &Pending<'_>,
+    ) -> Vec<Option<Timestamp>> {
         let state = self.state.lock();
         let Some(head) = state.tenants.get(tenant) else {
             return vec![None; pending.streams.len()];

@@ -1,15 +1,15 @@
 //! A run: some entries of one stream, sorted, immutable and shared with the readers.
 
-use std::collections::hash_map::{DefaultHasher, HashMap};
 use std::collections::HashSet;
+use std::collections::hash_map::{DefaultHasher, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::batch::Entry;
 use crate::{
-    Batch, Columns, LineColumn, LinePredicate, Metadata, Row, StoreError, TimeRange, Timestamp, codec,
-    scan,
+    Batch, Columns, LineColumn, LinePredicate, Metadata, Row, StoreError, TimeRange, Timestamp,
+    codec, scan,
 };
 
 /// The most text in a run, but for one that is a single longer line.
@@ -155,7 +155,11 @@ impl HeadRun {
         let mut newer_rows = newer.rows.iter().peekable();
         for row in &older.rows {
             while let Some(first) = newer_rows.next_if(|next| next.timestamp < row.timestamp) {
-                builder.push(first.timestamp, newer.line(first), sets[1][first.metadata as usize])?;
+                builder.push(
+                    first.timestamp,
+                    newer.line(first),
+                    sets[1][first.metadata as usize],
+                )?;
             }
             builder.push(row.timestamp, older.line(row), sets[0][row.metadata as usize])?;
         }

@@ -103,8 +103,7 @@ impl Manifest {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Live::default(),
             Err(error) => return Err(io_error("read", path)(error)),
         };
-        let mut manifest =
-            Self { vfs, path: path.to_owned(), live, next_sequence: 1, file: None };
+        let mut manifest = Self { vfs, path: path.to_owned(), live, next_sequence: 1, file: None };
         manifest.rewrite()?;
         Ok(manifest)
     }

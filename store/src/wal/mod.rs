@@ -14,7 +14,7 @@ use crate::TenantId;
 use crate::codec::{self, Reader};
 use crate::frame::Magic;
 
-pub(crate) use replay::{Replayed, replay};
+pub(crate) use replay::replay;
 pub(crate) use writer::Wal;
 
 /// The first bytes of a log file.

@@ -101,10 +101,7 @@ fn replay_file(
     Ok(())
 }
 
-fn log_files(
-    vfs: &dyn Vfs,
-    paths: &Paths,
-) -> Result<Vec<(u64, std::path::PathBuf)>, StoreError> {
+fn log_files(vfs: &dyn Vfs, paths: &Paths) -> Result<Vec<(u64, std::path::PathBuf)>, StoreError> {
     let dir = paths.wal_dir();
     let listed = vfs.list(&dir).map_err(io_error("list", &dir))?;
     let mut files: Vec<_> =

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::replay::Replayed;
 use super::*;
 use crate::paths::Paths;
 use crate::{Durability, MemVfs, StoreError, Vfs};

@@ -161,8 +161,9 @@ impl Wal {
     pub(crate) fn trim(&self, sequence: u64) -> Result<(), StoreError> {
         let done: Vec<LogFile> = {
             let mut state = self.state.lock();
-            let (done, left) =
-                std::mem::take(&mut state.sealed).into_iter().partition(|file| file.end_sequence <= sequence);
+            let (done, left) = std::mem::take(&mut state.sealed)
+                .into_iter()
+                .partition(|file| file.end_sequence <= sequence);
             state.sealed = left;
             done
         };
@@ -196,9 +197,9 @@ impl Wal {
     }
 
     /// Waits until all records below `end` have come to `stage`, leading groups where nobody else does.
-    fn wait(
-        &self,
-        mut state: MutexGuard<'_, State>,
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'a, State>,
         end: u64,
         stage: Stage,
     ) -> Result<(), StoreError> {
