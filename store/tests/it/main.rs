@@ -1,4 +1,5 @@
 //! The store through its public interface.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod crash;
 mod damage;
