@@ -187,7 +187,9 @@ impl Segment {
         if self.asks_index(table, tenant) {
             return self.index()?.names(tenant).map_err(|error| self.index_damage(&error));
         }
-        self.collect(table, tenant, |names, name, _| drop(names.insert(name.to_owned())))
+        self.collect(table, tenant, |names, name, _| {
+            names.insert(name.to_owned());
+        })
     }
 
     /// The values that the label `name` has in a tenant's streams, whatever the time.
