@@ -397,9 +397,9 @@ fn long_and_deep_queries_end_in_errors() {
             query(4_000)
         };
         let error = parse(&deep).unwrap_err().to_string();
-        assert!(error.ends_with("expression nests too deeply (more than 128 levels)"), "{error}");
+        assert!(error.contains("expression nests too deeply (more than "), "{error}");
         if open != "rate(" {
-            parse(&query(100)).unwrap();
+            parse(&query(60)).unwrap();
         }
     }
 }
