@@ -334,7 +334,7 @@ fn shape(expr: &Expr) -> String {
 
 #[test]
 fn printing_and_parsing_change_nothing() {
-    for seed in 0..4_000 {
+    for seed in 0..2_000 {
         let expr = expr(&mut Dice(seed));
         for printed in [expr.to_string(), format(&expr)] {
             let parsed = parse(&printed).unwrap_or_else(|error| {
@@ -347,7 +347,7 @@ fn printing_and_parsing_change_nothing() {
 
 #[test]
 fn no_text_makes_the_parser_panic() {
-    for seed in 0..4_000 {
+    for seed in 0..2_000 {
         let mut dice = Dice(seed);
         let mut query: Vec<char> = expr(&mut dice).to_string().chars().collect();
         for _ in 0..=dice.below(4) {
