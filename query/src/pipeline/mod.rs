@@ -48,9 +48,7 @@ use self::labels::{LabelBuilder, Required};
 use self::names::{NameId, Names, strip_collision_suffix};
 use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
-use crate::syntax::{
-    Expr, Grouping, LogExpr, ParseError, Selector, Span, Stage, StageKind, Unwrap as Ast,
-};
+use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
 pub(crate) use self::label_sets::LabelSet;
 
@@ -340,16 +338,8 @@ fn stage_error(stages: &[Stage], index: usize, cause: &str) -> ParseError {
         (index, index + 1)
     };
     let joined = stages[start..end].iter().filter(|stage| end - start == 1 || is_filter(stage));
-    let printed: Vec<_> = joined.map(printed).collect();
+    let printed: Vec<_> = joined.map(Stage::to_string).collect();
     ParseError::new(format!("stage '{}' : {cause}", printed.join(" ")))
-}
-
-/// The stage as `format_query` prints it.
-fn printed(stage: &Stage) -> String {
-    let selector = Selector { matchers: Vec::new(), span: Span::default() };
-    let alone = LogExpr { selector, stages: vec![stage.clone()], span: Span::default() };
-    let text = crate::syntax::format(&Expr::Log(alone));
-    text.strip_prefix("{}").unwrap_or(&text).trim_start().to_owned()
 }
 
 #[cfg(test)]

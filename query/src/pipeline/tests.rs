@@ -6,7 +6,7 @@ use timberline_store::MatchOp;
 use super::*;
 use crate::syntax::{
     Comparison, LabelExtraction, LabelFilter, LabelFormat, LabelFormatValue, LabelMatcher,
-    LineFilter, LineFilterOp, LineOperand, NameOrMatcher, UnwrapConversion,
+    LineFilter, LineFilterOp, LineOperand, NameOrMatcher, Span, UnwrapConversion,
 };
 
 fn stage(kind: StageKind) -> Stage {
@@ -369,6 +369,55 @@ fn equal_labels_have_one_number() {
     let other = worker.process(0, b"a=1 b=2", &labels(&[])).unwrap().labels;
     assert_eq!(worker.label_set(other).labels.to_string(), r#"{a="1", b="2", s="2"}"#);
     assert_eq!(worker.label_set(first).labels.to_string(), r#"{a="1", b="2", s="1"}"#);
+}
+
+#[test]
+fn what_cannot_be_built_says_which_stage() {
+    let message = |query: &str| {
+        let Ok(crate::syntax::Expr::Log(parsed)) = crate::syntax::parse(query) else {
+            panic!("{query} is a log query");
+        };
+        Pipeline::compile(&parsed.stages, None, &Hints::LOG).unwrap_err().to_string()
+    };
+    for (query, expected) in [
+        (r#"{a="b"} |~ "(""#, r#"stage '|~ "("' : error parsing regexp: missing closing ): `(`"#),
+        (
+            r#"{a="b"} |= "x" | json | drop y |~ "(""#,
+            r#"stage '|= "x" |~ "("' : error parsing regexp: missing closing ): `(`"#,
+        ),
+        (
+            r#"{a="b"} |> "<x>""#,
+            r#"stage '|> "<x>"' : named captures are not allowed: found '<x>'"#,
+        ),
+        (r#"{a="b"} |~ ip("1.1.1.1")"#, r#"stage '|~ ip("1.1.1.1")' : ip: invalid operation"#),
+        (r#"{a="b"} |= ip("bogus")"#, r#"stage '|= ip("bogus")' : ip: invalid pattern: "bogus""#),
+        (
+            r#"{a="b"} | label_format x="{{""#,
+            r#"stage '| label_format x="{{"' : invalid template for label 'x': template: label:1: unclosed action"#,
+        ),
+        (
+            r#"{a="b"} | line_format "{{ nosuch }}""#,
+            r#"stage '| line_format "{{ nosuch }}"' : invalid line template: template: line:1: function "nosuch" not defined"#,
+        ),
+        (
+            r#"{a="b"} | label_format __error__=x"#,
+            "stage '| label_format __error__=x' : __error__ cannot be formatted",
+        ),
+        (
+            r#"{a="b"} | label_format x=a,x=b"#,
+            "stage '| label_format x=a,x=b' : multiple label name 'x' not allowed in a single format operation",
+        ),
+        (
+            r#"{a="b"} | logfmt dot="key.dot""#,
+            r#"stage '| logfmt dot="key.dot"' : cannot parse expression [key.dot]: unexpected char ."#,
+        ),
+        (
+            r#"{a="b"} | json x="a..b""#,
+            r#"stage '| json x="a..b"' : cannot parse expression [a..b]: syntax error: unexpected DOT, expecting FIELD"#,
+        ),
+    ] {
+        assert_eq!(message(query), format!("parse error : {expected}"));
+    }
 }
 
 fn any_stage() -> impl Strategy<Value = Stage> {
