@@ -259,7 +259,17 @@ fn execution_errors_read_as_in_go() {
         ),
         (
             "{{ eq .level 1 }}",
-            "template: line:1:3: executing \"line\" at <eq .level 1>: error calling eq: incompatible types for comparison",
+            "template: line:1:3: executing \"line\" at <eq .level 1>: error calling eq: incompatible types for comparison: string and int",
+        ),
+        (
+            "{{ lt true false }}",
+            "template: line:1:3: executing \"line\" at <lt true false>: error calling lt: \
+             invalid type for comparison",
+        ),
+        (
+            "{{ eq (fromJson `[1]`) (fromJson `[2]`) }}",
+            "template: line:1:3: executing \"line\" at <eq (fromJson `[1]`) (fromJson `[2]`)>: \
+             error calling eq: non-comparable type [%!s(float64=2)]: []interface {}",
         ),
         (
             "{{ div 1 0 }}",
