@@ -200,7 +200,11 @@ mod tests {
         headers
     }
 
-    fn open(encoding: &'static str, body: &[u8], limits: &IngestLimits) -> Result<Vec<u8>, DecodeError> {
+    fn open(
+        encoding: &'static str,
+        body: &[u8],
+        limits: &IngestLimits,
+    ) -> Result<Vec<u8>, DecodeError> {
         let envelope = Envelope::from_headers(&headers("application/json", encoding))?;
         envelope.open(body, limits).map(Cow::into_owned)
     }
@@ -251,7 +255,11 @@ mod tests {
     fn the_encoding_is_undone() {
         let body = b"{\"streams\":[]}".repeat(9);
         for (encoding, sent) in compressed(&body) {
-            assert_eq!(open(encoding, &sent, &IngestLimits::default()), Ok(body.clone()), "{encoding}");
+            assert_eq!(
+                open(encoding, &sent, &IngestLimits::default()),
+                Ok(body.clone()),
+                "{encoding}"
+            );
         }
         let error = open("br", b"", &IngestLimits::default()).unwrap_err();
         assert_eq!(error.to_string(), "Content-Encoding \"br\" not supported");

@@ -125,7 +125,8 @@ impl<'l> Rules<'l> {
             Timestamp::try_from(duration.as_nanos()).unwrap_or(Timestamp::MAX)
         };
         let age = nanos(limits.reject_old_samples_max_age);
-        let oldest = if limits.reject_old_samples { now.saturating_sub(age) } else { Timestamp::MIN };
+        let oldest =
+            if limits.reject_old_samples { now.saturating_sub(age) } else { Timestamp::MIN };
         Self { limits, oldest, newest: now.saturating_add(nanos(limits.creation_grace_period)) }
     }
 

@@ -131,8 +131,7 @@ impl<B: Backend> Core<B> {
         }
         self.check_tenant_rate(tenant, checked, now)?;
         let rate = self.stream_rate.as_ref();
-        let window =
-            Window { backend: &self.backend, limits: &self.limits, rate, tenant, now };
+        let window = Window { backend: &self.backend, limits: &self.limits, rate, tenant, now };
         let refused = window.check(push, known, checked);
         if checked.lines > 0 {
             let mut batch = B::Batch::default();

@@ -71,7 +71,8 @@ mod tests {
             path: "wal/1".into(),
             source: io::Error::from(io::ErrorKind::StorageFull),
         };
-        for (error, status) in [(full, 503), (StoreError::Poisoned, 503), (StoreError::Closed, 503)] {
+        for (error, status) in [(full, 503), (StoreError::Poisoned, 503), (StoreError::Closed, 503)]
+        {
             assert_eq!(PushError::store(&error).status.as_u16(), status, "{error}");
         }
     }

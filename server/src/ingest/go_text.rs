@@ -142,7 +142,8 @@ pub(crate) fn label_string(labels: &Labels) -> String {
 
 /// A number of bytes with the largest unit of 1024 that fits and at most two decimals: `3MB`, `1.5kB`.
 pub(crate) fn byte_size(bytes: u64) -> String {
-    const UNITS: [(&str, u64); 4] = [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
+    const UNITS: [(&str, u64); 4] =
+        [("TB", 1 << 40), ("GB", 1 << 30), ("MB", 1 << 20), ("kB", 1 << 10)];
     let Some((name, unit)) = UNITS.into_iter().find(|(_, unit)| bytes >= *unit) else {
         return format!("{bytes}B");
     };

@@ -49,7 +49,9 @@ impl Pusher for PushService {
 impl From<PushError> for Status {
     fn from(error: PushError) -> Self {
         let code = match error.status {
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE => Code::ResourceExhausted,
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::PAYLOAD_TOO_LARGE => {
+                Code::ResourceExhausted
+            }
             StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
             status if status.is_server_error() => Code::Internal,
             _ => Code::InvalidArgument,

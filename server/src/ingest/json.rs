@@ -25,7 +25,9 @@ pub(crate) fn decode(body: &[u8]) -> Result<Push<'_>, DecodeError> {
     let mut push = Push::default();
     let mut document = serde_json::Deserializer::from_slice(body);
     document.deserialize_map(Root(&mut push)).map_err(|error| {
-        DecodeError::malformed(format!("loghttp.PushRequest.Streams: []loghttp.LogProtoStream: {error}"))
+        DecodeError::malformed(format!(
+            "loghttp.PushRequest.Streams: []loghttp.LogProtoStream: {error}"
+        ))
     })?;
     Ok(push)
 }

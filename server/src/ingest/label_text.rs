@@ -125,9 +125,7 @@ impl<'a> Parser<'a> {
                 let len = rest.find(|c| !name(c)).unwrap_or(rest.len());
                 Ok(self.token(Kind::Identifier(&rest[..len]), len))
             }
-            Some(c) => {
-                Err(self.error(self.at, format!("unexpected character: {}", quote_char(c))))
-            }
+            Some(c) => Err(self.error(self.at, format!("unexpected character: {}", quote_char(c)))),
         }
     }
 
@@ -331,16 +329,16 @@ mod tests {
             ("{a=\"b\"", "1:7: parse error: unexpected end of input inside braces"),
             ("{a.b=\"c\"}", "1:3: parse error: unexpected character inside braces: '.'"),
             ("{a-b=\"c\"}", "1:3: parse error: unexpected character inside braces: '-'"),
-            ("{a=b}", r#"1:4: parse error: unexpected identifier "b" in label set, expected string"#),
+            (
+                "{a=b}",
+                r#"1:4: parse error: unexpected identifier "b" in label set, expected string"#,
+            ),
             ("{a!=\"b\"}", r#"1:3: parse error: unexpected <op:!=> in label set, expected "=""#),
             (
                 "{a=\"b\" c=\"d\"}",
                 r#"1:8: parse error: unexpected identifier "c" in label set, expected "," or "}""#,
             ),
-            (
-                "{,}",
-                r#"1:2: parse error: unexpected "," in label set, expected identifier or "}""#,
-            ),
+            ("{,}", r#"1:2: parse error: unexpected "," in label set, expected identifier or "}""#),
             (
                 "{\"a long name\"=\"b\"}",
                 r#"1:2: parse error: unexpected string "\"a long na"... in label set, expected identifier or "}""#,

@@ -129,10 +129,7 @@ const DESCRIPTIONS: [(&str, &str); 21] = [
         "ingestion_burst_size_mb",
         "How much may come at once while the rate is limited, in MiB; the largest push that passes.",
     ),
-    (
-        "per_stream_rate_limit",
-        "Bytes of lines and metadata per stream and second; 0 = unlimited.",
-    ),
+    ("per_stream_rate_limit", "Bytes of lines and metadata per stream and second; 0 = unlimited."),
     (
         "per_stream_rate_limit_burst",
         "How much may come at once to a stream while its rate is limited.",

@@ -20,7 +20,8 @@ pub(crate) fn normalize_name(name: &mut Cow<'_, str>) -> Result<(), InvalidName>
         return Ok(());
     }
     let inner = name.strip_prefix("__").and_then(|rest| rest.strip_suffix("__"));
-    let inner = inner.filter(|inner| !inner.is_empty() && !inner.starts_with('_') && !inner.ends_with('_'));
+    let inner =
+        inner.filter(|inner| !inner.is_empty() && !inner.starts_with('_') && !inner.ends_with('_'));
     let mut out = String::with_capacity(name.len() + 4);
     if name.starts_with(|c: char| c.is_ascii_digit()) {
         out.push_str("key_");

@@ -159,8 +159,7 @@ impl<'a> Fields<'a> {
     }
 
     fn skip(&mut self, tag: u32, wire: WireType) -> Result<(), DecodeError> {
-        encoding::skip_field(wire, tag, &mut self.rest, DecodeContext::default())
-            .map_err(malformed)
+        encoding::skip_field(wire, tag, &mut self.rest, DecodeContext::default()).map_err(malformed)
     }
 }
 
@@ -239,7 +238,10 @@ mod tests {
         // streams { hash = 5, labels = "{}", group 9 { } }, format = "x"
         let body = [0x0a, 0x08, 0x18, 0x05, 0x0a, 0x02, b'{', b'}', 0x4b, 0x4c, 0x12, 0x01, b'x'];
         let push = decode(&body).unwrap();
-        assert_eq!(push.streams, [super::super::push::Stream { labels: "{}".into(), entries: 0..0 }]);
+        assert_eq!(
+            push.streams,
+            [super::super::push::Stream { labels: "{}".into(), entries: 0..0 }]
+        );
     }
 
     #[test]

@@ -188,7 +188,10 @@ mod tests {
             assert_eq!(known(text).labels.get("service_name"), Some(service), "{text}");
         }
         assert_eq!(known(r#"{__pattern__="x"}"#).name, r#"{__pattern__="x"}"#);
-        assert_eq!(known(r#"{z="1", a="2"}"#).name, r#"{a="2", service_name="unknown_service", z="1"}"#);
+        assert_eq!(
+            known(r#"{z="1", a="2"}"#).name,
+            r#"{a="2", service_name="unknown_service", z="1"}"#
+        );
     }
 
     #[test]
@@ -228,7 +231,10 @@ mod tests {
                 assert!(Arc::ptr_eq(&first, &again));
             }
         }
-        let count = |shard: &Mutex<Generations>| shard.lock().young.len() + shard.lock().old.len();
+        let count = |shard: &Mutex<Generations>| {
+            let generations = shard.lock();
+            generations.young.len() + generations.old.len()
+        };
         assert!(cache.shards.iter().map(count).sum::<usize>() <= 2 * GENERATION_TEXTS_MAX);
         assert!(cache.get("{a}", &limits).is_err());
     }

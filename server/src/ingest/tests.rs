@@ -117,8 +117,12 @@ impl Rig {
         let families = self.registry.gather();
         let metrics = families.iter().flat_map(|family| {
             family.get_metric().iter().map(|metric| {
-                let labels: Vec<&str> = metric.get_label().iter().map(|label| label.value()).collect();
-                (format!("{}{{{}}}", family.name(), labels.join(",")), metric.get_counter().value())
+                let labels: Vec<&str> =
+                    metric.get_label().iter().map(|label| label.value()).collect();
+                (
+                    format!("{}{{{}}}", family.name(), labels.join(",")),
+                    metric.get_counter().get_value(),
+                )
             })
         });
         metrics.collect()
@@ -263,8 +267,7 @@ fn refusals_are_grouped_and_counted() {
 
 #[test]
 fn long_lines_can_be_cut() {
-    let rig =
-        Rig::new(IngestLimits { max_line_size: 4, max_line_size_truncate: true, ..limits() });
+    let rig = Rig::new(IngestLimits { max_line_size: 4, max_line_size_truncate: true, ..limits() });
     rig.push(r#"[["1","abcdé"],["2","abcé"],["3","\u00e9\u00e9\u00e9"]]"#).unwrap();
     assert_eq!(rig.lines(), ["abcd", "abc", "éé"]);
 }

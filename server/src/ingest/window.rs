@@ -144,7 +144,8 @@ impl<B: Backend> Window<'_, B> {
         stream: &KnownStream,
         checked: &mut Checked,
     ) -> Option<PushError> {
-        let lag = Timestamp::try_from(self.limits.max_entry_lag.as_nanos()).unwrap_or(Timestamp::MAX);
+        let lag =
+            Timestamp::try_from(self.limits.max_entry_lag.as_nanos()).unwrap_or(Timestamp::MAX);
         if lag == 0 || !checked.keeps_any(push, index) {
             return None;
         }
@@ -181,10 +182,8 @@ impl<B: Backend> Window<'_, B> {
         let Ignored { mut text, count } = ignored;
         let (tenant, name) = (self.tenant, &stream.name);
         // Writing to a String cannot fail.
-        let _ = write!(
-            text,
-            "user '{tenant}', total ignored: {count} out of {of} for stream: {name}"
-        );
+        let _ =
+            write!(text, "user '{tenant}', total ignored: {count} out of {of} for stream: {name}");
         PushError::new(status, text)
     }
 }
