@@ -1,1 +1,26 @@
 //! A Loki-compatible log server.
+//!
+//! The crate is the `timberline` command as a library, so that tests and embedders can start a server
+//! inside their own process: read a [`config::Config`], open a [`state::AppState`] on a data directory
+//! and hand it to [`serve::Server`].
+//!
+//! Requests come in over HTTP/1.1 and h2c on one port. Writes go through [`ingest`] to the store,
+//! reads through [`http`] to the query engine; [`encode`] writes answers in Loki's JSON to the byte.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod cli;
+pub mod config;
+pub mod encode;
+pub mod error;
+pub mod http;
+pub mod ingest;
+mod logs;
+pub mod metrics;
+pub mod serve;
+mod shutdown;
+pub mod state;
+pub mod tenant;
+
+/// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,2 +1,8 @@
 //! The `timberline` command.
-fn main() {}
+#![forbid(unsafe_code)]
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    timberline::cli::run()
+}

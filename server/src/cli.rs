@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, ConfigError, Layers, LogFormat};
+use crate::{logs, serve};
+
+/// The exit code for a command or configuration that cannot be used, as clap's own.
+const USAGE: u8 = 2;
+
+/// A Loki-compatible log store in one binary.
+#[derive(Debug, Parser)]
+#[command(name = "timberline", version, arg_required_else_help = true, after_help = EXAMPLES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  timberline serve
+      Listens on 127.0.0.1:3100 and keeps everything in ./data.
+
+  timberline serve --data-dir /var/lib/timberline --listen 0.0.0.0:3100 --log-format json
+
+  timberline config --print > timberline.yaml
+  timberline serve --config timberline.yaml
+      Writes every key with its default and a comment; runs with the edited file.
+
+  TIMBERLINE_LIMITS_CONFIG_QUERY_TIMEOUT=5m timberline serve
+      Every key may be set in the environment: TIMBERLINE_ and the key's path in capitals.
+
+  curl -H 'Content-Type: application/json' http://127.0.0.1:3100/loki/api/v1/push --data \\
+      '{\"streams\":[{\"stream\":{\"job\":\"demo\"},\"values\":[[\"'$(date +%s%N)'\",\"hello\"]]}]}'
+  curl -G http://127.0.0.1:3100/loki/api/v1/query_range --data-urlencode 'query={job=\"demo\"}'";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Runs the server until SIGTERM or Ctrl-C.
+    #[command(after_help = SERVE_HELP)]
+    Serve(Serve),
+    /// Shows the effective configuration.
+    Config(Show),
+}
+
+const SERVE_HELP: &str = "\
+Exit codes: 0 after a clean stop, 1 when the server cannot run (the data directory or the port is
+taken), 2 when the command or the configuration is wrong.";
+
+#[derive(Args, Debug)]
+struct Serve {
+    /// The directory that holds everything [default: ./data]
+    #[arg(long, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Host and port; port 0 takes a free one [default: 127.0.0.1:3100]
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Option<String>,
+    /// A YAML file; see `timberline config --print`
+    #[arg(long, value_name = "FILE", env = config::FILE_VARIABLE)]
+    config: Option<PathBuf>,
+    /// How log lines on stderr look [default: human]
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<LogFormat>,
+    /// error, warn, info, debug, trace, or directives per module [default: info]
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+#[derive(Args, Debug)]
+struct Show {
+    /// Prints the configuration as YAML, with a comment on every key; it can be loaded back
+    #[arg(long, required = true)]
+    print: bool,
+    /// A YAML file whose values are shown in place of the defaults
+    #[arg(long, value_name = "FILE", env = config::FILE_VARIABLE)]
+    config: Option<PathBuf>,
+}
+
+/// Runs the command line and says how the process should end: 0 for success, 1 when it could not be
+/// done, 2 when what was asked is wrong.
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Serve(arguments) => run_serve(arguments),
+        Command::Config(arguments) => run_config(arguments),
+    }
+}
+
+fn run_serve(arguments: Serve) -> ExitCode {
+    let layers = Layers {
+        file: arguments.config,
+        environment: std::env::vars_os().collect(),
+        data_dir: arguments.data_dir,
+        listen: arguments.listen,
+        log_format: arguments.log_format,
+        log_level: arguments.log_level,
+    };
+    let config = match layers.load() {
+        Ok(config) => config,
+        Err(error) => return usage(&error),
+    };
+    if let Err(error) = logs::init(&config.server) {
+        complain(&error.to_string());
+        return ExitCode::from(USAGE);
+    }
+    match serve::run(config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_config(arguments: Show) -> ExitCode {
+    let environment = std::env::vars_os().collect();
+    let layers = Layers { file: arguments.config, environment, ..Layers::default() };
+    let text = layers.load().and_then(|config: Config| Ok(config::to_yaml(&config)?));
+    match text {
+        Ok(text) => print(&text),
+        Err(error) => usage(&error),
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "the command's answer")]
+fn print(text: &str) -> ExitCode {
+    use std::io::Write as _;
+    // A reader that closed the pipe early (`| head`) has what it wanted.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn usage(error: &ConfigError) -> ExitCode {
+    complain(&error.to_string());
+    ExitCode::from(USAGE)
+}
+
+/// One message for the person at the terminal, whatever the log level is.
+#[expect(clippy::print_stderr, reason = "a message for the person who started the command")]
+fn complain(message: &str) {
+    eprintln!("timberline: {message}");
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_are_read() {
+        let cli = Cli::try_parse_from([
+            "timberline",
+            "serve",
+            "--data-dir",
+            "d",
+            "--listen",
+            "x:1",
+            "--log-format",
+            "json",
+        ]);
+        let Command::Serve(serve) = cli.unwrap().command else { panic!("not serve") };
+        assert_eq!(serve.data_dir, Some(PathBuf::from("d")));
+        assert_eq!(serve.listen.as_deref(), Some("x:1"));
+        assert_eq!(serve.log_format, Some(LogFormat::Json));
+        assert!(Cli::try_parse_from(["timberline", "config"]).is_err());
+        assert!(Cli::try_parse_from(["timberline", "serve", "--log-format", "xml"]).is_err());
+    }
+}

@@ -1,0 +1,71 @@
+//! Every key with its comment, in the order in which it is printed.
+
+/// A key or section: its path, and the comment above it.
+pub(super) struct Key {
+    /// Names from the outermost section inwards, with dots.
+    pub(super) path: &'static str,
+    /// One line, without `#`.
+    pub(super) doc: &'static str,
+}
+
+const fn key(path: &'static str, doc: &'static str) -> Key {
+    Key { path, doc }
+}
+
+/// All sections and keys; a section comes right before its keys.
+pub(super) const KEYS: &[Key] = &[
+    key("data_dir", "The directory that holds everything. Made if it is not there."),
+    key(
+        "auth_enabled",
+        "Whether requests must name their tenant in X-Scope-OrgID. Otherwise everything is tenant fake's.",
+    ),
+    key("server", "The process and its port."),
+    key(
+        "server.listen",
+        "Host and port for HTTP/1.1, HTTP/2 without TLS, and gRPC. Port 0 takes a free one.",
+    ),
+    key("server.log_format", "How log lines on stderr look: human or json."),
+    key(
+        "server.log_level",
+        "error, warn, info, debug or trace; or per module: info,timberline_store=debug.",
+    ),
+    key(
+        "server.shutdown_timeout",
+        "How long requests in flight may go on after SIGTERM before they are cut off.",
+    ),
+    key("store", "The storage engine."),
+    key(
+        "store.head_bytes_max",
+        "Bytes of lines and metadata that may wait in memory before they are flushed to a segment.",
+    ),
+    key(
+        "store.head_age_max",
+        "How long an entry may wait in memory before it is flushed to a segment.",
+    ),
+    key(
+        "store.durability",
+        "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
+    ),
+    key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
+    key(
+        "limits_config",
+        "What writes and queries may ask for. 0 is no limit unless said otherwise.",
+    ),
+    key("limits_config.max_label_names_per_series", "Labels that a stream may have."),
+    key("limits_config.max_query_series", "Series that an answer may have."),
+    key("limits_config.max_entries_limit_per_query", "Entries that a log query may ask for."),
+    key("limits_config.max_query_length", "The longest time from start to end of a query."),
+    key("limits_config.max_query_range", "The longest [range] in a query."),
+    key("limits_config.max_streams_matchers_per_query", "Matchers that a selector may have."),
+    key("limits_config.volume_max_series", "Series that the volume endpoints may return."),
+    key("limits_config.query_timeout", "How long a query may take."),
+    key(
+        "limits_config.max_concurrent_queries",
+        "Queries that run at the same time; more wait for their turn. 0 takes twice the number of cores.",
+    ),
+    key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
+    key(
+        "limits_config.query_threads",
+        "Threads that one query may use. 0 takes the number of cores.",
+    ),
+];

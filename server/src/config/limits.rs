@@ -1,0 +1,127 @@
+//! The section `limits_config`: what writes and queries may ask for.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+
+use crate::config::units;
+use crate::ingest::IngestLimits;
+
+/// What writes and queries may ask for. One flat section, as in Loki's configuration.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct LimitsConfig {
+    /// Limits of writes.
+    #[serde(flatten)]
+    pub ingest: IngestLimits,
+    /// Limits of reads.
+    #[serde(flatten)]
+    pub query: QueryLimits,
+}
+
+/// What queries may ask for. The defaults are Loki's where Loki has the limit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QueryLimits {
+    /// Series in an answer. 0 is no limit.
+    pub max_query_series: usize,
+    /// Entries that a log query may ask for. 0 is no limit.
+    pub max_entries_limit_per_query: usize,
+    /// The longest time from start to end. Zero is no limit.
+    #[serde(with = "units::duration")]
+    pub max_query_length: Duration,
+    /// The longest `[range]`. Zero is no limit.
+    #[serde(with = "units::duration")]
+    pub max_query_range: Duration,
+    /// Matchers in a selector. 0 is no limit.
+    pub max_streams_matchers_per_query: usize,
+    /// Series that the volume endpoints may aggregate.
+    pub volume_max_series: usize,
+    /// How long a query may take.
+    #[serde(with = "units::duration")]
+    pub query_timeout: Duration,
+    /// Queries that may run at the same time; more wait for their turn. 0 takes twice the cores.
+    pub max_concurrent_queries: usize,
+    /// Bytes that one query may hold.
+    #[serde(with = "units::size")]
+    pub query_memory_bytes_max: usize,
+    /// Threads that one query may use. 0 takes the cores.
+    pub query_threads: usize,
+}
+
+impl Default for QueryLimits {
+    fn default() -> Self {
+        Self {
+            max_query_series: 500,
+            max_entries_limit_per_query: 5000,
+            max_query_length: Duration::from_secs(721 * 3600),
+            max_query_range: Duration::ZERO,
+            max_streams_matchers_per_query: 1000,
+            volume_max_series: 1000,
+            query_timeout: Duration::from_secs(60),
+            max_concurrent_queries: 0,
+            query_memory_bytes_max: 256 << 20,
+            query_threads: 0,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for LimitsConfig {
+    /// Sorts the keys of the flat section to the two structures. Each pair is checked by itself while
+    /// the input stands at it, so that a message has its line and column.
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        input.deserialize_map(Section)
+    }
+}
+
+struct Section;
+
+impl<'de> Visitor<'de> for Section {
+    type Value = LimitsConfig;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("limits by name")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<LimitsConfig, A::Error> {
+        let query_keys = keys_of(&QueryLimits::default()).map_err(A::Error::custom)?;
+        let ingest_keys = keys_of(&IngestLimits::default()).map_err(A::Error::custom)?;
+        let (mut query, mut ingest) = (Map::new(), Map::new());
+        while let Some(key) = pairs.next_key::<String>()? {
+            let of_query = query_keys.contains_key(&key);
+            if !of_query && !ingest_keys.contains_key(&key) {
+                let message = format!("unknown field `{key}` in limits_config");
+                return Err(A::Error::custom(message));
+            }
+            let value = pairs.next_value::<Value>()?;
+            check(of_query, &key, &value).map_err(A::Error::custom)?;
+            let section = if of_query { &mut query } else { &mut ingest };
+            if section.insert(key.clone(), value).is_some() {
+                return Err(A::Error::custom(format!("duplicate field `{key}`")));
+            }
+        }
+        Ok(LimitsConfig {
+            ingest: IngestLimits::deserialize(Value::Object(ingest)).map_err(A::Error::custom)?,
+            query: QueryLimits::deserialize(Value::Object(query)).map_err(A::Error::custom)?,
+        })
+    }
+}
+
+fn keys_of<T: Serialize>(limits: &T) -> Result<Map<String, Value>, serde_json::Error> {
+    match serde_json::to_value(limits)? {
+        Value::Object(keys) => Ok(keys),
+        _ => Ok(Map::new()),
+    }
+}
+
+fn check(of_query: bool, key: &str, value: &Value) -> Result<(), String> {
+    let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
+    let result = if of_query {
+        QueryLimits::deserialize(alone).map(drop)
+    } else {
+        IngestLimits::deserialize(alone).map(drop)
+    };
+    result.map_err(|error| format!("{key}: {error}"))
+}

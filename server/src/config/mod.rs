@@ -1,0 +1,178 @@
+//! The configuration: what was said, in layers, and what it means.
+//!
+//! Four layers say something, each over the one before: the defaults, a YAML file, variables of the
+//! environment and flags of the command line. Every layer is a tree of plain values; the merged tree
+//! is then read as one [`Config`], which is what the rest of the program sees.
+//!
+//! A key has one name per layer and it is always the same: `server.listen` in YAML's nesting,
+//! `TIMBERLINE_SERVER_LISTEN` in the environment (`TIMBERLINE_`, the path in capitals, `_` between its
+//! parts). What is not known is refused: a misspelt limit must not silently be no limit.
+
+mod keys;
+mod layers;
+mod limits;
+mod print;
+#[cfg(test)]
+mod tests;
+pub mod units;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use timberline_query::EngineLimits;
+use timberline_store::{Durability, Store, StoreBuilder};
+
+pub(crate) use layers::FILE_VARIABLE;
+pub use layers::{ConfigError, Layers};
+pub use limits::{LimitsConfig, QueryLimits};
+pub use print::to_yaml;
+
+/// The effective configuration. `timberline config --print` shows it with a comment on every key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The directory that holds everything. Made if it is not there.
+    pub data_dir: PathBuf,
+    /// Whether requests must name their tenant in `X-Scope-OrgID`. Otherwise all are `fake`'s.
+    pub auth_enabled: bool,
+    /// The process and its port.
+    pub server: ServerConfig,
+    /// The storage engine.
+    pub store: StoreConfig,
+    /// What writes and queries may ask for.
+    pub limits_config: LimitsConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: PathBuf::from("./data"),
+            auth_enabled: false,
+            server: ServerConfig::default(),
+            store: StoreConfig::default(),
+            limits_config: LimitsConfig::default(),
+        }
+    }
+}
+
+/// The section `server`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerConfig {
+    /// Host and port for HTTP/1.1, HTTP/2 and gRPC. Port 0 takes a free one.
+    pub listen: String,
+    /// How log lines look.
+    pub log_format: LogFormat,
+    /// A level, or directives per module such as `info,timberline_store=debug`.
+    pub log_level: String,
+    /// How long requests in flight may go on after a signal to stop.
+    #[serde(with = "units::duration")]
+    pub shutdown_timeout: Duration,
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:3100".to_owned(),
+            log_format: LogFormat::Human,
+            log_level: "info".to_owned(),
+            shutdown_timeout: Duration::from_secs(30),
+        }
+    }
+}
+
+/// How the server's own log lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The section `store`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// Bytes of lines and metadata that may wait in memory before they are flushed.
+    #[serde(with = "units::size")]
+    pub head_bytes_max: usize,
+    /// How long an entry may wait in memory before it is flushed.
+    #[serde(with = "units::duration")]
+    pub head_age_max: Duration,
+    /// When a push is acknowledged.
+    pub durability: DurabilityMode,
+    /// How often the log is synced where `durability` is `interval`.
+    #[serde(with = "units::duration")]
+    pub sync_interval: Duration,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self {
+            head_bytes_max: 64 << 20,
+            head_age_max: Duration::from_secs(30 * 60),
+            durability: DurabilityMode::Sync,
+            sync_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// When a push is acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DurabilityMode {
+    /// When it is on disk.
+    Sync,
+    /// When the operating system has it; it is on disk an interval later.
+    Interval,
+    /// When it is in memory.
+    None,
+}
+
+impl Config {
+    /// How to open the store.
+    #[must_use]
+    pub fn store_builder(&self) -> StoreBuilder {
+        let durability = match self.store.durability {
+            DurabilityMode::Sync => Durability::Sync,
+            DurabilityMode::Interval => Durability::Interval(self.store.sync_interval),
+            DurabilityMode::None => Durability::None,
+        };
+        Store::builder()
+            .head_bytes_max(self.store.head_bytes_max)
+            .head_age_max(self.store.head_age_max)
+            .durability(durability)
+    }
+
+    /// What the engine allows a query.
+    #[must_use]
+    pub fn engine_limits(&self) -> EngineLimits {
+        let limits = &self.limits_config.query;
+        let threads = match limits.query_threads {
+            0 => EngineLimits::default().threads,
+            threads => threads,
+        };
+        EngineLimits {
+            max_series: limits.max_query_series,
+            max_entries: limits.max_entries_limit_per_query,
+            timeout: limits.query_timeout,
+            max_query_length: limits.max_query_length,
+            max_query_range: limits.max_query_range,
+            max_matchers: limits.max_streams_matchers_per_query,
+            memory_bytes_max: limits.query_memory_bytes_max,
+            threads,
+        }
+    }
+
+    /// How many queries may run at the same time.
+    #[must_use]
+    pub fn concurrent_queries(&self) -> usize {
+        match self.limits_config.query.max_concurrent_queries {
+            0 => 2 * std::thread::available_parallelism().map_or(1, usize::from),
+            queries => queries.min(tokio::sync::Semaphore::MAX_PERMITS),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! `timberline config --print`: the configuration as YAML with a comment on every key.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::Config;
+use super::keys::KEYS;
+
+/// The configuration as YAML with a comment on every key. Loading it gives the same configuration.
+///
+/// # Errors
+/// A value that has no JSON form; a path that is not UTF-8.
+pub fn to_yaml(config: &Config) -> Result<String, serde_json::Error> {
+    let tree = serde_json::to_value(config)?;
+    let mut text = String::from(
+        "# The configuration of timberline. Every key may also be set in the environment: the key\n\
+         # server.listen is TIMBERLINE_SERVER_LISTEN. Flags win over the environment, the environment\n\
+         # wins over the file. Durations: 500ms, 10m, 1h30m, 7d. Sizes: 64MiB, 256KB (1024 bytes), 1500.\n",
+    );
+    for key in KEYS {
+        let depth = key.path.matches('.').count();
+        let indent = "  ".repeat(depth);
+        let name = key.path.rsplit('.').next().unwrap_or(key.path);
+        let Some(value) = tree.pointer(&format!("/{}", key.path.replace('.', "/"))) else {
+            continue;
+        };
+        // Writing to a String cannot fail.
+        let _ = match value {
+            Value::Object(_) => write!(text, "\n{indent}# {}\n{indent}{name}:\n", key.doc),
+            value => write!(text, "{indent}# {}\n{indent}{name}: {value}\n", key.doc),
+        };
+    }
+    Ok(text)
+}

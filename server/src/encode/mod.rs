@@ -1,0 +1,1 @@
+//! Answers in Loki's JSON, to the byte.

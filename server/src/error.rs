@@ -1,0 +1,141 @@
+//! What goes wrong while answering a request, and the one map to status codes and bodies.
+
+use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use ::http::{Response, StatusCode};
+use axum::body::Body;
+use axum::response::IntoResponse;
+use timberline_query::QueryError;
+use timberline_query::syntax::ParseError;
+use timberline_store::StoreError;
+
+use crate::tenant::TenantError;
+
+/// Why a request has no answer. The texts are Loki's where Loki has one; clients compare them.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ApiError {
+    /// No usable tenant.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// The request asks for something that can never work as it is.
+    #[error("{0}")]
+    BadRequest(String),
+    /// The body is larger than it may be.
+    #[error("request body too large: limit is {limit} bytes")]
+    BodyTooLarge {
+        /// The limit that was passed.
+        limit: usize,
+    },
+    /// The request's body could not be read to its end.
+    #[error("cannot read the request body: {0}")]
+    Body(String),
+    /// What is asked for is switched off or does not exist.
+    #[error("not found")]
+    NotFound,
+    /// The query has no answer.
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A task of ours died. A bug.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+impl ApiError {
+    /// The status code that says whose fault it is.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Tenant(TenantError::Missing) => StatusCode::UNAUTHORIZED,
+            Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::Query(error) => query_status(error),
+            Self::Store(error) => store_status(error),
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The error as a plain-text answer whose body ends with a newline, as the write path and the
+    /// tenant check send it.
+    #[must_use]
+    pub fn into_line_response(self) -> Response<Body> {
+        text_response(self.status(), format!("{self}\n"))
+    }
+}
+
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> Self {
+        Self::Query(QueryError::Parse(error))
+    }
+}
+
+/// A client that went away has its own code, known from nginx, so that it is not counted as a failure.
+fn client_closed_request() -> StatusCode {
+    StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+fn query_status(error: &QueryError) -> StatusCode {
+    match error {
+        QueryError::Parse(_) | QueryError::Refused(_) => StatusCode::BAD_REQUEST,
+        QueryError::Timeout => StatusCode::GATEWAY_TIMEOUT,
+        QueryError::Cancelled => client_closed_request(),
+        QueryError::Store(error) => store_status(error),
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+fn store_status(error: &StoreError) -> StatusCode {
+    match error {
+        StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
+        StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+impl IntoResponse for ApiError {
+    /// Plain text without a newline at its end, as the read endpoints send it; tenant errors have one.
+    fn into_response(self) -> Response<Body> {
+        if matches!(self, Self::Tenant(_)) {
+            return self.into_line_response();
+        }
+        let status = self.status();
+        if status.is_server_error() {
+            tracing::error!(%status, error = %self, "request failed");
+        }
+        text_response(status, self.to_string())
+    }
+}
+
+/// A plain-text answer that browsers must not guess another type for.
+pub(crate) fn text_response(status: StatusCode, body: String) -> Response<Body> {
+    const HEADERS: [(HeaderName, HeaderValue); 2] = [
+        (CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8")),
+        (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    ];
+    (status, HEADERS, body).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_fault_has_its_status() {
+        let cases = [
+            (ApiError::Tenant(TenantError::Missing), 401),
+            (ApiError::Tenant(TenantError::Several), 400),
+            (ApiError::BadRequest(String::new()), 400),
+            (ApiError::Query(QueryError::Timeout), 504),
+            (ApiError::Query(QueryError::Cancelled), 499),
+            (ApiError::Query(QueryError::Store(StoreError::Closed)), 503),
+            (ApiError::Store(StoreError::Poisoned), 500),
+            (ApiError::from(ParseError::new("x")), 400),
+        ];
+        for (error, status) in cases {
+            assert_eq!(error.status().as_u16(), status, "{error:?}");
+        }
+    }
+}
