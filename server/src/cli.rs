@@ -157,7 +157,14 @@ mod tests {
     #[test]
     fn flags_are_read() {
         let cli = Cli::try_parse_from([
-            "timberline", "serve", "--data-dir", "d", "--listen", "x:1", "--log-format", "json",
+            "timberline",
+            "serve",
+            "--data-dir",
+            "d",
+            "--listen",
+            "x:1",
+            "--log-format",
+            "json",
         ]);
         let Command::Serve(serve) = cli.unwrap().command else { panic!("not serve") };
         assert_eq!(serve.data_dir, Some(PathBuf::from("d")));

@@ -113,7 +113,8 @@ impl StoreCollector {
         let describe = |(name, help, _): &Figure| {
             Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), HashMap::new())
         };
-        let descriptions = GAUGES.iter().chain(&COUNTERS).map(describe).collect::<Result<_, _>>()?;
+        let descriptions =
+            GAUGES.iter().chain(&COUNTERS).map(describe).collect::<Result<_, _>>()?;
         Ok(Self { store, descriptions })
     }
 }

@@ -45,8 +45,7 @@ impl AppState {
         let registry = Registry::new();
         let metrics = Metrics::new(&registry, &store);
         let engine = Engine::with_limits(store.clone(), config.engine_limits());
-        let ingester =
-            Ingester::new(store.clone(), config.limits_config.ingest.clone(), &registry);
+        let ingester = Ingester::new(store.clone(), config.limits_config.ingest.clone(), &registry);
         let query_permits = Arc::new(Semaphore::new(config.concurrent_queries()));
         Ok(Arc::new(Self {
             store,

@@ -47,7 +47,10 @@ pub(super) const KEYS: &[Key] = &[
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
-    key("limits_config", "What writes and queries may ask for. 0 is no limit unless said otherwise."),
+    key(
+        "limits_config",
+        "What writes and queries may ask for. 0 is no limit unless said otherwise.",
+    ),
     key("limits_config.max_label_names_per_series", "Labels that a stream may have."),
     key("limits_config.max_query_series", "Series that an answer may have."),
     key("limits_config.max_entries_limit_per_query", "Entries that a log query may ask for."),
@@ -61,5 +64,8 @@ pub(super) const KEYS: &[Key] = &[
         "Queries that run at the same time; more wait for their turn. 0 takes twice the number of cores.",
     ),
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
-    key("limits_config.query_threads", "Threads that one query may use. 0 takes the number of cores."),
+    key(
+        "limits_config.query_threads",
+        "Threads that one query may use. 0 takes the number of cores.",
+    ),
 ];

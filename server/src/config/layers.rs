@@ -100,8 +100,7 @@ impl Layers {
 fn read_file(path: &Path) -> Result<Value, ConfigError> {
     let text = std::fs::read_to_string(path)
         .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse_yaml(&text)
-        .map_err(|message| ConfigError::File { path: path.to_owned(), message })
+    parse_yaml(&text).map_err(|message| ConfigError::File { path: path.to_owned(), message })
 }
 
 /// The tree of a YAML text that holds a configuration; a text without content is an empty tree.
@@ -134,9 +133,7 @@ pub(super) fn variable_of_path(path: &str) -> String {
 
 fn path_of_variable(name: &str) -> Option<&'static str> {
     let is_section = |path: &str| KEYS.iter().any(|key| key.path.starts_with(&format!("{path}.")));
-    KEYS.iter()
-        .map(|key| key.path)
-        .find(|path| !is_section(path) && variable_of_path(path) == name)
+    KEYS.iter().map(|key| key.path).find(|path| !is_section(path) && variable_of_path(path) == name)
 }
 
 /// A variable's text as the kind of value that the key has by default. Texts stay as they are, so that

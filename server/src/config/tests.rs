@@ -67,7 +67,11 @@ fn unknown_keys_are_refused_with_line_and_column() {
     for (text, line, name) in [
         ("server:\n  listn: x\n", "line 2", "listn"),
         ("auth_enabled: true\nservr: {}\n", "line 2", "servr"),
-        ("limits_config:\n  query_timeout: 1m\n  max_query_serie: 5\n", "line 3", "max_query_serie"),
+        (
+            "limits_config:\n  query_timeout: 1m\n  max_query_serie: 5\n",
+            "line 3",
+            "max_query_serie",
+        ),
     ] {
         let error = from_yaml(text).unwrap_err();
         assert!(error.contains(line) && error.contains("column"), "{error}");
