@@ -300,6 +300,7 @@ mod tests {
     fn volumes_go_to_the_labels_asked_for() {
         let labels = Labels::from_pairs([("app", "a"), ("env", "x"), ("pod", "1")]).unwrap();
         let app = Matcher::new("app", MatchOp::Equal, "a").unwrap();
+        let app = [app];
         let keys = |matchers: &[Matcher], by_label, targets: &[&str]| {
             let targets = targets.iter().map(|target| (*target).to_owned()).collect();
             let mut volumes = BTreeMap::new();
@@ -310,10 +311,10 @@ mod tests {
             );
             volumes.into_keys().map(|labels| labels.to_string()).collect::<Vec<_>>()
         };
-        assert_eq!(keys(&[app.clone()], false, &[]), [r#"{app="a"}"#]);
-        assert_eq!(keys(&[app.clone()], false, &["env"]), [r#"{env="x"}"#]);
+        assert_eq!(keys(&app, false, &[]), [r#"{app="a"}"#]);
+        assert_eq!(keys(&app, false, &["env"]), [r#"{env="x"}"#]);
         assert_eq!(keys(&[], false, &[]), [r#"{app="a", env="x", pod="1"}"#]);
-        assert_eq!(keys(&[app], true, &[]), [r#"{app=""}"#, r#"{env=""}"#, r#"{pod=""}"#]);
+        assert_eq!(keys(&app, true, &[]), [r#"{app=""}"#, r#"{env=""}"#, r#"{pod=""}"#]);
     }
 
     #[test]
