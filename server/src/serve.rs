@@ -23,6 +23,9 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long a connection may take to send a request's head, so that idle ones do not pile up half-read.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// How long queries that were cut off may take to notice.
+const STOP_PAUSE: Duration = Duration::from_secs(1);
+
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 1000;
 
@@ -59,10 +62,13 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .thread_name("timberline")
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let server = Server::open(config).await?;
         server.serve(shutdown::requested()).await
-    })
+    });
+    // Queries that were cut off notice it when their connections go; nobody waits for their threads.
+    runtime.shutdown_timeout(STOP_PAUSE);
+    result
 }
 
 /// A server that has its store and its port, and is ready to serve.

@@ -8,7 +8,7 @@ use timberline_query::{QueryAnswer, syntax};
 
 use super::labels::{inclusive, matchers, selector};
 use super::params::{Params, now};
-use super::volume::{self, Aggregation, VolumeQuery};
+use super::volume::{self, Aggregation, VolumeLimits, VolumeQuery};
 use super::{json, work};
 use crate::encode::{self, Encoding};
 use crate::error::ApiError;
@@ -72,7 +72,10 @@ async fn answer_volume(
             &tenant,
             &matchers,
             &query,
-            limits.volume_max_series,
+            VolumeLimits {
+                series_max: limits.volume_max_series,
+                threads: state.config.engine_limits().threads,
+            },
             ticket,
         )?;
         stats.exec_seconds = begun.elapsed().as_secs_f64();

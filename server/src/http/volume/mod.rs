@@ -4,20 +4,18 @@
 //! entry, and the distinct texts of its metadata, each once. That is what Loki's head chunks take up
 //! before compression, and what it answers for data that it has not flushed yet.
 
+mod buckets;
+mod scan;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use timberline_query::{QueryError, QueryStats, QueryValue, Sample, Series};
-use timberline_store::{
-    Batch, Chunk, Columns, Labels, LineColumn, LinePredicate, MatchOp, Matcher, Metadata,
-    ReadScratch, Snapshot, TenantId, TimeRange, Timestamp,
-};
+use timberline_store::{Chunk, Labels, MatchOp, Matcher, Snapshot, TenantId};
 
-use super::params::{Bounds, NANOS_PER_MILLI};
+use self::buckets::Buckets;
+use super::params::Bounds;
 use super::work::Ticket;
 use crate::error::ApiError;
-
-/// What a label of structured metadata takes on an entry: references to its name and to its value.
-const METADATA_REFERENCE_BYTES: u64 = 8;
 
 /// What volumes are added up by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,34 +37,43 @@ pub(super) struct VolumeQuery {
     pub(super) step: Option<i64>,
 }
 
+/// What a volume request may use.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct VolumeLimits {
+    /// Volumes that may be added up.
+    pub(super) series_max: usize,
+    /// Threads that may read.
+    pub(super) threads: usize,
+}
+
 /// Computes the answer to a volume request: a vector, or a matrix where there are buckets.
 ///
 /// # Errors
-/// More than `series_max` volumes; damage, cancellation and timeouts.
+/// More volumes than there may be; damage, cancellation and timeouts.
 pub(super) fn compute(
     snapshot: &Snapshot,
     tenant: &TenantId,
     matchers: &[Matcher],
     query: &VolumeQuery,
-    series_max: usize,
+    limits: VolumeLimits,
     ticket: &Ticket,
 ) -> Result<(QueryValue, QueryStats), ApiError> {
     let selector = with_targets(matchers, &query.aggregation.targets)?;
     let grouping = Grouping::new(matchers, &query.aggregation);
-    let buckets = Buckets::new(query);
+    let buckets = Buckets::new(query.bounds, query.step);
     let range = buckets.range();
     let mut chunks = snapshot.chunks(tenant, &selector, range)?;
     chunks.sort_by(|a, b| a.labels().cmp(b.labels()));
+    let streams: Vec<&[Chunk]> = chunks.chunk_by(|a, b| a.labels() == b.labels()).collect();
+    let (bytes, stats) = scan::streams(&streams, &buckets, limits.threads, ticket)?;
     let mut volumes = vec![BTreeMap::new(); buckets.len()];
-    let mut stats = QueryStats::default();
-    for stream in chunks.chunk_by(|a, b| a.labels() == b.labels()) {
-        let bytes = stream_bytes(stream, &buckets, &mut stats, ticket)?;
+    for (stream, bytes) in streams.iter().zip(bytes) {
         let Some(first) = stream.first() else { continue };
         for (bucket, bytes) in bytes {
             let Some(volumes) = volumes.get_mut(bucket) else { continue };
             grouping.add(volumes, first.labels(), bytes);
-            if volumes.len() > series_max {
-                return Err(too_many(series_max).into());
+            if volumes.len() > limits.series_max {
+                return Err(too_many(limits.series_max).into());
             }
         }
     }
@@ -128,105 +135,6 @@ impl Grouping {
     }
 }
 
-/// The buckets of a request: multiples of the step since the epoch, cut to the range.
-struct Buckets {
-    bounds: Bounds,
-    step: Option<i64>,
-    count: usize,
-}
-
-impl Buckets {
-    fn new(query: &VolumeQuery) -> Self {
-        let Bounds { start, end } = query.bounds;
-        let count = match query.step {
-            // A range that ends on a multiple of the step ends with the bucket before it.
-            Some(step) if end > start => (end - 1).div_euclid(step) - start.div_euclid(step) + 1,
-            Some(_) => 0,
-            None => 1,
-        };
-        Self { bounds: query.bounds, step: query.step, count: usize::try_from(count).unwrap_or(0) }
-    }
-
-    const fn len(&self) -> usize {
-        self.count
-    }
-
-    /// All that is in some bucket; entries at `end` are.
-    const fn range(&self) -> TimeRange {
-        TimeRange::new(self.bounds.start, self.bounds.end.saturating_add(1))
-    }
-
-    fn of(&self, timestamp: Timestamp) -> usize {
-        let Some(step) = self.step else { return 0 };
-        let index = timestamp.div_euclid(step) - self.bounds.start.div_euclid(step);
-        usize::try_from(index).unwrap_or(0).min(self.count.saturating_sub(1))
-    }
-
-    /// The time on a bucket's volume, in milliseconds: just before its end; the end, for the last.
-    fn stamp(&self, bucket: usize) -> i64 {
-        let end = self.bounds.end.div_euclid(NANOS_PER_MILLI);
-        let Some(step) = self.step.filter(|_| bucket + 1 < self.count) else { return end };
-        let next = i64::try_from(bucket).unwrap_or(i64::MAX).saturating_add(1);
-        let first = self.bounds.start.div_euclid(step);
-        first.saturating_add(next).saturating_mul(step).div_euclid(NANOS_PER_MILLI) - 1
-    }
-}
-
-/// The texts of structured metadata that a bucket of a stream has shown so far, and its bytes.
-#[derive(Default)]
-struct Volume {
-    bytes: u64,
-    texts: HashSet<Box<str>>,
-}
-
-impl Volume {
-    fn add_texts(&mut self, metadata: &Metadata) {
-        for text in metadata.iter().flat_map(|(name, value)| [name, value]) {
-            if !self.texts.contains(text) {
-                self.bytes += text.len() as u64;
-                self.texts.insert(text.into());
-            }
-        }
-    }
-}
-
-/// The bytes of one stream's chunks by bucket; empty buckets are not there.
-fn stream_bytes(
-    chunks: &[Chunk],
-    buckets: &Buckets,
-    stats: &mut QueryStats,
-    ticket: &Ticket,
-) -> Result<BTreeMap<usize, u64>, ApiError> {
-    let columns = Columns { line: LineColumn::Length, metadata: true };
-    let mut scratch = ReadScratch::new();
-    let mut volumes = HashMap::new();
-    stats.streams_matched += 1;
-    for chunk in chunks {
-        ticket.check()?;
-        let batch = chunk.read(buckets.range(), &LinePredicate::Always, columns, &mut scratch)?;
-        stats.chunks_read += 1;
-        stats.lines_processed += batch.rows_scanned();
-        stats.bytes_processed += batch.bytes_scanned();
-        add_batch(&batch, buckets, &mut volumes);
-    }
-    Ok(volumes.into_iter().map(|(bucket, volume)| (bucket, volume.bytes)).collect())
-}
-
-fn add_batch(batch: &Batch, buckets: &Buckets, volumes: &mut HashMap<usize, Volume>) {
-    let sets = batch.metadata_sets();
-    let mut seen: HashSet<(usize, u32)> = HashSet::new();
-    for row in batch.rows() {
-        let bucket = buckets.of(row.timestamp);
-        let volume = volumes.entry(bucket).or_default();
-        volume.bytes += u64::from(row.line_len);
-        let Some(metadata) = sets.get(row.metadata as usize) else { continue };
-        volume.bytes += METADATA_REFERENCE_BYTES * metadata.len() as u64;
-        if seen.insert((bucket, row.metadata)) {
-            volume.add_texts(metadata);
-        }
-    }
-}
-
 /// The largest volumes, in falling order; equal ones by their labels.
 fn largest(volumes: BTreeMap<Labels, u64>, limit: usize) -> Vec<(Labels, u64)> {
     let mut volumes: Vec<_> = volumes.into_iter().filter(|(_, bytes)| *bytes > 0).collect();
@@ -275,27 +183,6 @@ mod tests {
 
     const S: i64 = 1_000_000_000;
 
-    fn query(start: i64, end: i64, step: Option<i64>) -> VolumeQuery {
-        let aggregation = Aggregation { by_label: false, targets: Vec::new() };
-        VolumeQuery { aggregation, limit: 10, bounds: Bounds { start, end }, step }
-    }
-
-    #[test]
-    fn buckets_are_aligned_and_stamped_before_their_end() {
-        let buckets = Buckets::new(&query(15 * S, 35 * S, Some(10 * S)));
-        let stamps: Vec<_> = (0..buckets.len()).map(|bucket| buckets.stamp(bucket)).collect();
-        assert_eq!(stamps, [19_999, 29_999, 35_000]);
-        assert_eq!([15, 19, 20, 30, 35].map(|s| buckets.of(s * S)), [0, 0, 1, 2, 2]);
-        let buckets = Buckets::new(&query(10 * S, 30 * S, Some(10 * S)));
-        assert_eq!(
-            (0..buckets.len()).map(|b| buckets.stamp(b)).collect::<Vec<_>>(),
-            [19_999, 30_000]
-        );
-        assert_eq!(buckets.of(30 * S), 1);
-        assert_eq!(Buckets::new(&query(S, S, Some(S))).len(), 0);
-        assert_eq!(Buckets::new(&query(0, 7 * S, None)).stamp(0), 7_000);
-    }
-
     #[test]
     fn volumes_go_to_the_labels_asked_for() {
         let labels = Labels::from_pairs([("app", "a"), ("env", "x"), ("pod", "1")]).unwrap();
@@ -319,7 +206,7 @@ mod tests {
 
     #[test]
     fn single_points_are_a_vector() {
-        let buckets = Buckets::new(&query(0, 20 * S, Some(10 * S)));
+        let buckets = Buckets::new(Bounds { start: 0, end: 20 * S }, Some(10 * S));
         let (a, b) = (Labels::metadata([("a", "")]), Labels::metadata([("b", "")]));
         let (a, b) = (a.unwrap(), b.unwrap());
         let volumes = vec![vec![(a.clone(), 1)], vec![(b.clone(), 2)]];
