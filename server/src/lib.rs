@@ -14,7 +14,6 @@ pub mod config;
 pub mod encode;
 pub mod error;
 pub mod http;
-#[path = "ingest_shim.rs"]
 pub mod ingest;
 mod logs;
 pub mod metrics;

@@ -1,19 +1,33 @@
 //! Every key with its comment, in the order in which it is printed.
 
+use std::borrow::Cow;
+
+use crate::ingest::IngestLimits;
+
 /// A key or section: its path, and the comment above it.
 pub(super) struct Key {
     /// Names from the outermost section inwards, with dots.
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
     /// One line, without `#`.
     pub(super) doc: &'static str,
 }
 
-const fn key(path: &'static str, doc: &'static str) -> Key {
-    Key { path, doc }
+/// All sections and keys; a section comes right before its keys.
+pub(super) fn keys() -> impl Iterator<Item = Key> {
+    let ingest = IngestLimits::describe().iter();
+    let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
+    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS)
 }
 
-/// All sections and keys; a section comes right before its keys.
-pub(super) const KEYS: &[Key] = &[
+/// The section that the ingest limits are in, too.
+const LIMITS: &str = "limits_config";
+
+const fn key(path: &'static str, doc: &'static str) -> Key {
+    Key { path: Cow::Borrowed(path), doc }
+}
+
+/// What comes before the limits.
+const KEYS: [Key; 13] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -51,7 +65,10 @@ pub(super) const KEYS: &[Key] = &[
         "limits_config",
         "What writes and queries may ask for. 0 is no limit unless said otherwise.",
     ),
-    key("limits_config.max_label_names_per_series", "Labels that a stream may have."),
+];
+
+/// The limits of queries.
+const QUERY_LIMITS: [Key; 10] = [
     key("limits_config.max_query_series", "Series that an answer may have."),
     key("limits_config.max_entries_limit_per_query", "Entries that a log query may ask for."),
     key("limits_config.max_query_length", "The longest time from start to end of a query."),

@@ -21,7 +21,7 @@ use ::http::header::CONTENT_TYPE;
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
@@ -34,7 +34,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
     reads()
         // Answers repeat label names over and over: they are worth compressing, pushes' are empty.
         .layer(CompressionLayer::new())
-        .merge(writes())
+        .merge(push::routes(state))
         .fallback(|| async { not_found() })
         .layer(CatchPanicLayer::custom(|_| {
             text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())
@@ -64,11 +64,6 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/services", get(admin::services))
         .route("/ready", get(admin::ready))
         .route("/", get(admin::index))
-}
-
-fn writes() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/loki/api/v1/push", post(push::push))
         .route("/flush", get(admin::flush).post(admin::flush))
 }
 

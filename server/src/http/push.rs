@@ -1,28 +1,40 @@
-//! `/loki/api/v1/push`: the way to the ingester.
+//! The way to the ingester: `/loki/api/v1/push` and the gRPC service `logproto.Pusher`.
 
 use std::sync::Arc;
 
-use ::http::HeaderMap;
+use ::http::{HeaderMap, StatusCode};
+use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
 
 use super::body::read_body;
+use crate::ingest::PushService;
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
-/// The largest body of a push as it is sent, in bytes.
-const PUSH_BYTES_MAX: usize = 100 << 20;
+/// The routes of pushes.
+pub(super) fn routes(state: &AppState) -> Router<Arc<AppState>> {
+    let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
+    Router::new()
+        .route("/loki/api/v1/push", post(push))
+        .route_service("/logproto.Pusher/{method}", service.into_server())
+}
 
 /// `/loki/api/v1/push`. The ingester knows the formats, the limits and the texts.
-pub(super) async fn push(
+async fn push(
     State(state): State<Arc<AppState>>,
     Tenant(tenant): Tenant,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    match read_body(body, PUSH_BYTES_MAX).await {
-        Ok(body) => state.ingester.push_http(&tenant, &headers, body).await,
-        Err(error) => error.into_line_response(),
+    let body = match read_body(body, state.config.limits_config.ingest.max_recv_msg_size).await {
+        Ok(body) => body,
+        Err(error) => return error.into_line_response(),
+    };
+    match state.ingester.push_http(&tenant, &headers, body).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
     }
 }

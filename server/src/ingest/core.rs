@@ -1,0 +1,189 @@
+//! The write path from a body to the store's acknowledgement, without a runtime.
+
+use std::fmt;
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use prometheus::Registry;
+use timberline_store::{InvalidLabels, Labels, TenantId, Timestamp};
+
+use super::body::{Envelope, Format};
+use super::check::{Checked, check};
+use super::clock::Clock;
+use super::error::PushError;
+use super::limits::IngestLimits;
+use super::metrics::{Discards, IngestMetrics};
+use super::push::Push;
+use super::rate::RateLimiter;
+use super::reason::Reason;
+use super::streams::{KnownStream, StreamCache};
+use super::window::Window;
+use super::write::{Backend, fill};
+use super::{json, protobuf};
+
+/// The write path over a store.
+pub(crate) struct Core<B> {
+    backend: B,
+    limits: IngestLimits,
+    clock: Clock,
+    streams: StreamCache,
+    tenant_rate: Option<RateLimiter<TenantId>>,
+    stream_rate: Option<RateLimiter<(TenantId, Labels)>>,
+    metrics: IngestMetrics,
+}
+
+impl<B> fmt::Debug for Core<B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
+
+const MIB: f64 = 1_048_576.0;
+
+impl<B: Backend> Core<B> {
+    pub(crate) fn new(backend: B, limits: IngestLimits, registry: &Registry, clock: Clock) -> Self {
+        let megabytes = (limits.ingestion_rate_mb, limits.ingestion_burst_size_mb);
+        let stream_rate = RateLimiter::new(
+            as_f64(limits.per_stream_rate_limit),
+            as_f64(limits.per_stream_rate_limit_burst),
+        );
+        Self {
+            backend,
+            tenant_rate: RateLimiter::new(megabytes.0 * MIB, megabytes.1 * MIB),
+            stream_rate,
+            limits,
+            clock,
+            streams: StreamCache::default(),
+            metrics: IngestMetrics::new(registry),
+        }
+    }
+
+    /// Takes in a body as it came.
+    pub(crate) fn push(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: &[u8],
+    ) -> Result<(), PushError> {
+        let undecodable = |error| PushError::undecodable(&error, envelope.format);
+        let opened = envelope.open(body, &self.limits).map_err(|error| {
+            if matches!(error, super::push::DecodeError::TooLarge(_)) {
+                self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
+            }
+            undecodable(error)
+        })?;
+        let push = match envelope.format {
+            Format::Json => json::decode(&opened),
+            Format::Protobuf => protobuf::decode(&opened),
+        };
+        self.accept(tenant, push.map_err(undecodable)?)
+    }
+
+    /// Takes in a decoded push: checks it, stores what passes and waits until that is durable.
+    pub(crate) fn accept(&self, tenant: &TenantId, mut push: Push<'_>) -> Result<(), PushError> {
+        if push.streams.is_empty() {
+            let text = "error at least one valid stream is required for ingestion";
+            return Err(PushError::new(StatusCode::UNPROCESSABLE_ENTITY, text));
+        }
+        let known = self.known_streams(tenant, &push)?;
+        let bytes = push.entries.iter().map(|entry| push.entry_bytes(entry)).sum();
+        self.metrics.received(tenant, push.entries.len(), bytes);
+        let now = self.clock.now();
+        let mut checked = check(&mut push, &known, &self.limits, now).map_err(|error| {
+            PushError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        })?;
+        let stored = self.store(tenant, &push, &known, &mut checked, now);
+        self.metrics.discarded(tenant, &checked.discards);
+        stored?;
+        match checked.messages.into_text() {
+            Some(text) => Err(PushError::new(StatusCode::BAD_REQUEST, text)),
+            None => Ok(()),
+        }
+    }
+
+    /// The streams of a push, in its order. One that cannot be read fails the push.
+    fn known_streams(
+        &self,
+        tenant: &TenantId,
+        push: &Push<'_>,
+    ) -> Result<Vec<Arc<KnownStream>>, PushError> {
+        let known = |stream: &super::push::Stream<'_>| {
+            self.streams.get(&stream.labels, &self.limits).map_err(|error| {
+                self.discard(tenant, Reason::InvalidLabels, push.entries.len(), 0);
+                let text = format!("couldn't parse labels: {error}");
+                PushError::new(StatusCode::BAD_REQUEST, text)
+            })
+        };
+        push.streams.iter().map(known).collect()
+    }
+
+    /// Stores what passed the checks and the rules that depend on what came before.
+    fn store(
+        &self,
+        tenant: &TenantId,
+        push: &Push<'_>,
+        known: &[Arc<KnownStream>],
+        checked: &mut Checked,
+        now: Timestamp,
+    ) -> Result<(), PushError> {
+        if checked.lines == 0 {
+            return Ok(());
+        }
+        self.check_tenant_rate(tenant, checked, now)?;
+        let rate = self.stream_rate.as_ref();
+        let window = Window { backend: &self.backend, limits: &self.limits, rate, tenant, now };
+        let refused = window.check(push, known, checked);
+        if checked.lines > 0 {
+            let mut batch = B::Batch::default();
+            fill(&mut batch, push, known, &checked.kept, self.limits.discover_log_levels)
+                .map_err(|error| internal(&error))?;
+            self.backend.append(tenant, &batch).map_err(|error| {
+                tracing::error!(%tenant, %error, "push not stored");
+                PushError::store(&error)
+            })?;
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    fn check_tenant_rate(
+        &self,
+        tenant: &TenantId,
+        checked: &mut Checked,
+        now: Timestamp,
+    ) -> Result<(), PushError> {
+        let Some(rate) = &self.tenant_rate else {
+            return Ok(());
+        };
+        let (lines, bytes) = (checked.lines, checked.bytes);
+        if rate.allow(tenant.clone(), bytes, now) {
+            return Ok(());
+        }
+        checked.discards.add(Reason::RateLimited, lines, bytes);
+        let text = format!(
+            "ingestion rate limit exceeded for user {tenant} (limit: {} bytes/sec) while attempting \
+             to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or contact your \
+             Loki administrator to see if the limit can be increased",
+            rate.rate()
+        );
+        Err(PushError::new(StatusCode::TOO_MANY_REQUESTS, text))
+    }
+
+    fn discard(&self, tenant: &TenantId, reason: Reason, entries: usize, bytes: usize) {
+        let mut discards = Discards::default();
+        discards.add(reason, entries, bytes);
+        self.metrics.discarded(tenant, &discards);
+    }
+}
+
+fn internal(error: &InvalidLabels) -> PushError {
+    PushError::new(StatusCode::INTERNAL_SERVER_ERROR, format!("internal error: {error}"))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "limits are far below 2^53")]
+fn as_f64(bytes: usize) -> f64 {
+    bytes as f64
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,65 @@
+//! Entry points for fuzzers: the write path on any bytes, with a store that forgets.
+
+use prometheus::Registry;
+use timberline_store::{InvalidLabels, Labels, StoreError, TenantId, Timestamp};
+
+use super::body::{Envelope, Format};
+use super::clock::Clock;
+use super::core::Core;
+use super::limits::IngestLimits;
+use super::write::{Backend, Sink};
+
+/// Takes in a JSON body.
+pub fn push_json(body: &[u8]) {
+    push(Format::Json, body);
+}
+
+/// Takes in protobuf: bytes before their compression, so that a fuzzer reaches the decoder.
+pub fn push_protobuf(body: &[u8]) {
+    if let Ok(body) = snap::raw::Encoder::new().compress_vec(body) {
+        push(Format::Protobuf, &body);
+    }
+}
+
+fn push(format: Format, body: &[u8]) {
+    let clock = Clock::from_fn(|| 1_793_534_400_000_000_000);
+    let core = Core::new(Forgetful, IngestLimits::default(), &Registry::new(), clock);
+    if let Ok(tenant) = TenantId::new("fuzz") {
+        // Both outcomes are fine; a panic is not.
+        let _ = core.push(&tenant, Envelope::plain(format), body);
+    }
+}
+
+struct Forgetful;
+
+#[derive(Default)]
+struct Nothing;
+
+impl Backend for Forgetful {
+    type Batch = Nothing;
+
+    fn append(&self, _: &TenantId, _: &Nothing) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn active_streams(&self, _: &TenantId) -> usize {
+        0
+    }
+
+    fn newest_entry(&self, _: &TenantId, _: &Labels) -> Option<Timestamp> {
+        None
+    }
+}
+
+impl Sink for Nothing {
+    fn stream(&mut self, _: &Labels) {}
+
+    fn push(
+        &mut self,
+        _: Timestamp,
+        _: &[u8],
+        metadata: &[(&str, &str)],
+    ) -> Result<(), InvalidLabels> {
+        Labels::metadata(metadata.iter().copied()).map(drop)
+    }
+}

@@ -1,0 +1,122 @@
+//! The write path: from a push in any wire format to entries in the store.
+//!
+//! ```text
+//! HTTP body ──▶ body (decompress, bounded) ──▶ json / protobuf ─┐
+//! gRPC message ─────────────────────────────────────────────────┴▶ Push ──▶ streams (labels, cached)
+//!   ──▶ check (each entry by itself) ──▶ window (by what came before) ──▶ write (levels) ──▶ Store
+//! ```
+//!
+//! A push is acknowledged when the store has made it durable, never before. What breaks a rule is
+//! refused with Loki's words, and what is right about the same push is stored all the same.
+
+mod body;
+mod check;
+mod clock;
+mod core;
+mod error;
+#[doc(hidden)]
+pub mod fuzzing;
+mod go_text;
+mod grpc;
+mod json;
+mod label_text;
+mod level;
+mod limits;
+mod metadata;
+mod metrics;
+pub mod proto;
+mod protobuf;
+mod push;
+mod rate;
+mod reason;
+mod streams;
+mod window;
+mod write;
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, StatusCode};
+use bytes::Bytes;
+use prometheus::Registry;
+use timberline_store::{Store, TenantId};
+
+pub use self::clock::Clock;
+pub use self::error::PushError;
+pub use self::grpc::PushService;
+pub use self::limits::IngestLimits;
+
+use self::body::{Envelope, Format};
+use self::core::Core;
+use self::proto::logproto::PushRequest;
+
+/// The write path over a store. Cheap to clone; all clones share caches and rate limits.
+#[derive(Clone, Debug)]
+pub struct Ingester {
+    core: Arc<Core<Store>>,
+}
+
+impl Ingester {
+    /// The write path over `store`; its metrics go into `registry`.
+    #[must_use]
+    pub fn new(store: Store, limits: IngestLimits, registry: &Registry) -> Self {
+        Self::with_clock(store, limits, registry, Clock::system())
+    }
+
+    /// The same with a clock of the caller's.
+    #[must_use]
+    pub fn with_clock(
+        store: Store,
+        limits: IngestLimits,
+        registry: &Registry,
+        clock: Clock,
+    ) -> Self {
+        Self { core: Arc::new(Core::new(store, limits, registry, clock)) }
+    }
+
+    /// Takes in the body of `POST /loki/api/v1/push`. When it returns `Ok`, every entry is durable.
+    ///
+    /// The work is done on a blocking thread, and goes on when the caller is dropped.
+    ///
+    /// # Errors
+    /// [`PushError`]. A 400 may mean that a part of the push is stored, see there.
+    pub async fn push_http(
+        &self,
+        tenant: &TenantId,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        // Without a known format, only the message counts.
+        let envelope = Envelope::from_headers(headers)
+            .map_err(|error| PushError::undecodable(&error, Format::Json))?;
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || core.push(&tenant, envelope, &body)).await
+    }
+
+    /// Takes in a request that came over gRPC. When it returns `Ok`, every entry is durable.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http).
+    pub async fn push_request(
+        &self,
+        tenant: &TenantId,
+        request: PushRequest,
+    ) -> Result<(), PushError> {
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || {
+            let push = protobuf::borrow(&request)
+                .map_err(|error| PushError::undecodable(&error, Format::Protobuf))?;
+            core.accept(&tenant, push)
+        })
+        .await
+    }
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<(), PushError> + Send + 'static,
+) -> Result<(), PushError> {
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
+        tracing::error!(%error, "push died");
+        let text = "internal error: the push was not finished";
+        Err(PushError::new(StatusCode::INTERNAL_SERVER_ERROR, text))
+    })
+}

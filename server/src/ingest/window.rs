@@ -1,0 +1,189 @@
+//! The rules that depend on what came before: how many streams there are, how fast one grows, how far
+//! an entry is behind its stream.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use timberline_store::{Labels, TenantId, Timestamp};
+
+use super::check::Checked;
+use super::error::PushError;
+use super::go_text::{byte_size, rfc3339, time_string};
+use super::limits::IngestLimits;
+use super::push::Push;
+use super::rate::RateLimiter;
+use super::reason::Reason;
+use super::streams::KnownStream;
+use super::write::Backend;
+
+/// How many refused entries of a stream an answer names.
+const ENTRIES_NAMED_MAX: usize = 10;
+
+/// Refuses streams and entries by what came before.
+pub(crate) struct Window<'a, B> {
+    pub(crate) backend: &'a B,
+    pub(crate) limits: &'a IngestLimits,
+    pub(crate) rate: Option<&'a RateLimiter<(TenantId, Labels)>>,
+    pub(crate) tenant: &'a TenantId,
+    pub(crate) now: Timestamp,
+}
+
+/// Entries of a stream that are refused, as the answer names them.
+#[derive(Default)]
+struct Ignored {
+    text: String,
+    count: usize,
+}
+
+impl Ignored {
+    fn add(&mut self, timestamp: Timestamp, reason: &str) {
+        self.count += 1;
+        if self.count <= ENTRIES_NAMED_MAX {
+            let time = time_string(timestamp);
+            // Writing to a String cannot fail.
+            let _ = writeln!(self.text, "entry with timestamp {time} ignored, reason: '{reason}',");
+        }
+    }
+}
+
+impl<B: Backend> Window<'_, B> {
+    /// Takes out of `checked` what is refused, and says why: the first refusal of the push.
+    pub(crate) fn check(
+        &self,
+        push: &Push<'_>,
+        known: &[Arc<KnownStream>],
+        checked: &mut Checked,
+    ) -> Option<PushError> {
+        let mut first = self.check_stream_count(push, known, checked);
+        for (index, stream) in known.iter().enumerate() {
+            let refused = self
+                .check_rate(push, index, stream, checked)
+                .or_else(|| self.check_lag(push, index, stream, checked));
+            first = first.or(refused);
+        }
+        first
+    }
+
+    /// Refuses streams that would be one too many. Streams that are active already always pass.
+    fn check_stream_count(
+        &self,
+        push: &Push<'_>,
+        known: &[Arc<KnownStream>],
+        checked: &mut Checked,
+    ) -> Option<PushError> {
+        let max = self.limits.max_global_streams_per_user;
+        let active = self.backend.active_streams(self.tenant);
+        // Asking for each stream costs a look-up; far from the limit there is no need to.
+        if max == 0 || active.saturating_add(known.len()) <= max {
+            return None;
+        }
+        let (mut added, mut first) = (HashSet::new(), None);
+        for (index, stream) in known.iter().enumerate() {
+            let is_new = || self.backend.newest_entry(self.tenant, &stream.labels).is_none();
+            let wanted = checked.keeps_any(push, index) && !added.contains(&stream.labels);
+            if !wanted || !is_new() {
+                continue;
+            }
+            if active.saturating_add(added.len()) < max {
+                added.insert(&stream.labels);
+                continue;
+            }
+            checked.refuse(push, push.streams[index].entries.clone(), Reason::StreamLimit);
+            first.get_or_insert_with(|| self.too_many_streams(&stream.name));
+        }
+        first
+    }
+
+    fn too_many_streams(&self, stream: &str) -> PushError {
+        let text = format!(
+            "maximum active stream limit exceeded when trying to create stream {stream}, reduce the \
+             number of active streams (reduce labels or reduce label values), or contact your Loki \
+             administrator to see if the limit can be increased, user: '{}'",
+            self.tenant
+        );
+        PushError::new(StatusCode::TOO_MANY_REQUESTS, text)
+    }
+
+    /// Refuses a stream as a whole that grows too fast.
+    fn check_rate(
+        &self,
+        push: &Push<'_>,
+        index: usize,
+        stream: &KnownStream,
+        checked: &mut Checked,
+    ) -> Option<PushError> {
+        let rate = self.rate?;
+        let entries = push.streams[index].entries.clone();
+        let kept = || entries.clone().filter(|&place| checked.kept[place]);
+        let bytes: usize = kept().map(|place| push.entry_bytes(&push.entries[place])).sum();
+        let key = (self.tenant.clone(), stream.labels.clone());
+        if bytes == 0 || rate.allow(key, bytes, self.now) {
+            return None;
+        }
+        let reason = format!(
+            "Per stream rate limit exceeded (limit: {}/sec) while attempting to ingest for stream \
+             '{}' totaling {}, consider splitting a stream via additional labels or contact your \
+             Loki administrator to see if the limit can be increased",
+            byte_size(rate.rate()),
+            stream.name,
+            byte_size(u64::try_from(bytes).unwrap_or(u64::MAX)),
+        );
+        let mut ignored = Ignored::default();
+        kept().for_each(|place| ignored.add(push.entries[place].timestamp, &reason));
+        checked.refuse(push, entries.clone(), Reason::PerStreamRateLimit);
+        Some(self.ignored(StatusCode::TOO_MANY_REQUESTS, ignored, entries.len(), stream))
+    }
+
+    /// Refuses the entries that are too far behind the newest of their stream.
+    fn check_lag(
+        &self,
+        push: &Push<'_>,
+        index: usize,
+        stream: &KnownStream,
+        checked: &mut Checked,
+    ) -> Option<PushError> {
+        let lag =
+            Timestamp::try_from(self.limits.max_entry_lag.as_nanos()).unwrap_or(Timestamp::MAX);
+        if lag == 0 || !checked.keeps_any(push, index) {
+            return None;
+        }
+        let entries = push.streams[index].entries.clone();
+        let stored = self.backend.newest_entry(self.tenant, &stream.labels);
+        let mut newest = stored.unwrap_or(Timestamp::MIN);
+        let mut ignored = Ignored::default();
+        for place in entries.clone() {
+            let timestamp = push.entries[place].timestamp;
+            let oldest = newest.saturating_sub(lag);
+            if !checked.kept[place] || timestamp >= oldest {
+                newest = if checked.kept[place] { newest.max(timestamp) } else { newest };
+                continue;
+            }
+            let reason = format!(
+                "entry too far behind, entry timestamp is: {}, oldest acceptable timestamp is: {}",
+                rfc3339(timestamp),
+                rfc3339(oldest)
+            );
+            ignored.add(timestamp, &reason);
+            checked.refuse(push, place..place + 1, Reason::TooFarBehind);
+        }
+        let refused = ignored.count > 0;
+        refused.then(|| self.ignored(StatusCode::BAD_REQUEST, ignored, entries.len(), stream))
+    }
+
+    fn ignored(
+        &self,
+        status: StatusCode,
+        ignored: Ignored,
+        of: usize,
+        stream: &KnownStream,
+    ) -> PushError {
+        let Ignored { mut text, count } = ignored;
+        let (tenant, name) = (self.tenant, &stream.name);
+        // Writing to a String cannot fail.
+        let _ =
+            write!(text, "user '{tenant}', total ignored: {count} out of {of} for stream: {name}");
+        PushError::new(status, text)
+    }
+}
