@@ -61,28 +61,31 @@ const KEYS: [Key; 13] = [
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
-    key(
-        "limits_config",
-        "What writes and queries may ask for. 0 is no limit unless said otherwise.",
-    ),
+    key("limits_config", "What writes and queries may ask for."),
 ];
 
 /// The limits of queries.
 const QUERY_LIMITS: [Key; 10] = [
-    key("limits_config.max_query_series", "Series that an answer may have."),
-    key("limits_config.max_entries_limit_per_query", "Entries that a log query may ask for."),
-    key("limits_config.max_query_length", "The longest time from start to end of a query."),
-    key("limits_config.max_query_range", "The longest [range] in a query."),
-    key("limits_config.max_streams_matchers_per_query", "Matchers that a selector may have."),
+    key("limits_config.max_query_series", "Series that an answer may have; 0 = unlimited."),
+    key(
+        "limits_config.max_entries_limit_per_query",
+        "Entries that a log query may ask for; 0 = unlimited.",
+    ),
+    key(
+        "limits_config.max_query_length",
+        "The longest time from start to end of a query; 0 = unlimited.",
+    ),
+    key("limits_config.max_query_range", "The longest [range] in a query; 0 = unlimited."),
+    key(
+        "limits_config.max_streams_matchers_per_query",
+        "Matchers that a selector may have; 0 = unlimited.",
+    ),
     key("limits_config.volume_max_series", "Series that the volume endpoints may return."),
     key("limits_config.query_timeout", "How long a query may take."),
     key(
         "limits_config.max_concurrent_queries",
-        "Queries that run at the same time; more wait for their turn. 0 takes twice the number of cores.",
+        "Queries that run at the same time; more wait for their turn; 0 = twice the cores.",
     ),
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
-    key(
-        "limits_config.query_threads",
-        "Threads that one query may use. 0 takes the number of cores.",
-    ),
+    key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),
 ];

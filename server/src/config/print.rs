@@ -16,7 +16,7 @@ pub fn to_yaml(config: &Config) -> Result<String, serde_json::Error> {
     let mut text = String::from(
         "# The configuration of timberline. Every key may also be set in the environment: the key\n\
          # server.listen is TIMBERLINE_SERVER_LISTEN. Flags win over the environment, the environment\n\
-         # wins over the file. Durations: 500ms, 10m, 1h30m, 7d. Sizes: 64MiB, 256KB (1024 bytes), 1500.\n",
+         # wins over the file. Durations: 500ms, 10m, 1h30m, 7d. Sizes: 64MiB, 256KB (1024 bytes), 1500.\n\n",
     );
     for key in keys() {
         let depth = key.path.matches('.').count();
