@@ -9,6 +9,7 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::time::Duration;
 
 use common::{TestServer, with_params};
 
@@ -236,4 +237,33 @@ fn http2_without_tls_is_spoken_on_the_same_port() {
 fn the_server_stops_cleanly() {
     let server = server_with_lines();
     assert!(server.stop().is_ok());
+}
+
+#[test]
+fn requests_in_flight_are_finished_and_no_more_are_taken() {
+    let server = server();
+    let address = server.address();
+    let body = "query=%7Ba%3D%22b%22%7D";
+    let (first, last) = body.split_at(5);
+    let mut stream = TcpStream::connect(address).unwrap();
+    let head = format!(
+        "POST /loki/api/v1/labels HTTP/1.1\r\nHost: test\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{first}",
+        body.len()
+    );
+    stream.write_all(head.as_bytes()).unwrap();
+    // An answer on another connection shows that the server has had time to see this one.
+    assert_eq!(server.get("/ready", &[]).status, 200);
+    let stopping = std::thread::spawn(move || server.stop());
+    let refused = |_: &u32| {
+        std::thread::sleep(Duration::from_millis(10));
+        TcpStream::connect(address).is_err()
+    };
+    assert!((0..500).find(refused).is_some(), "connections are still taken");
+    assert!(!stopping.is_finished());
+    stream.write_all(last.as_bytes()).unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+    assert!(stopping.join().unwrap().is_ok());
 }
