@@ -20,8 +20,9 @@ use crate::{http, shutdown};
 /// How long to wait after a failed accept: the cause (too many open files) does not go away faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection may take to send a request's head, so that idle ones do not pile up half-read.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a connection may take to send the next request's head. Longer than clients keep idle
+/// connections (90 s in Go), or a push may meet a connection that is just being closed.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How long queries that were cut off may take to notice.
 const STOP_PAUSE: Duration = Duration::from_secs(1);

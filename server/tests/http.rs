@@ -243,7 +243,7 @@ fn the_server_stops_cleanly() {
 fn requests_in_flight_are_finished_and_no_more_are_taken() {
     let server = server();
     let address = server.address();
-    let body = "query=%7Ba%3D%22b%22%7D";
+    let body = "since=10m&direction=forward";
     let (first, last) = body.split_at(5);
     let mut stream = TcpStream::connect(address).unwrap();
     let head = format!(
