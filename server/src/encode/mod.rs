@@ -12,4 +12,6 @@ mod stats;
 mod tests;
 
 pub use answer::{Encoding, answer};
-pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
+pub use listing::{
+    build_info, detected_labels, formatted_query, index_stats, invalid_query, series, texts,
+};

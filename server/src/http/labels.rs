@@ -87,7 +87,8 @@ pub(super) fn inclusive(bounds: Bounds) -> TimeRange {
     TimeRange::new(bounds.start, bounds.end.saturating_add(1))
 }
 
-fn optional_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+/// A selector that may be missing, which selects everything.
+pub(super) fn optional_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
     if text.is_empty() { Ok(Vec::new()) } else { selector(text) }
 }
 

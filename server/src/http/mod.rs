@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod detected;
 mod index;
 mod labels;
 mod observe;
@@ -51,6 +52,7 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/loki/api/v1/label", get(labels::names).post(labels::names))
         .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .route("/loki/api/v1/series", get(labels::series).post(labels::series))
+        .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
         .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
         .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
         .route(
