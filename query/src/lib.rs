@@ -3,6 +3,7 @@
 
 mod engine;
 mod error;
+mod golang;
 mod result;
 pub mod syntax;
 

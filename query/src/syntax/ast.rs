@@ -42,14 +42,6 @@ pub struct Selector {
     pub span: Span,
 }
 
-impl Selector {
-    /// Whether some matcher fails on the empty value, as every query's selector must.
-    #[must_use]
-    pub fn selects(&self) -> bool {
-        unimplemented!()
-    }
-}
-
 /// `name op "value"`: in a selector, a label filter, `drop` or `keep`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LabelMatcher {

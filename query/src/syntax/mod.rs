@@ -1,7 +1,17 @@
 //! LogQL's syntax: text to tree and back.
 
 mod ast;
+mod display;
 mod error;
+mod format;
+mod lexer;
+mod names;
+mod parser;
+mod simplify;
+mod validate;
+
+#[cfg(test)]
+mod tests;
 
 pub use ast::*;
 pub use error::ParseError;
@@ -11,8 +21,7 @@ pub use error::ParseError;
 /// # Errors
 /// The first thing that is wrong, in Loki's words.
 pub fn parse(query: &str) -> Result<Expr, ParseError> {
-    let _ = query;
-    unimplemented!()
+    parser::parse(query)
 }
 
 /// Parses a bare stream selector, as `match[]` and the index endpoints take it.
@@ -21,13 +30,14 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
 /// As [`parse`]; a pipeline or a metric query gives `only label matchers are supported`. A selector
 /// whose matchers all accept the empty value, even `{}`, is fine here: see [`Selector::selects`].
 pub fn parse_selector(query: &str) -> Result<Selector, ParseError> {
-    let _ = query;
-    unimplemented!()
+    parser::parse_selector(query)
 }
 
 /// Prints a query as Loki's `format_query` does.
+///
+/// What fits 100 bytes is on one line, the form that [`Expr`] displays. What does not is split, its
+/// parts indented by two more spaces.
 #[must_use]
 pub fn format(expr: &Expr) -> String {
-    let _ = expr;
-    unimplemented!()
+    format::format(expr)
 }
