@@ -1,0 +1,197 @@
+//! What the parts of one running query share.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use timberline_store::{
+    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Snapshot, StoreError,
+    TenantId, TimeRange,
+};
+
+use crate::budget::Budget;
+use crate::label_text::label_text;
+use crate::{EngineLimits, QueryError, QueryStats};
+
+/// What the parts of one running query share: its view of the store, its bounds and its figures.
+#[derive(Debug)]
+pub(crate) struct Context<'a> {
+    tenant: &'a TenantId,
+    snapshot: Snapshot,
+    /// What the query may use.
+    pub(crate) limits: &'a EngineLimits,
+    /// What the query holds.
+    pub(crate) budget: Budget,
+    cancel: &'a AtomicBool,
+    started: Instant,
+    counters: Counters,
+    warnings: Mutex<BTreeSet<String>>,
+}
+
+/// [`QueryStats`] while they grow.
+#[derive(Debug, Default)]
+struct Counters {
+    bytes_processed: AtomicU64,
+    lines_processed: AtomicU64,
+    lines_matched: AtomicU64,
+    chunks_read: AtomicU64,
+    streams_matched: AtomicU64,
+}
+
+impl<'a> Context<'a> {
+    /// A query that starts now.
+    pub(crate) fn new(
+        tenant: &'a TenantId,
+        snapshot: Snapshot,
+        limits: &'a EngineLimits,
+        cancel: &'a AtomicBool,
+    ) -> Self {
+        let warnings = Mutex::new(snapshot.warnings().into_iter().collect());
+        Self {
+            tenant,
+            snapshot,
+            limits,
+            budget: Budget::new(limits.memory_bytes_max),
+            cancel,
+            started: Instant::now(),
+            counters: Counters::default(),
+            warnings,
+        }
+    }
+
+    /// Whether the query may go on. Cheap enough to be asked for every chunk.
+    ///
+    /// # Errors
+    /// [`QueryError::Cancelled`] and [`QueryError::Timeout`].
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(QueryError::Cancelled);
+        }
+        if self.started.elapsed() > self.limits.timeout {
+            return Err(QueryError::Timeout);
+        }
+        Ok(())
+    }
+
+    /// How many threads may work on `units` pieces of work.
+    pub(crate) fn threads(&self, units: usize) -> usize {
+        self.limits.threads.min(units).max(1)
+    }
+
+    /// The chunks that may have entries in `range`, in the order of [`ChunkUnit`]s: by stream, then
+    /// as the stream's entries arrived.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) fn chunks(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<ChunkUnit>, QueryError> {
+        if range.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.check()?;
+        let units = ranked(self.snapshot.chunks(self.tenant, matchers, range)?);
+        let streams = units.last().map_or(0, |unit| u64::from(unit.stream) + 1);
+        self.counters.streams_matched.fetch_add(streams, Ordering::Relaxed);
+        Ok(units)
+    }
+
+    /// Reads a chunk. A damaged one is reported in the warnings and gives nothing.
+    ///
+    /// # Errors
+    /// Timeout, cancellation, and what the store says but for damage.
+    pub(crate) fn read(
+        &self,
+        chunk: &Chunk,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, QueryError> {
+        self.check()?;
+        match chunk.read(range, predicate, columns, scratch) {
+            Ok(batch) => {
+                self.count_read(batch.rows_scanned(), batch.bytes_scanned());
+                Ok(batch)
+            }
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.warn(format!("a damaged chunk was left out: {error}"));
+                Ok(Batch::default())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Counts a chunk as read.
+    pub(crate) fn count_read(&self, lines: u64, bytes: u64) {
+        self.counters.chunks_read.fetch_add(1, Ordering::Relaxed);
+        self.counters.lines_processed.fetch_add(lines, Ordering::Relaxed);
+        self.counters.bytes_processed.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Counts lines that passed every filter.
+    pub(crate) fn count_matched(&self, lines: u64) {
+        self.counters.lines_matched.fetch_add(lines, Ordering::Relaxed);
+    }
+
+    fn warn(&self, warning: String) {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(warning);
+    }
+
+    /// What the query took and what is missing from its answer.
+    pub(crate) fn finish(self, entries_returned: usize) -> (QueryStats, Vec<String>) {
+        let counters = self.counters;
+        let stats = QueryStats {
+            bytes_processed: counters.bytes_processed.into_inner(),
+            lines_processed: counters.lines_processed.into_inner(),
+            lines_matched: counters.lines_matched.into_inner(),
+            chunks_read: counters.chunks_read.into_inner(),
+            streams_matched: counters.streams_matched.into_inner(),
+            entries_returned: entries_returned.try_into().unwrap_or(u64::MAX),
+            exec_seconds: self.started.elapsed().as_secs_f64(),
+        };
+        let warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        (stats, warnings.into_iter().collect())
+    }
+}
+
+/// A chunk with its place in the order that ties are broken by.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkUnit {
+    /// The chunk.
+    pub(crate) chunk: Chunk,
+    /// The stream's rank among those of the selector, by the labels' text.
+    pub(crate) stream: u32,
+    /// The chunk's rank, by stream and arrival.
+    pub(crate) rank: u32,
+}
+
+/// Ranks chunks by the text of their stream's labels, keeping the store's order within a stream.
+fn ranked(chunks: Vec<Chunk>) -> Vec<ChunkUnit> {
+    // Chunks outnumber streams by far, so labels are printed once for each stream.
+    let mut numbers: HashMap<Labels, usize> = HashMap::new();
+    let mut texts: Vec<(String, usize)> = Vec::new();
+    let mut numbered: Vec<(usize, Chunk)> = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        let number = match numbered.last() {
+            Some((number, last)) if last.labels() == chunk.labels() => *number,
+            _ => *numbers.entry(chunk.labels().clone()).or_insert_with_key(|labels| {
+                texts.push((label_text(labels), texts.len()));
+                texts.len() - 1
+            }),
+        };
+        numbered.push((number, chunk));
+    }
+    texts.sort_unstable();
+    let mut ranks: Vec<u32> = vec![0; texts.len()];
+    (0..).zip(&texts).for_each(|(rank, (_, number))| ranks[*number] = rank);
+    numbered.sort_by_key(|(number, _)| ranks[*number]);
+    let units = (0..).zip(numbered).map(|(rank, (number, chunk))| {
+        let stream = ranks[number];
+        ChunkUnit { chunk, stream, rank }
+    });
+    units.collect()
+}

@@ -1,0 +1,248 @@
+//! Evaluates queries over a store.
+//!
+//! A query is parsed, checked against the limits, planned and evaluated over one snapshot, so that all
+//! of its selectors see the same entries. Two kinds of evaluation share how chunks are read
+//! ([`context`], [`parallel`]): log queries ([`logs`]) look for the first entries in time and stop
+//! early; metric queries ([`crate::metric`]) read everything in their windows once.
+
+mod context;
+pub(crate) mod limits;
+mod logs;
+mod parallel;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use timberline_store::{Labels, Store, TenantId, Timestamp};
+
+use crate::metric::{Grid, StepSeries, Value, evaluate};
+use crate::plan::MetricPlan;
+use crate::syntax::{Expr, MetricExpr, parse};
+use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series};
+
+pub(crate) use self::context::{ChunkUnit, Context};
+pub(crate) use self::parallel::for_each;
+
+/// What a query may use. The defaults are Loki's.
+#[derive(Clone, Debug)]
+pub struct EngineLimits {
+    /// Series in an answer (500). 0 is no limit.
+    pub max_series: usize,
+    /// Entries that a log query may ask for (5000). 0 is no limit.
+    pub max_entries: usize,
+    /// How long a query may take (1 minute).
+    pub timeout: Duration,
+    /// The longest time from start to end (721 hours). Zero is no limit.
+    pub max_query_length: Duration,
+    /// The longest `[range]`. Zero (the default) is no limit.
+    pub max_query_range: Duration,
+    /// Matchers in a selector (1000). 0 is no limit.
+    pub max_matchers: usize,
+    /// Bytes that one query may hold (256 MiB).
+    pub memory_bytes_max: usize,
+    /// Threads that one query may use (the machine's cores).
+    pub threads: usize,
+}
+
+impl Default for EngineLimits {
+    fn default() -> Self {
+        Self {
+            max_series: 500,
+            max_entries: 5000,
+            timeout: Duration::from_secs(60),
+            max_query_length: Duration::from_secs(721 * 3600),
+            max_query_range: Duration::ZERO,
+            max_matchers: 1000,
+            memory_bytes_max: 256 << 20,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+        }
+    }
+}
+
+/// Which entries a limit keeps, and how they are ordered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Oldest first.
+    Forward,
+    /// Newest first.
+    Backward,
+}
+
+/// A query over a range of time.
+#[derive(Clone, Debug)]
+pub struct RangeQuery {
+    /// The query's text.
+    pub query: String,
+    /// From when, in nanoseconds: included.
+    pub start: Timestamp,
+    /// Until when: excluded by log queries; the last step of metric queries may be at it.
+    pub end: Timestamp,
+    /// Between two steps of a metric query, in nanoseconds; a whole number of milliseconds.
+    pub step: i64,
+    /// Between two entries of a log query, in nanoseconds; 0 takes every entry.
+    pub interval: i64,
+    /// How many entries a log query returns.
+    pub limit: usize,
+    /// Which entries, and their order.
+    pub direction: Direction,
+    /// Whether entries say which labels are structured metadata and which are parsed.
+    pub categorize_labels: bool,
+    /// Set to make the query stop with [`QueryError::Cancelled`].
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// A query at one point in time.
+#[derive(Clone, Debug)]
+pub struct InstantQuery {
+    /// The query's text.
+    pub query: String,
+    /// When.
+    pub time: Timestamp,
+    /// Set to make the query stop with [`QueryError::Cancelled`].
+    pub cancel: Arc<AtomicBool>,
+}
+
+/// Evaluates queries over a store. Blocks the calling thread; uses a few more.
+///
+/// Cheap to clone. Each query reads a snapshot taken when it begins.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    store: Store,
+    limits: EngineLimits,
+}
+
+impl Engine {
+    /// An engine with the default limits.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self::with_limits(store, EngineLimits::default())
+    }
+
+    /// An engine with its limits.
+    #[must_use]
+    pub const fn with_limits(store: Store, limits: EngineLimits) -> Self {
+        Self { store, limits }
+    }
+
+    /// The limits that queries are held to.
+    #[must_use]
+    pub const fn limits(&self) -> &EngineLimits {
+        &self.limits
+    }
+
+    /// Evaluates a query over a range of time.
+    ///
+    /// A log query gives [`QueryValue::Streams`], a metric query [`QueryValue::Matrix`] with points at
+    /// `start`, `start + step`, … up to `end`.
+    ///
+    /// # Errors
+    /// [`QueryError::Parse`] and [`QueryError::Refused`] are the caller's to mend, the others are not.
+    pub fn range(&self, tenant: &TenantId, query: &RangeQuery) -> Result<QueryAnswer, QueryError> {
+        let expr = parse(&query.query)?;
+        limits::check_length(query.start, query.end, &self.limits)?;
+        let context = self.context(tenant, &query.cancel);
+        match expr {
+            Expr::Log(expr) => {
+                limits::check_entries(query.limit, &self.limits)?;
+                let value = logs::evaluate(&expr, query, &context)?;
+                Ok(answer(value, context))
+            }
+            Expr::Metric(expr) => {
+                limits::check_steps(query)?;
+                let grid = Grid::new(query.start, query.end, query.step);
+                let series = self.metric(&expr, grid, &context)?.0.into_series(grid);
+                let matrix = matrix(series, grid);
+                limits::check_series(matrix.len(), &self.limits)?;
+                Ok(answer(QueryValue::Matrix(matrix), context))
+            }
+        }
+    }
+
+    /// Evaluates a query at one point in time: [`QueryValue::Vector`], or [`QueryValue::Scalar`] for a
+    /// number.
+    ///
+    /// # Errors
+    /// As [`range`](Self::range); a log query is refused.
+    pub fn instant(
+        &self,
+        tenant: &TenantId,
+        query: &InstantQuery,
+    ) -> Result<QueryAnswer, QueryError> {
+        let Expr::Metric(expr) = parse(&query.query)? else {
+            return Err(QueryError::Refused(
+                "log queries are not supported as an instant query type, please change your query \
+                 to a range query type"
+                    .to_owned(),
+            ));
+        };
+        let context = self.context(tenant, &query.cancel);
+        let grid = Grid::instant(query.time);
+        let value = match self.metric(&expr, grid, &context)? {
+            (Value::Scalar(value), _) => QueryValue::Scalar { timestamp_ms: grid.millis(0), value },
+            (Value::Vector(series), sorts) => {
+                let vector = vector(series, grid, sorts);
+                limits::check_series(vector.len(), &self.limits)?;
+                QueryValue::Vector(vector)
+            }
+        };
+        Ok(answer(value, context))
+    }
+
+    fn context<'a>(&'a self, tenant: &'a TenantId, cancel: &'a AtomicBool) -> Context<'a> {
+        Context::new(tenant, self.store.snapshot(), &self.limits, cancel)
+    }
+
+    /// The query's value, and whether it says how an instant's series are ordered.
+    fn metric(
+        &self,
+        expr: &MetricExpr,
+        grid: Grid,
+        context: &Context<'_>,
+    ) -> Result<(Value, bool), QueryError> {
+        let plan = MetricPlan::new(expr, &self.limits)?;
+        Ok((evaluate(&plan, grid, context)?, plan.sorts()))
+    }
+}
+
+fn answer(value: QueryValue, context: Context<'_>) -> QueryAnswer {
+    let returned = match &value {
+        QueryValue::Streams(streams) => streams.iter().map(|stream| stream.entries.len()).sum(),
+        QueryValue::Matrix(series) => series.iter().map(|series| series.points.len()).sum(),
+        QueryValue::Vector(samples) => samples.len(),
+        QueryValue::Scalar { .. } => 1,
+    };
+    let (stats, warnings) = context.finish(returned);
+    QueryAnswer { value, stats, warnings }
+}
+
+/// Series by labels. Those with the same labels become one, as their points come.
+fn matrix(series: Vec<StepSeries>, grid: Grid) -> Vec<Series> {
+    let mut by_labels: BTreeMap<Labels, Vec<(u32, f64)>> = BTreeMap::new();
+    for StepSeries { labels, points } in series {
+        by_labels.entry(labels).or_default().extend(points);
+    }
+    let series = by_labels.into_iter().map(|(labels, mut points)| {
+        points.sort_by_key(|(step, _)| *step);
+        let points = points.into_iter().map(|(step, value)| (grid.millis(step), value)).collect();
+        Series { labels, points }
+    });
+    series.collect()
+}
+
+fn vector(series: Vec<StepSeries>, grid: Grid, sorts: bool) -> Vec<Sample> {
+    let timestamp_ms = grid.millis(0);
+    let samples = series.into_iter().filter_map(|StepSeries { labels, points }| {
+        let (_, value) = *points.first()?;
+        Some(Sample { labels, timestamp_ms, value })
+    });
+    let mut samples: Vec<Sample> = samples.collect();
+    if !sorts {
+        samples.sort_by(|left, right| left.labels.cmp(&right.labels));
+    }
+    samples
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,88 @@
+//! Work on many pieces by a few threads.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::QueryError;
+
+/// Gives every item to one of the states, each of which belongs to a thread of its own.
+///
+/// Items are taken in their order, `run` neighbours at a time: chunks that lie side by side share
+/// blocks, and a thread that keeps to neighbours decodes a block once. One state works on the
+/// calling thread, so that small queries start none.
+///
+/// # Errors
+/// The error of the first item that failed; the threads stop at it.
+pub(crate) fn for_each<S: Send, T: Sync>(
+    states: &mut [S],
+    items: &[T],
+    run: usize,
+    work: impl Fn(&mut S, &T) -> Result<(), QueryError> + Sync,
+) -> Result<(), QueryError> {
+    let next = AtomicUsize::new(0);
+    let stop = AtomicBool::new(false);
+    let failure: Mutex<Option<(usize, QueryError)>> = Mutex::new(None);
+    let fail = |index: usize, error: QueryError| {
+        stop.store(true, Ordering::Relaxed);
+        let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
+        if failure.as_ref().is_none_or(|(other, _)| index < *other) {
+            *failure = Some((index, error));
+        }
+    };
+    let drain = |state: &mut S| {
+        loop {
+            let start = next.fetch_add(run, Ordering::Relaxed);
+            for (index, item) in items.iter().enumerate().skip(start).take(run) {
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+                if let Err(error) = work(state, item) {
+                    return fail(index, error);
+                }
+            }
+            if start >= items.len() {
+                return;
+            }
+        }
+    };
+    if let Some((own, others)) = states.split_first_mut() {
+        let useful = items.len().div_ceil(run).saturating_sub(1);
+        std::thread::scope(|scope| {
+            for state in others.iter_mut().take(useful) {
+                scope.spawn(|| drain(state));
+            }
+            drain(own);
+        });
+    }
+    match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
+        Some((_, error)) => Err(error),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_item_is_worked_on_once() {
+        let items: Vec<u64> = (0..1000).collect();
+        let mut sums = [0_u64; 3];
+        for_each(&mut sums, &items, 7, |sum, item| {
+            *sum += item;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(sums.iter().sum::<u64>(), 499_500);
+    }
+
+    #[test]
+    fn an_error_stops_the_work() {
+        let items = [0, 1, 2];
+        let failed = for_each(&mut [(), ()], &items, 1, |(), item| match item {
+            1 => Err(QueryError::Timeout),
+            _ => Ok(()),
+        });
+        assert!(matches!(failed, Err(QueryError::Timeout)));
+    }
+}

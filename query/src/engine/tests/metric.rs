@@ -1,0 +1,133 @@
+//! Metric queries.
+
+use super::support::{Fixture, SECOND, range};
+use crate::{EngineLimits, QueryValue, RangeQuery};
+
+/// Ten lines, one every ten seconds from 10 s on, of two jobs in turn.
+fn ten_lines() -> Fixture {
+    let mut fixture = Fixture::new();
+    for index in 1..=10_i64 {
+        let (job, tier) = if index % 2 == 0 { ("even", "gold") } else { ("odd", "tin") };
+        let line = format!("n={index} level=info");
+        fixture.push(&[("job", job)], index * 10 * SECOND, &line, &[("tier", tier)]);
+        if index == 5 {
+            fixture.store.flush().unwrap();
+        }
+    }
+    fixture
+}
+
+fn every_half_minute(query: &str) -> RangeQuery {
+    RangeQuery { step: 30 * SECOND, ..range(query, 30 * SECOND, 120 * SECOND) }
+}
+
+fn named(series: &str) -> String {
+    series.to_owned()
+}
+
+#[test]
+fn windows_are_open_to_the_left_and_closed_to_the_right() {
+    let fixture = ten_lines();
+    let counted = fixture.matrix(&every_half_minute(r#"sum(count_over_time({job=~".+"}[30s]))"#));
+    assert_eq!(
+        counted,
+        [(named("{}"), vec![(30_000, 3.0), (60_000, 3.0), (90_000, 3.0), (120_000, 1.0)])]
+    );
+    let moved =
+        fixture.matrix(&every_half_minute(r#"sum(count_over_time({job=~".+"}[30s] offset 30s))"#));
+    assert_eq!(moved[0].1, [(60_000, 3.0), (90_000, 3.0), (120_000, 3.0)]);
+}
+
+#[test]
+fn metadata_is_part_of_ungrouped_series() {
+    let fixture = ten_lines();
+    let rates = fixture.vector(r#"rate({job=~".+"}[100s])"#, 100 * SECOND);
+    assert_eq!(
+        rates,
+        [
+            (named(r#"{job="even", tier="gold"}"#), 0.05),
+            (named(r#"{job="odd", tier="tin"}"#), 0.05)
+        ]
+    );
+    let grouped = fixture.vector(r#"sum by (tier) (rate({job=~".+"}[100s]))"#, 100 * SECOND);
+    assert_eq!(grouped, [(named(r#"{tier="gold"}"#), 0.05), (named(r#"{tier="tin"}"#), 0.05)]);
+    let without = fixture.vector(r#"sum without (tier) (rate({job="odd"}[100s]))"#, 100 * SECOND);
+    assert_eq!(without, [(named(r#"{job="odd"}"#), 0.05)]);
+}
+
+#[test]
+fn bytes_are_counted_with_and_without_filters() {
+    let fixture = ten_lines();
+    let at = |query| fixture.vector(query, 100 * SECOND)[0].1;
+    assert_eq!(at(r#"sum(bytes_over_time({job=~".+"}[100s]))"#), 141.0);
+    assert_eq!(at(r#"sum(bytes_over_time({job=~".+"} |= "n=10" [100s]))"#), 15.0);
+    assert_eq!(at(r#"sum(count_over_time({job=~".+"} |= "n=1" [100s]))"#), 2.0);
+}
+
+#[test]
+fn absence_is_told_where_nothing_is() {
+    let fixture = ten_lines();
+    let query = every_half_minute(r#"absent_over_time({job="odd"} |= "n=1 " [30s])"#);
+    let absent = fixture.matrix(&query);
+    assert_eq!(
+        absent,
+        [(named(r#"{job="odd"}"#), vec![(60_000, 1.0), (90_000, 1.0), (120_000, 1.0)])]
+    );
+    let nowhere = fixture.vector(r#"absent_over_time({job="none"}[1m])"#, 0);
+    assert_eq!(nowhere, [(named(r#"{job="none"}"#), 1.0)]);
+}
+
+#[test]
+fn literals_are_scalars_at_an_instant_and_series_over_a_range() {
+    let fixture = Fixture::new();
+    assert!(matches!(
+        fixture.ask_at("1 + 1", 1500 * 1_000_000).unwrap(),
+        QueryValue::Scalar { timestamp_ms: 1500, value: 2.0 }
+    ));
+    let series = fixture.matrix(&RangeQuery { end: 50 * SECOND, ..every_half_minute("2") });
+    assert_eq!(series, [(named("{}"), vec![(30_000, 2.0)])]);
+    assert_eq!(fixture.vector("vector(3) * 2", 0), [(named("{}"), 6.0)]);
+    let filled = fixture.vector(r#"sum(count_over_time({a="b"}[1m])) or vector(0)"#, 0);
+    assert_eq!(filled, [(named("{}"), 0.0)]);
+}
+
+#[test]
+fn instants_are_sorted_by_labels_unless_the_query_sorts() {
+    let fixture = ten_lines();
+    let query = r#"sum by (job) (count_over_time({job=~".+"} != "n=10" [100s]))"#;
+    let sorted = fixture.vector(&format!("sort_desc({query})"), 100 * SECOND);
+    assert_eq!(sorted[0], (named(r#"{job="odd"}"#), 5.0));
+    let top = fixture.vector(&format!("topk(2, {query})"), 100 * SECOND);
+    assert_eq!(top[0], (named(r#"{job="even"}"#), 4.0));
+}
+
+#[test]
+fn series_are_limited_in_the_answer_alone() {
+    let fixture = ten_lines();
+    let limits = EngineLimits { max_series: 1, ..EngineLimits::default() };
+    let engine = fixture.engine_with(limits);
+    let two = every_half_minute(r#"count_over_time({job=~".+"}[1m])"#);
+    let refused = engine.range(&fixture.tenant, &two).unwrap_err().to_string();
+    assert!(refused.starts_with("maximum number of series (1) reached"), "{refused}");
+    let one = every_half_minute(r#"topk(1, sum(count_over_time({job=~".+"}[1m])))"#);
+    engine.range(&fixture.tenant, &one).unwrap();
+}
+
+#[test]
+fn a_step_must_be_there_and_not_too_small() {
+    let fixture = Fixture::new();
+    let none = RangeQuery { step: 0, ..every_half_minute("1") };
+    assert!(fixture.ask(&none).unwrap_err().to_string().starts_with("zero or negative"));
+    let small = RangeQuery { step: 1_000_000, ..every_half_minute("1") };
+    assert!(fixture.ask(&small).unwrap_err().to_string().starts_with("exceeded maximum"));
+}
+
+#[test]
+fn chunks_between_two_edges_are_counted_unread() {
+    let fixture = ten_lines();
+    let query = r#"sum by (job) (count_over_time({job=~".+"}[1h]))"#;
+    let QueryValue::Vector(samples) = fixture.ask_at(query, 200 * SECOND).unwrap() else {
+        panic!("a vector is expected")
+    };
+    assert_eq!(samples.iter().map(|sample| sample.value).sum::<f64>(), 10.0);
+}

@@ -1,0 +1,6 @@
+//! The engine over a real store: what queries answer, and that they answer what the reference does.
+
+mod logs;
+mod metric;
+mod property;
+mod support;

@@ -1,0 +1,321 @@
+//! The stages behind a selector, compiled and run line by line.
+//!
+//! A [`Pipeline`] is compiled once per query and shared by threads; each thread has a [`Worker`] with
+//! the buffers. The line filters that see the line as it was stored are not run here: they are the
+//! [`LinePredicate`] that the store reads by.
+
+mod decolorize;
+mod drop_keep;
+mod format;
+mod hash;
+mod ip;
+mod json;
+mod label_filter;
+mod label_sets;
+mod labels;
+mod line_filter;
+mod logfmt;
+mod names;
+mod pattern;
+mod regexp;
+mod step;
+#[path = "template_shim.rs"]
+mod template;
+mod text;
+mod unwrap;
+
+use timberline_store::{Labels, LinePredicate, Metadata, Timestamp};
+
+use self::label_sets::{LabelSets, Shape};
+use self::labels::{LabelBuilder, Required};
+use self::names::{NameId, Names, strip_collision_suffix};
+use self::step::{Outcome, Scratch, Step};
+use self::unwrap::Unwrap;
+use crate::syntax::{
+    Expr, Grouping, LogExpr, ParseError, Selector, Span, Stage, StageKind, Unwrap as Ast,
+};
+
+pub(crate) use self::label_sets::LabelSet;
+
+/// What the rest of the query needs from the pipeline.
+#[derive(Clone, Debug)]
+pub(crate) struct Hints {
+    /// Which labels.
+    pub(crate) labels: NeededLabels,
+    /// Whether the line behind the pipeline is looked at: by log queries and by `bytes_over_time`
+    /// and `bytes_rate`.
+    pub(crate) line: bool,
+}
+
+/// Which labels the rest of the query needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NeededLabels {
+    /// All: of log queries, of metric queries that do not group, and of `without`.
+    All,
+    /// Those of a `by`; none for aggregations to a single series.
+    Only(Vec<String>),
+}
+
+impl Hints {
+    /// Of a log query.
+    pub(crate) const LOG: Self = Self { labels: NeededLabels::All, line: true };
+}
+
+/// What of an entry's labels the caller wants.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Output<'a> {
+    /// All. In metric queries without the unwrapped label.
+    Full,
+    /// All, told apart by where they came from.
+    Categorized,
+    /// Grouped. The labels of an entry with an error stay ungrouped.
+    Grouped(&'a Grouping),
+}
+
+/// A compiled pipeline.
+#[derive(Debug)]
+pub(crate) struct Pipeline {
+    predicate: LinePredicate,
+    steps: Vec<Step>,
+    unwrap: Option<Unwrap>,
+    names: Names,
+    required: Required,
+    needs_line: bool,
+}
+
+impl Pipeline {
+    /// Compiles the stages, in the order written, and the `unwrap` behind them.
+    ///
+    /// # Errors
+    /// The first stage that cannot be built, in Loki's words: `stage '| …' : …`.
+    pub(crate) fn compile(
+        stages: &[Stage],
+        unwrap: Option<&Ast>,
+        hints: &Hints,
+    ) -> Result<Self, ParseError> {
+        let mut names = Names::new();
+        let mut steps = Vec::with_capacity(stages.len());
+        for (index, stage) in stages.iter().enumerate() {
+            if hints.line || !is_idle(&stage.kind, &stages[index + 1..]) {
+                let step = Step::compile(&stage.kind, &mut names);
+                steps.push(step.map_err(|cause| stage_error(stage, &cause))?);
+            }
+        }
+        let unwrap = unwrap.map(|unwrap| Unwrap::compile(unwrap, &mut names)).transpose();
+        let unwrap = unwrap.map_err(ParseError::new)?;
+        let required = required(hints, &steps, unwrap.as_ref(), &mut names);
+        if required.is_nothing() {
+            steps.retain(|step| !step.only_makes_labels());
+        }
+        let (predicate, steps) = move_line_filters(steps);
+        let needs_line = steps.iter().any(Step::needs_line);
+        Ok(Self { predicate, steps, unwrap, names, required, needs_line })
+    }
+
+    /// The line filters that see the line as it was stored. The store applies them;
+    /// [`Worker::process`] does not repeat them.
+    pub(crate) const fn line_predicate(&self) -> &LinePredicate {
+        &self.predicate
+    }
+
+    /// Whether there is no stage beyond the predicate: labels are the stream's and the metadata, and
+    /// the line is as it was stored.
+    pub(crate) fn is_trivial(&self) -> bool {
+        self.steps.is_empty() && self.unwrap.is_none()
+    }
+
+    /// Whether the pipeline reads the line.
+    pub(crate) const fn needs_line(&self) -> bool {
+        self.needs_line
+    }
+
+    /// Whether the pipeline reads the metadata: wherever it reads labels, since metadata is labels.
+    pub(crate) fn needs_metadata(&self) -> bool {
+        !self.is_trivial()
+    }
+
+    /// What one thread runs the pipeline with, to begin with on entries of `stream`.
+    pub(crate) fn worker(&self, stream: &Labels, output: &Output<'_>) -> Worker<'_> {
+        let mut names = self.names.clone();
+        let mut ids =
+            |labels: &[String]| labels.iter().map(|label| names.intern(label)).collect::<Vec<_>>();
+        let unwrapped = self.unwrap.as_ref().map(|unwrap| unwrap.label);
+        let shape = match output {
+            Output::Full => Shape::Without(unwrapped.into_iter().collect()),
+            Output::Categorized => Shape::Categorized,
+            Output::Grouped(Grouping { without: false, labels }) => Shape::By(ids(labels)),
+            Output::Grouped(Grouping { without: true, labels }) => {
+                let mut excluded = ids(labels);
+                excluded.extend(unwrapped);
+                Shape::Without(excluded)
+            }
+        };
+        Worker {
+            pipeline: self,
+            labels: LabelBuilder::new(names, &self.required, stream),
+            sets: LabelSets::new(shape),
+            scratch: Scratch::new(&self.steps),
+            line: Vec::new(),
+        }
+    }
+}
+
+/// Whether the stage makes a line that nobody reads. Loki does not even compile such a template.
+fn is_idle(stage: &StageKind, behind: &[Stage]) -> bool {
+    let reads_line = |stage: &Stage| {
+        matches!(
+            stage.kind,
+            StageKind::LineFilter(_)
+                | StageKind::Json(_)
+                | StageKind::Logfmt { .. }
+                | StageKind::Regexp(_)
+                | StageKind::Pattern(_)
+                | StageKind::Unpack
+        )
+    };
+    let makes_line = matches!(stage, StageKind::LineFormat(_) | StageKind::Decolorize);
+    makes_line && !behind.iter().any(reads_line)
+}
+
+/// Which labels parsers have to make: those that the result is grouped by and those that stages read.
+fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut Names) -> Required {
+    let NeededLabels::Only(grouped) = &hints.labels else { return Required::default() };
+    let mut needed = Vec::new();
+    for label in grouped {
+        needed.push(names.intern(label));
+    }
+    let all_known = steps.iter().all(|step| step.add_needed(names, &mut needed));
+    if let Some(unwrap) = unwrap {
+        needed.push(unwrap.label);
+        for filter in unwrap.filters() {
+            filter.for_each_name(&mut |name| needed.push(name));
+        }
+    }
+    let preserve_error = needed.contains(&NameId::ERROR);
+    // A name that a collision made is only met under the name it had before.
+    for index in 0..needed.len() {
+        let plain = strip_collision_suffix(names.text(needed[index])).to_owned();
+        needed.push(names.intern(&plain));
+    }
+    needed.sort_unstable();
+    needed.dedup();
+    Required { names: all_known.then_some(needed), preserve_error }
+}
+
+/// Moves line filters as far to the front as the line they test is the same, and joins them. Those
+/// that come to stand first are the predicate.
+fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
+    let mut predicate = None;
+    let mut moved = Vec::with_capacity(steps.len());
+    let mut filters = Vec::new();
+    let mut others = Vec::new();
+    let mut flush = |filters: &mut Vec<LinePredicate>, others: &mut Vec<Step>| {
+        let joined = line_filter::all(std::mem::take(filters));
+        if predicate.is_none() {
+            predicate = Some(joined);
+        } else if !joined.is_always() {
+            moved.push(Step::LineFilter(joined));
+        }
+        moved.append(others);
+    };
+    for step in steps {
+        match step {
+            Step::LineFilter(filter) => filters.push(filter),
+            barrier if barrier.is_barrier() => {
+                others.push(barrier);
+                flush(&mut filters, &mut others);
+            }
+            other => others.push(other),
+        }
+    }
+    flush(&mut filters, &mut others);
+    (predicate.unwrap_or(LinePredicate::Always), moved)
+}
+
+/// Runs a pipeline in one thread. Keeps its buffers and the label sets it has met.
+#[derive(Debug)]
+pub(crate) struct Worker<'p> {
+    pipeline: &'p Pipeline,
+    labels: LabelBuilder<'p>,
+    sets: LabelSets,
+    scratch: Scratch,
+    /// The line, once a stage has rewritten it.
+    line: Vec<u8>,
+}
+
+/// An entry that passed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Processed<'a> {
+    /// The line behind the pipeline.
+    pub(crate) line: &'a [u8],
+    /// The number of the label set: [`Worker::label_set`].
+    pub(crate) labels: u32,
+    /// The unwrapped value.
+    pub(crate) value: Option<f64>,
+}
+
+impl Worker<'_> {
+    /// Makes the coming entries be `stream`'s. Numbers of label sets stay good.
+    pub(crate) fn set_stream(&mut self, stream: &Labels) {
+        self.labels.set_stream(stream);
+        self.sets.next_stream();
+    }
+
+    /// Runs an entry through the stages; `None` where one dropped it.
+    ///
+    /// The entry has passed [`Pipeline::line_predicate`]. Allocates nothing for labels that were seen
+    /// before. `line` may be empty where [`Pipeline::needs_line`] is not set.
+    pub(crate) fn process<'a>(
+        &'a mut self,
+        timestamp: Timestamp,
+        line: &'a [u8],
+        metadata: &Metadata,
+    ) -> Option<Processed<'a>> {
+        if self.labels.has_too_many_names() {
+            self.labels.forget_names();
+            self.sets.forget_keys();
+        }
+        self.labels.begin(metadata);
+        let mut rewritten = false;
+        for (index, step) in self.pipeline.steps.iter().enumerate() {
+            let current = if rewritten { self.line.as_slice() } else { line };
+            match step.run(index, current, timestamp, &mut self.labels, &mut self.scratch) {
+                Outcome::Keep => {}
+                Outcome::Drop => return None,
+                Outcome::NewLine => {
+                    std::mem::swap(&mut self.line, &mut self.scratch.new_line);
+                    rewritten = true;
+                }
+            }
+        }
+        let value = match &self.pipeline.unwrap {
+            Some(unwrap) => Some(unwrap.value(&mut self.labels)?),
+            None => None,
+        };
+        let labels = self.sets.intern(&self.labels);
+        let line = if rewritten { self.line.as_slice() } else { line };
+        Some(Processed { line, labels, value })
+    }
+
+    /// A label set by the number that [`process`](Self::process) gave.
+    pub(crate) fn label_set(&self, id: u32) -> &LabelSet {
+        self.sets.get(id)
+    }
+
+    /// About how many bytes the label sets take.
+    pub(crate) const fn memory_bytes(&self) -> usize {
+        self.sets.memory_bytes()
+    }
+}
+
+fn stage_error(stage: &Stage, cause: &str) -> ParseError {
+    ParseError::new(format!("stage '{}' : {cause}", printed(stage)))
+}
+
+/// The stage as `format_query` prints it.
+fn printed(stage: &Stage) -> String {
+    let selector = Selector { matchers: Vec::new(), span: Span::default() };
+    let alone = LogExpr { selector, stages: vec![stage.clone()], span: Span::default() };
+    let text = crate::syntax::format(&Expr::Log(alone));
+    text.strip_prefix("{}").unwrap_or(&text).trim_start().to_owned()
+}

@@ -1,0 +1,96 @@
+//! Bytes of a line as text.
+
+/// Appends bytes as text. What is no UTF-8, and U+FFFD itself, becomes `replacement`.
+pub(crate) fn push_replacing(bytes: &[u8], replacement: char, out: &mut String) {
+    for chunk in bytes.utf8_chunks() {
+        let valid = chunk.valid();
+        if valid.contains(char::REPLACEMENT_CHARACTER) && replacement != char::REPLACEMENT_CHARACTER
+        {
+            out.extend(valid.chars().map(|c| match c {
+                char::REPLACEMENT_CHARACTER => replacement,
+                other => other,
+            }));
+        } else {
+            out.push_str(valid);
+        }
+        out.extend(chunk.invalid().iter().map(|_| replacement));
+    }
+}
+
+/// Appends bytes as text, with a blank for what is no UTF-8, as json, logfmt and unpack do.
+pub(crate) fn push_blanking(bytes: &[u8], out: &mut String) {
+    push_replacing(bytes, ' ', out);
+}
+
+/// Appends what the escapes of a string in JSON stand for. `also_single` knows `\'` too.
+///
+/// `None` where an escape is none, or half of a surrogate pair; `out` then has a part of the text.
+pub(crate) fn push_unescaped(raw: &[u8], also_single: bool, out: &mut String) -> Option<()> {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        push_blanking(&rest[..at], out);
+        rest = &rest[at + 1..];
+        let (&escape, behind) = rest.split_first()?;
+        rest = behind;
+        let plain = match escape {
+            b'"' | b'\\' | b'/' => char::from(escape),
+            b'\'' if also_single => '\'',
+            b'b' => '\u{8}',
+            b'f' => '\u{c}',
+            b'n' => '\n',
+            b'r' => '\r',
+            b't' => '\t',
+            b'u' => {
+                let (decoded, used) = code_point(rest)?;
+                rest = &rest[used..];
+                if decoded == char::REPLACEMENT_CHARACTER { ' ' } else { decoded }
+            }
+            _ => return None,
+        };
+        out.push(plain);
+    }
+    push_blanking(rest, out);
+    Some(())
+}
+
+/// The character that the digits behind a `\u` stand for, and how many bytes it takes.
+fn code_point(text: &[u8]) -> Option<(char, usize)> {
+    let unit = |text: &[u8]| {
+        let digits = std::str::from_utf8(text.get(..4)?).ok()?;
+        let only_digits = digits.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u16::from_str_radix(digits, 16).ok().filter(|_| only_digits)
+    };
+    let first = unit(text)?;
+    if let Some(single) = char::from_u32(u32::from(first)) {
+        return Some((single, 4));
+    }
+    let second = unit(text.get(4..)?.strip_prefix(b"\\u")?)?;
+    let pair = char::decode_utf16([first, second]).next()?.ok()?;
+    Some((pair, 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unescaped(raw: &str) -> Option<String> {
+        let mut out = String::new();
+        push_unescaped(raw.as_bytes(), false, &mut out).map(|()| out)
+    }
+
+    #[test]
+    fn escapes() {
+        assert_eq!(unescaped(r#"a\u00e9\n\t\"\/\\"#).as_deref(), Some("aé\n\t\"/\\"));
+        assert_eq!(unescaped(r"\ud83d\ude80!").as_deref(), Some("🚀!"));
+        for bad in [r"\q", r"\u12", r"\ud83d", r"\ud83dx", r"\ude80", r"\'", "\\", r"\u+123"] {
+            assert_eq!(unescaped(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_text_becomes_blank() {
+        let mut out = String::new();
+        push_blanking(b"a\xff\xfeb\xef\xbf\xbdc", &mut out);
+        assert_eq!(out, "a  b c");
+    }
+}
