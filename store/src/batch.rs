@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::codec::{self, Reader};
 use crate::{InvalidLabels, Labels, Metadata, Timestamp};
 
 /// Entries of one tenant to be appended together: all of them become durable and visible, or none.
@@ -9,7 +10,22 @@ use crate::{InvalidLabels, Labels, Metadata, Timestamp};
 /// The batch is kept in the form of its write-ahead-log record, so that appending copies each line
 /// only once more.
 #[derive(Clone, Debug, Default)]
-pub struct WriteBatch {}
+pub struct WriteBatch {
+    /// Items as [`items`] reads them.
+    bytes: Vec<u8>,
+    entries: usize,
+    has_stream: bool,
+    /// The last entry's, which the next one's is told from; 0 before the first.
+    timestamp: Timestamp,
+}
+
+/// Begins a stream: behind it the length of the labels and the labels.
+const STREAM: u8 = 1;
+/// An entry without metadata: behind it the timestamp's difference to that of the entry before (zigzag,
+/// wrapping, 0 before the first), the line's length and the line.
+const ENTRY: u8 = 2;
+/// An entry as above, then the length of its metadata and the metadata.
+const ENTRY_WITH_METADATA: u8 = 3;
 
 impl WriteBatch {
     /// An empty batch.
@@ -20,8 +36,9 @@ impl WriteBatch {
 
     /// Begins a stream: entries pushed from now on belong to it. A stream may be begun more than once.
     pub fn stream(&mut self, labels: &Labels) {
-        let _ = labels;
-        unimplemented!()
+        self.has_stream = true;
+        self.bytes.push(STREAM);
+        self.sized(|bytes| codec::put_pairs(bytes, labels.iter()));
     }
 
     /// Adds an entry to the stream begun last. `metadata` in any order.
@@ -37,14 +54,46 @@ impl WriteBatch {
         line: &[u8],
         metadata: &[(&str, &str)],
     ) -> Result<(), InvalidLabels> {
-        let _ = (timestamp, line, metadata);
-        unimplemented!()
+        assert!(self.has_stream, "an entry before the first stream");
+        if metadata.is_empty() {
+            self.entry(ENTRY, timestamp, line);
+            return Ok(());
+        }
+        let mut sorted = metadata.to_vec();
+        sorted.sort_unstable();
+        if let Some(twice) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+            return Err(InvalidLabels::Duplicate(twice[0].0.to_owned()));
+        }
+        self.entry(ENTRY_WITH_METADATA, timestamp, line);
+        self.sized(|bytes| codec::put_pairs(bytes, sorted.into_iter()));
+        Ok(())
+    }
+
+    fn entry(&mut self, tag: u8, timestamp: Timestamp, line: &[u8]) {
+        self.bytes.push(tag);
+        let difference = timestamp.wrapping_sub(self.timestamp);
+        codec::put_varint(&mut self.bytes, codec::zigzag(difference));
+        codec::put_bytes(&mut self.bytes, line);
+        self.timestamp = timestamp;
+        self.entries += 1;
+    }
+
+    /// Appends what `put` appends, behind its length.
+    fn sized(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        put(&mut self.bytes);
+        let len = codec::len_u64(&self.bytes[start..]);
+        let end = self.bytes.len();
+        codec::put_varint(&mut self.bytes, len);
+        // The length is known last but stands first. Label sets are short, so turning them is cheap.
+        let len_bytes = self.bytes.len() - end;
+        self.bytes[start..].rotate_right(len_bytes);
     }
 
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        unimplemented!()
+        self.entries
     }
 
     /// Whether there is no entry.
@@ -55,7 +104,88 @@ impl WriteBatch {
 
     /// Forgets the entries, keeps the memory.
     pub fn clear(&mut self) {
-        unimplemented!()
+        self.bytes.clear();
+        (self.entries, self.has_stream, self.timestamp) = (0, false, 0);
+    }
+
+    /// The items in the form of the log.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// One part of a batch in the form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Item<'a> {
+    /// Entries from here on belong to the stream with these labels, for [`codec::labels`].
+    Stream(&'a [u8]),
+    /// An entry of the stream begun last.
+    Entry(Entry<'a>),
+}
+
+/// An entry as the log has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Entry<'a> {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) line: &'a [u8],
+    /// For [`codec::metadata`]. The same set always has the same bytes; no metadata has none.
+    pub(crate) metadata: &'a [u8],
+}
+
+/// The items of a batch in the form of the log. Ends with an `Err` at the first byte that is no item.
+pub(crate) fn items(bytes: &[u8]) -> Items<'_> {
+    Items { reader: Reader::new(bytes), timestamp: 0, has_stream: false }
+}
+
+/// See [`items`].
+#[derive(Debug)]
+pub(crate) struct Items<'a> {
+    reader: Reader<'a>,
+    timestamp: Timestamp,
+    has_stream: bool,
+}
+
+/// Bytes that are no batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadBatch;
+
+impl<'a> Items<'a> {
+    fn item(&mut self) -> Option<Item<'a>> {
+        match self.reader.u8()? {
+            STREAM => {
+                let labels = self.reader.bytes()?;
+                codec::read_pairs(labels)?;
+                self.has_stream = true;
+                Some(Item::Stream(labels))
+            }
+            tag @ (ENTRY | ENTRY_WITH_METADATA) if self.has_stream => {
+                let difference = codec::unzigzag(self.reader.varint()?);
+                self.timestamp = self.timestamp.wrapping_add(difference);
+                let line = self.reader.bytes()?;
+                let mut metadata: &[u8] = &[];
+                if tag == ENTRY_WITH_METADATA {
+                    metadata = self.reader.bytes()?;
+                    codec::read_pairs(metadata)?;
+                }
+                Some(Item::Entry(Entry { timestamp: self.timestamp, line, metadata }))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Result<Item<'a>, BadBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.reader.is_empty() {
+            return None;
+        }
+        let item = self.item().ok_or(BadBatch);
+        if item.is_err() {
+            self.reader = Reader::new(&[]);
+        }
+        Some(item)
     }
 }
 
@@ -152,12 +282,75 @@ impl Batch {
 /// Decoded blocks and buffers that one reading thread keeps from chunk to chunk, so that chunks that
 /// share a block decode it once.
 #[derive(Debug, Default)]
-pub struct ReadScratch {}
+pub struct ReadScratch {
+    /// What segments keep between reads.
+    pub(crate) segment: crate::segment::DecodeCache,
+}
 
 impl ReadScratch {
     /// Empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn labels(name: &str, value: &str) -> Labels {
+        Labels::from_pairs([(name, value)]).unwrap()
+    }
+
+    #[test]
+    fn a_batch_reads_back_as_pushed() {
+        let mut batch = WriteBatch::new();
+        batch.stream(&labels("app", "x"));
+        batch.push(i64::MAX, b"first", &[]).unwrap();
+        batch.push(i64::MIN, b"", &[("b", "2"), ("a", "")]).unwrap();
+        let read: Vec<_> = items(batch.as_bytes()).map(Result::unwrap).collect();
+        let [Item::Stream(stream), Item::Entry(first), Item::Entry(second)] = read[..] else {
+            panic!("{read:?}");
+        };
+        assert_eq!(codec::labels(stream).unwrap(), labels("app", "x"));
+        assert_eq!(first, Entry { timestamp: i64::MAX, line: b"first", metadata: b"" });
+        assert_eq!((second.timestamp, second.line), (i64::MIN, &b""[..]));
+        let metadata = Labels::metadata([("a", ""), ("b", "2")]).unwrap();
+        assert_eq!(codec::metadata(second.metadata).unwrap(), metadata);
+    }
+
+    #[test]
+    fn a_metadata_name_twice_leaves_the_batch_as_it_was() {
+        let mut batch = WriteBatch::new();
+        batch.stream(&labels("app", "x"));
+        let before = batch.as_bytes().to_vec();
+        assert!(batch.push(1, b"x", &[("a", "1"), ("a", "2")]).is_err());
+        assert_eq!((batch.as_bytes(), batch.len()), (&before[..], 0));
+    }
+
+    #[test]
+    fn a_cleared_batch_begins_anew() {
+        let mut batch = WriteBatch::new();
+        batch.stream(&labels("app", "x"));
+        batch.push(5, b"x", &[]).unwrap();
+        let first = batch.as_bytes().to_vec();
+        batch.clear();
+        assert!(batch.is_empty());
+        batch.stream(&labels("app", "x"));
+        batch.push(5, b"x", &[]).unwrap();
+        assert_eq!(batch.as_bytes(), first);
+    }
+
+    #[test]
+    fn cut_batches_end_in_an_error_or_at_an_item() {
+        let mut batch = WriteBatch::new();
+        batch.stream(&labels("app", "x"));
+        batch.push(1 << 40, b"some line", &[("trace", "7")]).unwrap();
+        for cut in 1..batch.as_bytes().len() {
+            let read: Vec<_> = items(&batch.as_bytes()[..cut]).collect();
+            assert!(read.len() <= 2 && (read.last().unwrap().is_err() || read.len() == 1));
+        }
+        assert_eq!(items(&[ENTRY, 0, 0]).next(), Some(Err(BadBatch)), "no stream");
     }
 }

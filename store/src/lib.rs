@@ -1,15 +1,61 @@
 //! Timberline's storage engine: an embedded, label-indexed, compressed log store.
+//!
+//! An append goes to a write-ahead log, which concurrent appends sync together, and to the head in
+//! memory; when the head is large or old enough it becomes a segment, a sealed, compressed, mapped
+//! file. A [`Snapshot`] is a consistent view of head and segments. There is no query language here and
+//! no async runtime: the store has threads of its own and its calls block.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! use timberline_store::{
+//!     Columns, Labels, LinePredicate, ReadScratch, Store, TenantId, TimeRange, WriteBatch,
+//! };
+//!
+//! let store = Store::open(directory.path())?;
+//! let tenant = TenantId::new("acme")?;
+//! let mut batch = WriteBatch::new();
+//! batch.stream(&Labels::from_pairs([("app", "shop")])?);
+//! batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[("trace", "4f2a")])?;
+//! store.append(&tenant, &batch)?;
+//!
+//! let mut scratch = ReadScratch::new();
+//! let paid = LinePredicate::contains(b"paid");
+//! for chunk in store.snapshot().chunks(&tenant, &[], TimeRange::ALL)? {
+//!     let found = chunk.read(TimeRange::ALL, &paid, Columns::ALL, &mut scratch)?;
+//!     assert_eq!(found.line(&found.rows()[0]), b"order 17 paid");
+//! }
+//! store.close()?;
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 mod batch;
+mod clock;
+mod codec;
+mod engine;
 mod error;
+mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
+mod head;
+mod io;
+mod manifest;
 mod model;
+mod paths;
 mod predicate;
+mod scan;
+mod segment;
 mod snapshot;
 mod store;
+mod view;
+mod wal;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
+pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::StoreError;
+pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
 pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,

@@ -1,17 +1,30 @@
 //! A consistent view of the store: which streams there are, and their entries in chunks.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::sync::Arc;
 
+use parking_lot::Mutex;
+
+use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
+use crate::segment::{SegmentChunk, StreamEntry};
+use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Labels, LinePredicate, Matcher, ReadScratch, StoreError, TenantId, TimeRange,
-    Timestamp,
+    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, ReadScratch, StoreError, TenantId,
+    TimeRange, Timestamp,
 };
 
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
 ///
 /// Holds the head's runs and the segments it sees alive; drop it soon.
 #[derive(Clone, Debug)]
-pub struct Snapshot {}
+pub struct Snapshot {
+    /// The oldest first: arrival goes from the segments over these to the last.
+    heads: Vec<HeadView>,
+    segments: Arc<Vec<LiveSegment>>,
+    warnings: Arc<Vec<String>>,
+    /// Segments found damaged while this view was read, by id.
+    damaged: Arc<Mutex<BTreeMap<u64, String>>>,
+}
 
 /// How much there is of what a selector names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -37,8 +50,28 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<Labels>, StoreError> {
-        let _ = (tenant, selector, range);
-        unimplemented!()
+        let mut labels: BTreeSet<Labels> = BTreeSet::new();
+        for (live, entries) in self.segment_streams(tenant, selector, range)? {
+            let mut unsure: HashSet<Labels> = HashSet::new();
+            for entry in entries {
+                // With a bound in the range there is an entry in it; else it may have a hole there.
+                if range.contains(entry.first) || range.contains(entry.last) {
+                    labels.insert(entry.labels);
+                } else {
+                    unsure.insert(entry.labels);
+                }
+            }
+            unsure.retain(|stream| !labels.contains(stream));
+            if !unsure.is_empty() {
+                labels.extend(self.with_rows(live, tenant, selector, range, &unsure)?);
+            }
+        }
+        for stream in self.head_streams(tenant, selector) {
+            if stream.runs.iter().any(|run| !run.rows_in(range).is_empty()) {
+                labels.insert(stream.labels.clone());
+            }
+        }
+        Ok(labels.into_iter().collect())
     }
 
     /// The names of the labels of those streams.
@@ -51,8 +84,11 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let _ = (tenant, selector, range);
-        unimplemented!()
+        let series = self.series(tenant, selector, range)?;
+        let names = series.iter().flat_map(Labels::iter).map(|(name, _)| name);
+        // Sets first, texts after: streams share their names.
+        let distinct: BTreeSet<&str> = names.collect();
+        Ok(distinct.into_iter().map(str::to_owned).collect())
     }
 
     /// The values that the label `name` has in those streams.
@@ -66,8 +102,10 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let _ = (tenant, name, selector, range);
-        unimplemented!()
+        let series = self.series(tenant, selector, range)?;
+        let distinct: BTreeSet<&str> =
+            series.iter().filter_map(|labels| labels.get(name)).collect();
+        Ok(distinct.into_iter().map(str::to_owned).collect())
     }
 
     /// How much there is in the range.
@@ -80,8 +118,18 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<IndexStats, StoreError> {
-        let _ = (tenant, selector, range);
-        unimplemented!()
+        let mut tally = Tally::default();
+        for (live, entries) in self.segment_streams(tenant, selector, range)? {
+            self.tally_segment(&mut tally, live, tenant, selector, range, entries)?;
+        }
+        for stream in self.head_streams(tenant, selector) {
+            for run in stream.runs.iter() {
+                let rows = run.rows_in(range);
+                let entries = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+                tally.add(&stream.labels, entries, run.bytes_of(rows));
+            }
+        }
+        Ok(tally.into_stats())
     }
 
     /// The chunks that may have entries in the range, of the streams that pass every matcher.
@@ -99,14 +147,188 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<Chunk>, StoreError> {
-        let _ = (tenant, selector, range);
-        unimplemented!()
+        let mut chunks = Vec::new();
+        for live in self.segments.iter() {
+            chunks.extend(
+                self.segment_chunks(live, tenant, selector, range)?
+                    .into_iter()
+                    .map(|chunk| Chunk(Source::Segment(chunk))),
+            );
+        }
+        for stream in self.head_streams(tenant, selector) {
+            for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
+                let (labels, run) = (stream.labels.clone(), Arc::clone(run));
+                chunks.push(Chunk(Source::Head { labels, run }));
+            }
+        }
+        Ok(chunks)
     }
 
     /// What is missing from this view, in sentences for people: segments set aside for damage.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
-        unimplemented!()
+        let damaged = self.damaged.lock();
+        self.warnings.iter().chain(damaged.values()).cloned().collect()
+    }
+
+    pub(crate) fn of(view: &View) -> Self {
+        let frozen = view.frozen.as_ref().map(|frozen| frozen.head.view());
+        Self {
+            heads: frozen.into_iter().chain([view.head.view()]).collect(),
+            segments: Arc::clone(&view.segments),
+            warnings: Arc::clone(&view.warnings),
+            damaged: Arc::default(),
+        }
+    }
+
+    fn head_streams(&self, tenant: &TenantId, selector: &[Matcher]) -> Vec<&HeadStream> {
+        self.heads.iter().flat_map(|head| head.select(tenant, selector)).collect()
+    }
+
+    /// The streams of each segment whose bounds meet the range.
+    fn segment_streams(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<(&LiveSegment, Vec<StreamEntry>)>, StoreError> {
+        let mut found = Vec::new();
+        for live in self.overlapping(range) {
+            let streams = live.segment.series(tenant, selector, range);
+            found.push((live, self.or_damaged(live, streams)?));
+        }
+        Ok(found)
+    }
+
+    fn segment_chunks(
+        &self,
+        live: &LiveSegment,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<SegmentChunk>, StoreError> {
+        let meta = live.segment.meta();
+        let mut chunks = Vec::new();
+        if range.overlaps(meta.first, meta.last) {
+            let outcome = live.segment.chunks(tenant, selector, range, &mut chunks);
+            self.or_damaged(live, outcome)?;
+        }
+        Ok(chunks)
+    }
+
+    fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
+        self.segments
+            .iter()
+            .filter(move |live| range.overlaps(live.segment.meta().first, live.segment.meta().last))
+    }
+
+    /// Takes damage for nothing found, and takes note of it.
+    fn or_damaged<T: Default>(
+        &self,
+        live: &LiveSegment,
+        outcome: Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        match outcome {
+            Err(error @ StoreError::Corrupt { .. }) => {
+                self.damaged.lock().insert(live.id, error.to_string());
+                Ok(T::default())
+            }
+            other => other,
+        }
+    }
+
+    /// Which of the streams have an entry in the range in that segment, by reading timestamps.
+    fn with_rows(
+        &self,
+        live: &LiveSegment,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+        streams: &HashSet<Labels>,
+    ) -> Result<HashSet<Labels>, StoreError> {
+        let (mut found, mut scratch) = (HashSet::new(), ReadScratch::new());
+        for chunk in self.segment_chunks(live, tenant, selector, range)? {
+            let labels = chunk.labels();
+            if !streams.contains(labels) || found.contains(labels) {
+                continue;
+            }
+            let read = chunk.read(range, &LinePredicate::Always, Columns::TIMESTAMPS, &mut scratch);
+            if !self.or_damaged(live, read)?.rows().is_empty() {
+                found.insert(labels.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    /// Counts a segment: from its tables for streams that are in the range as a whole, else by reading.
+    fn tally_segment(
+        &self,
+        tally: &mut Tally,
+        live: &LiveSegment,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+        streams: Vec<StreamEntry>,
+    ) -> Result<(), StoreError> {
+        let mut whole: HashSet<Labels> = HashSet::new();
+        for stream in streams.into_iter().filter(|stream| range.covers(stream.first, stream.last)) {
+            let bytes = stream.line_bytes + stream.metadata_bytes;
+            tally.add_stream(&stream.labels, stream.rows, bytes);
+            whole.insert(stream.labels);
+        }
+        let columns = Columns { line: LineColumn::Length, metadata: true };
+        let mut scratch = ReadScratch::new();
+        for chunk in self.segment_chunks(live, tenant, selector, range)? {
+            if whole.contains(chunk.labels()) {
+                tally.stats.chunks += 1;
+                continue;
+            }
+            let read = chunk.read(range, &LinePredicate::Always, columns, &mut scratch);
+            let batch = self.or_damaged(live, read)?;
+            let entries = u64::try_from(batch.rows().len()).unwrap_or(u64::MAX);
+            tally.add(chunk.labels(), entries, batch_bytes(&batch));
+        }
+        Ok(())
+    }
+}
+
+/// Bytes of the lines and the metadata of a batch.
+fn batch_bytes(batch: &Batch) -> u64 {
+    let sets: Vec<u64> = batch.metadata_sets().iter().map(metadata_bytes).collect();
+    let row_bytes = |row: &crate::Row| {
+        let set = usize::try_from(row.metadata).ok().and_then(|set| sets.get(set));
+        u64::from(row.line_len) + set.copied().unwrap_or(0)
+    };
+    batch.rows().iter().map(row_bytes).sum()
+}
+
+/// Counts for [`Snapshot::stats`].
+#[derive(Debug, Default)]
+struct Tally {
+    stats: IndexStats,
+    streams: HashSet<Labels>,
+}
+
+impl Tally {
+    /// A chunk's part in the range.
+    fn add(&mut self, labels: &Labels, entries: u64, bytes: u64) {
+        if entries > 0 {
+            self.stats.chunks += 1;
+            self.add_stream(labels, entries, bytes);
+        }
+    }
+
+    /// Entries whose chunks are counted elsewhere.
+    fn add_stream(&mut self, labels: &Labels, entries: u64, bytes: u64) {
+        if !self.streams.contains(labels) {
+            self.streams.insert(labels.clone());
+        }
+        self.stats.entries += entries;
+        self.stats.bytes += bytes;
+    }
+
+    fn into_stats(self) -> IndexStats {
+        IndexStats { streams: u64::try_from(self.streams.len()).unwrap_or(u64::MAX), ..self.stats }
     }
 }
 
@@ -114,31 +336,49 @@ impl Snapshot {
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
-pub struct Chunk {}
+pub struct Chunk(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    Head { labels: Labels, run: Arc<HeadRun> },
+    Segment(SegmentChunk),
+}
 
 impl Chunk {
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        unimplemented!()
+        match &self.0 {
+            Source::Head { labels, .. } => labels,
+            Source::Segment(chunk) => chunk.labels(),
+        }
     }
 
     /// The earliest and the latest timestamp of the chunk's entries, both included.
     #[must_use]
     pub fn time_bounds(&self) -> (Timestamp, Timestamp) {
-        unimplemented!()
+        match &self.0 {
+            Source::Head { run, .. } => run.bounds(),
+            Source::Segment(chunk) => chunk.time_bounds(),
+        }
     }
 
     /// How many entries it has, whatever the range it was found by.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        unimplemented!()
+        match &self.0 {
+            Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
+            Source::Segment(chunk) => chunk.rows(),
+        }
     }
 
     /// How many bytes of lines it has.
     #[must_use]
     pub fn line_bytes(&self) -> u64 {
-        unimplemented!()
+        match &self.0 {
+            Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
+            Source::Segment(chunk) => chunk.line_bytes(),
+        }
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time.
@@ -154,7 +394,9 @@ impl Chunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        let _ = (range, predicate, columns, scratch);
-        unimplemented!()
+        match &self.0 {
+            Source::Head { run, .. } => run.read(range, predicate, columns),
+            Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
+        }
     }
 }

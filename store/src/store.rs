@@ -1,9 +1,17 @@
 //! The store: open, append, snapshot, flush, close.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::{Labels, Snapshot, StoreError, TenantId, Timestamp, WriteBatch};
+use parking_lot::Mutex;
+
+use crate::engine::{self, Core, Options, Workers};
+use crate::paths::{Paths, io_error};
+use crate::{
+    Clock, DirLock, Labels, LockOutcome, OsVfs, Snapshot, StoreError, SystemClock, TenantId,
+    Timestamp, Vfs, WriteBatch,
+};
 
 /// When an append counts as done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,39 +24,73 @@ pub enum Durability {
     None,
 }
 
+/// Bytes of lines and metadata in the head, unless told otherwise.
+const HEAD_BYTES_MAX: usize = 32 << 20;
+
+/// How long an entry may be in the head, unless told otherwise.
+const HEAD_AGE_MAX: Duration = Duration::from_secs(600);
+
 /// How to open a store.
 #[derive(Clone, Debug)]
-pub struct StoreBuilder {}
+pub struct StoreBuilder {
+    options: Options,
+}
 
 impl StoreBuilder {
-    /// Bytes of lines and metadata that may wait in memory before they are flushed to a segment.
+    /// Bytes of lines and metadata that may wait in memory before they are flushed to a segment. 32 MiB
+    /// by default. Appends are held back at twice as much.
     #[must_use]
-    pub fn head_bytes_max(self, bytes: usize) -> Self {
-        let _ = bytes;
-        unimplemented!()
+    pub fn head_bytes_max(mut self, bytes: usize) -> Self {
+        self.options.head_bytes_max = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self
     }
 
-    /// How long an entry may wait in memory before it is flushed to a segment.
+    /// How long an entry may wait in memory before it is flushed to a segment. Ten minutes by default.
     #[must_use]
-    pub fn head_age_max(self, age: Duration) -> Self {
-        let _ = age;
-        unimplemented!()
+    pub fn head_age_max(mut self, age: Duration) -> Self {
+        self.options.head_age_max = age;
+        self
     }
 
     /// When an append counts as done. [`Durability::Sync`] by default.
     #[must_use]
-    pub fn durability(self, durability: Durability) -> Self {
-        let _ = durability;
-        unimplemented!()
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.options.durability = durability;
+        self
+    }
+
+    /// Where the files are. The operating system's file system by default.
+    #[must_use]
+    pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
+        self.options.vfs = vfs;
+        self
+    }
+
+    /// What tells the head's age. The machine's monotonic clock by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.options.clock = clock;
+        self
     }
 
     /// Opens the store in `directory`, made if it is not there: replays the log, maps the segments.
     ///
     /// # Errors
-    /// [`StoreError::Locked`] when someone else has it open; refusals of the file system.
+    /// [`StoreError::Locked`] when someone else has it open; [`StoreError::FutureFormat`] when a later
+    /// version wrote it; refusals of the file system.
     pub fn open(self, directory: impl AsRef<Path>) -> Result<Store, StoreError> {
-        let _ = directory;
-        unimplemented!()
+        let paths = Paths::new(directory.as_ref());
+        let vfs = Arc::clone(&self.options.vfs);
+        vfs.create_dir_all(paths.root()).map_err(io_error("make", paths.root()))?;
+        let lock = match vfs.lock(&paths.lock()).map_err(io_error("lock", &paths.lock()))? {
+            LockOutcome::Held(lock) => lock,
+            LockOutcome::Busy { holder } => {
+                return Err(StoreError::Locked { path: paths.root().to_owned(), holder });
+            }
+        };
+        let core = Arc::new(engine::open(self.options, paths)?);
+        let workers = Workers::start(&core)?;
+        Ok(Store { handle: Arc::new(Handle { core, workers, lock: Mutex::new(Some(lock)) }) })
     }
 }
 
@@ -92,8 +134,37 @@ pub struct StoreStats {
 }
 
 /// An open store. Cheap to clone; all clones are the same store. `Send`, `Sync`, no async runtime.
+///
+/// Dropping the last clone lets the directory go without a flush: what was acknowledged as durable is
+/// in the log and comes back when the store is opened again.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    core: Arc<Core>,
+    workers: Workers,
+    /// `None` once the directory was let go.
+    lock: Mutex<Option<Box<dyn DirLock>>>,
+}
+
+impl Handle {
+    fn let_go(&self) {
+        self.workers.stop();
+        *self.lock.lock() = None;
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if self.lock.lock().is_some() {
+            self.core.sync_log();
+            self.let_go();
+        }
+    }
+}
 
 impl Store {
     /// Opens the store in `directory` with the defaults.
@@ -107,7 +178,14 @@ impl Store {
     /// The defaults, to be changed before opening.
     #[must_use]
     pub fn builder() -> StoreBuilder {
-        unimplemented!()
+        let options = Options {
+            head_bytes_max: 0,
+            head_age_max: HEAD_AGE_MAX,
+            durability: Durability::Sync,
+            vfs: Arc::new(OsVfs),
+            clock: Arc::new(SystemClock::new()),
+        };
+        StoreBuilder { options }.head_bytes_max(HEAD_BYTES_MAX)
     }
 
     /// Appends a batch and waits until it is durable. Visible to snapshots taken after it returns.
@@ -120,28 +198,26 @@ impl Store {
         tenant: &TenantId,
         batch: &WriteBatch,
     ) -> Result<AppendReport, StoreError> {
-        let _ = (tenant, batch);
-        unimplemented!()
+        self.handle.core.append(tenant, batch)
     }
 
     /// A consistent view of everything acknowledged so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        unimplemented!()
+        Snapshot::of(&self.handle.core.view())
     }
 
     /// How many streams of the tenant are active, that is in the head.
     #[must_use]
     pub fn active_streams(&self, tenant: &TenantId) -> usize {
-        let _ = tenant;
-        unimplemented!()
+        self.handle.core.view().head.view().streams(tenant)
     }
 
     /// The newest timestamp of an active stream; `None` when the stream is not in the head.
     #[must_use]
     pub fn newest_entry(&self, tenant: &TenantId, labels: &Labels) -> Option<Timestamp> {
-        let _ = (tenant, labels);
-        unimplemented!()
+        let head = self.handle.core.view().head.view();
+        head.stream(tenant, labels).map(|stream| stream.newest)
     }
 
     /// Writes all that is in the head to a segment and waits for it.
@@ -149,20 +225,24 @@ impl Store {
     /// # Errors
     /// Refusals of the file system; the head is then kept.
     pub fn flush(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        self.handle.core.check_open()?;
+        self.handle.core.flush()
     }
 
     /// Figures about the store.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
-        unimplemented!()
+        self.handle.core.stats()
     }
 
-    /// Flushes, syncs and lets the directory go. Later calls on any clone give [`StoreError::Closed`].
+    /// Flushes, syncs and lets the directory go. Later calls on any clone give [`StoreError::Closed`];
+    /// snapshots, taken before or after, go on showing what there was.
     ///
     /// # Errors
     /// As [`flush`](Self::flush); the directory is let go all the same.
     pub fn close(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        let outcome = self.handle.core.close();
+        self.handle.let_go();
+        outcome
     }
 }

@@ -1,0 +1,128 @@
+//! From the head to a segment.
+//!
+//! 1. With no append on its way, the head is frozen, an empty one takes its place, and a new file of the
+//!    log is begun: the frozen head has exactly what the older files have.
+//! 2. The frozen head is written to a temporary file, synced, and renamed.
+//! 3. One record in the manifest says that the segment is live and the log is flushed up to there.
+//! 4. Readers get the segment instead of the frozen head, and the older files of the log go.
+//!
+//! A crash before 3 leaves a file that is swept and a log that is replayed; one after 3 leaves log files
+//! that replay passes over.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::Core;
+use crate::StoreError;
+use crate::head::{Head, HeadView};
+use crate::manifest::Edit;
+use crate::paths::io_error;
+use crate::segment::{Segment, SegmentWriter};
+use crate::view::{Frozen, LiveSegment};
+
+impl Core {
+    /// Writes all that is in memory when it is called to segments.
+    ///
+    /// # Errors
+    /// Refusals of the file system; what was in memory is then still there.
+    pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        let outcome = {
+            let _one_at_a_time = self.flushing.lock();
+            self.flush_all()
+        };
+        let failure = match &outcome {
+            Ok(()) => None,
+            Err(StoreError::Io { source, .. }) => Some((source.kind(), source.to_string())),
+            Err(error) => Some((io::ErrorKind::Other, error.to_string())),
+        };
+        self.control.lock().flush_failure = failure;
+        self.flushed.notify_all();
+        outcome
+    }
+
+    fn flush_all(&self) -> Result<(), StoreError> {
+        // One that could not be written the last time.
+        if let Some(frozen) = self.view().frozen.clone() {
+            self.write_frozen(&frozen)?;
+        }
+        match self.freeze()? {
+            Some(frozen) => self.write_frozen(&frozen),
+            None => Ok(()),
+        }
+    }
+
+    /// Puts an empty head in place of the head, unless that is empty itself.
+    fn freeze(&self) -> Result<Option<Arc<Frozen>>, StoreError> {
+        let _alone = self.gate.write();
+        let head = Arc::clone(&self.view().head);
+        if head.size().entries == 0 {
+            return Ok(None);
+        }
+        let end_sequence = self.wal.rotate()?;
+        let frozen = Arc::new(Frozen { head, end_sequence });
+        self.publish(|view| {
+            view.head = Arc::new(Head::default());
+            view.frozen = Some(Arc::clone(&frozen));
+        });
+        // Those who wait for room in the head have it now.
+        drop(self.control.lock());
+        self.flushed.notify_all();
+        Ok(Some(frozen))
+    }
+
+    fn write_frozen(&self, frozen: &Frozen) -> Result<(), StoreError> {
+        let id = self.manifest.lock().take_id();
+        let temporary = self.paths.segment_temporary(id);
+        let path = self.paths.segment(id);
+        let vfs = &*self.options.vfs;
+        if let Err(error) = self.write_segment(&frozen.head.view(), &temporary) {
+            remove_quietly(vfs, &temporary);
+            return Err(error);
+        }
+        vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
+        let segment = match Segment::open(vfs, &path) {
+            Ok(segment) => segment,
+            Err(error) => {
+                remove_quietly(vfs, &path);
+                return Err(error);
+            }
+        };
+        // From here on the file stays on an error: whether the commit is on disk is then unknown, and
+        // the next open sweeps a file that is not live.
+        self.manifest.lock().commit(&[Edit::Add(id), Edit::Flushed(frozen.end_sequence)])?;
+        self.publish(|view| {
+            view.frozen = None;
+            Arc::make_mut(&mut view.segments).push(LiveSegment { id, segment });
+        });
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        if let Err(error) = self.wal.trim(frozen.end_sequence) {
+            tracing::warn!(%error, "an old file of the write-ahead log stays for now");
+        }
+        Ok(())
+    }
+
+    fn write_segment(&self, head: &HeadView, path: &Path) -> Result<(), StoreError> {
+        let mut writer = SegmentWriter::create(&*self.options.vfs, path)?;
+        for (tenant, streams) in head.sorted() {
+            for stream in streams {
+                if stream.runs.is_empty() {
+                    continue;
+                }
+                writer.stream(tenant, &stream.labels);
+                for (run, row) in stream.rows_sorted() {
+                    writer.row(row.timestamp, run.line(row), run.metadata(row))?;
+                }
+            }
+        }
+        writer.finish().map(drop)
+    }
+}
+
+/// Removes a file that nothing refers to. Should that fail, the next open sweeps it.
+fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
+    if let Err(error) = vfs.remove(path) {
+        tracing::debug!(%error, path = %path.display(), "a temporary file stays for now");
+    }
+}

@@ -1,0 +1,237 @@
+//! What all clones of a store and its threads share, and the path of an append.
+
+mod flush;
+mod recover;
+mod worker;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+pub(crate) use self::recover::open;
+pub(crate) use self::worker::Workers;
+use crate::batch::WriteBatch;
+use crate::head::{HeadSize, Pending};
+use crate::manifest::Manifest;
+use crate::paths::Paths;
+use crate::view::View;
+use crate::wal::Wal;
+use crate::{
+    AppendReport, Clock, Durability, ReadScratch, StoreError, StoreStats, TenantId, Timestamp, Vfs,
+};
+
+/// Appends wait for a flush when the head is larger than its budget by this factor.
+const HOLD_BACK_FACTOR: u64 = 2;
+
+/// What a store is opened with.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub(crate) head_bytes_max: u64,
+    pub(crate) head_age_max: Duration,
+    pub(crate) durability: Durability,
+    pub(crate) vfs: Arc<dyn Vfs>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+/// The shared state. Locks are taken in the order of the fields, from `gate` on.
+#[derive(Debug)]
+pub(crate) struct Core {
+    options: Options,
+    paths: Paths,
+    wal: Wal,
+    counters: Counters,
+    is_closed: AtomicBool,
+    /// One flush at a time.
+    flushing: Mutex<()>,
+    /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
+    /// entries in both.
+    gate: RwLock<()>,
+    manifest: Mutex<Manifest>,
+    view: RwLock<Arc<View>>,
+    control: Mutex<Control>,
+    /// Told when the worker has something to look at, or is to stop.
+    work: Condvar,
+    /// Told when a flush is over, whatever came of it.
+    flushed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Control {
+    is_stopping: bool,
+    /// Why the last flush failed; `None` after one that did not.
+    flush_failure: Option<(io::ErrorKind, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    appends: AtomicU64,
+    flushes: AtomicU64,
+    damaged_segments: AtomicU64,
+    replayed_entries: AtomicU64,
+}
+
+impl Core {
+    /// See [`Store::append`](crate::Store::append).
+    pub(crate) fn append(
+        &self,
+        tenant: &TenantId,
+        batch: &WriteBatch,
+    ) -> Result<AppendReport, StoreError> {
+        if batch.is_empty() {
+            return Ok(AppendReport::default());
+        }
+        let mut pending = Pending::new(batch.as_bytes())
+            .map_err(|_| StoreError::Invalid("a batch that cannot be read".to_owned()))?;
+        self.hold_back()?;
+        let report = {
+            let _gate = self.gate.read();
+            if self.is_closed.load(Ordering::SeqCst) {
+                return Err(StoreError::Closed);
+            }
+            self.wal.append(tenant, batch.as_bytes())?;
+            self.apply(tenant, &mut pending)?
+        };
+        self.counters.appends.fetch_add(1, Ordering::Relaxed);
+        if self.is_due(self.view().head.size()) {
+            self.work.notify_one();
+        }
+        Ok(report)
+    }
+
+    /// Takes a logged batch into the head.
+    fn apply(
+        &self,
+        tenant: &TenantId,
+        pending: &mut Pending<'_>,
+    ) -> Result<AppendReport, StoreError> {
+        let view = self.view();
+        let sealed_newest = drop_sealed(&view, tenant, pending)?;
+        view.head.apply(tenant, pending, &sealed_newest, self.options.clock.elapsed())?;
+        Ok(AppendReport { appended: pending.entries(), duplicates: pending.duplicates })
+    }
+
+    /// Waits while the head is far over its budget because a flush is behind.
+    fn hold_back(&self) -> Result<(), StoreError> {
+        let limit = self.options.head_bytes_max.saturating_mul(HOLD_BACK_FACTOR);
+        if self.view().head.size().bytes < limit {
+            return Ok(());
+        }
+        let mut control = self.control.lock();
+        while self.view().head.size().bytes >= limit && !control.is_stopping {
+            if let Some((kind, detail)) = &control.flush_failure {
+                let source = io::Error::new(*kind, detail.clone());
+                let path = self.paths.segment_dir();
+                return Err(StoreError::Io { action: "flush to", path, source });
+            }
+            self.work.notify_one();
+            self.flushed.wait(&mut control);
+        }
+        Ok(())
+    }
+
+    /// Whether a head of this size is to be flushed.
+    fn is_due(&self, size: HeadSize) -> bool {
+        let age = |first_at| self.options.clock.elapsed().saturating_sub(first_at);
+        size.bytes >= self.options.head_bytes_max
+            || size.first_at.is_some_and(|first_at| age(first_at) >= self.options.head_age_max)
+    }
+
+    pub(crate) fn view(&self) -> Arc<View> {
+        Arc::clone(&self.view.read())
+    }
+
+    /// Replaces the view by one that is made from it.
+    fn publish(&self, change: impl FnOnce(&mut View)) {
+        let mut view = self.view.write();
+        let mut next = View::clone(&view);
+        change(&mut next);
+        *view = Arc::new(next);
+    }
+
+    pub(crate) fn check_open(&self) -> Result<(), StoreError> {
+        if self.is_closed.load(Ordering::SeqCst) { Err(StoreError::Closed) } else { Ok(()) }
+    }
+
+    /// Lets no more appends in and writes what there is to a segment.
+    pub(crate) fn close(&self) -> Result<(), StoreError> {
+        if self.is_closed.swap(true, Ordering::SeqCst) {
+            return Err(StoreError::Closed);
+        }
+        // Whoever passed the check before has left the gate after this.
+        drop(self.gate.write());
+        self.flush()?;
+        self.wal.sync()
+    }
+
+    /// Makes the log durable, as the last thing before the store is let go without being closed.
+    pub(crate) fn sync_log(&self) {
+        if let Err(error) = self.wal.sync() {
+            tracing::warn!(%error, "the write-ahead log could not be synced");
+        }
+    }
+
+    pub(crate) fn stats(&self) -> StoreStats {
+        let view = self.view();
+        let mut head = view.head.size();
+        if let Some(frozen) = &view.frozen {
+            let frozen = frozen.head.size();
+            head.entries += frozen.entries;
+            head.bytes += frozen.bytes;
+            head.streams = head.streams.max(frozen.streams);
+        }
+        let metas = || view.segments.iter().map(|live| live.segment.meta());
+        StoreStats {
+            head_streams: head.streams,
+            head_entries: head.entries,
+            head_bytes: head.bytes,
+            segments: u64::try_from(view.segments.len()).unwrap_or(u64::MAX),
+            segment_bytes: metas().map(|meta| meta.file_bytes).sum(),
+            segment_entries: metas().map(|meta| meta.rows).sum(),
+            wal_bytes: self.wal.bytes(),
+            wal_syncs: self.wal.syncs(),
+            appends: self.counters.appends.load(Ordering::Relaxed),
+            flushes: self.counters.flushes.load(Ordering::Relaxed),
+            damaged_segments: self.counters.damaged_segments.load(Ordering::Relaxed),
+            replayed_entries: self.counters.replayed_entries.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// Leaves out what is outside the head already. Returns the newest timestamp known of each stream.
+fn drop_sealed(
+    view: &View,
+    tenant: &TenantId,
+    pending: &mut Pending<'_>,
+) -> Result<Vec<Timestamp>, StoreError> {
+    let mut all_newest = Vec::with_capacity(pending.streams.len());
+    let mut scratch = ReadScratch::new();
+    for (place, in_head) in view.head.newest_of(tenant, pending).into_iter().enumerate() {
+        let stream = &pending.streams[place];
+        let has_old =
+            |newest| stream.entries.first().is_some_and(|first| first.timestamp <= newest);
+        if in_head.is_some_and(|newest| !has_old(newest)) {
+            all_newest.extend(in_head);
+            continue;
+        }
+        let labels = stream.labels()?;
+        let newest = in_head.unwrap_or_else(|| view.sealed_newest(tenant, stream, &labels));
+        all_newest.push(newest);
+        if !has_old(newest) {
+            continue;
+        }
+        let is_known: Vec<bool> = stream
+            .entries
+            .iter()
+            .map(|entry| {
+                entry.timestamp <= newest
+                    && view.sealed_contains(tenant, stream, &labels, entry, &mut scratch)
+            })
+            .collect();
+        let mut is_known = is_known.into_iter();
+        pending.drop_known(place, |_| is_known.next().unwrap_or(false));
+    }
+    Ok(all_newest)
+}

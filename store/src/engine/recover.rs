@@ -1,0 +1,132 @@
+//! Opening a store: what is live, what is damaged, what the log has that no segment has.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::{Control, Core, Counters, Options, drop_sealed};
+use crate::head::Pending;
+use crate::manifest::{Edit, Manifest};
+use crate::paths::{Paths, io_error, number};
+use crate::segment::Segment;
+use crate::view::{LiveSegment, View};
+use crate::wal::{Wal, replay};
+use crate::{StoreError, Vfs};
+
+/// Opens the store in a directory that the caller has locked.
+pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
+    let vfs = Arc::clone(&options.vfs);
+    for dir in [paths.wal_dir(), paths.segment_dir(), paths.damaged_dir()] {
+        vfs.create_dir_all(&dir).map_err(io_error("make", &dir))?;
+    }
+    let mut manifest = Manifest::open(Arc::clone(&vfs), &paths.manifest())?;
+    sweep(&*vfs, &paths, &manifest)?;
+    let mut warnings = Vec::new();
+    let segments = open_segments(&*vfs, &paths, &mut manifest, &mut warnings)?;
+    let aside = set_aside(&*vfs, &paths)?;
+    let damaged_segments =
+        warnings.len() + aside.iter().filter(|path| number(path, "seg").is_some()).count();
+    // Until someone takes the file away, answers are without its entries.
+    warnings
+        .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
+
+    let mut view = View { segments: Arc::new(segments), ..View::default() };
+    let counters = Counters::default();
+    counters
+        .damaged_segments
+        .store(u64::try_from(damaged_segments).unwrap_or(0), Ordering::Relaxed);
+    let now = options.clock.elapsed();
+    let replayed = replay(&*vfs, &paths, manifest.live().flushed, |tenant, batch| {
+        let Ok(mut pending) = Pending::new(batch) else {
+            warnings.push("an append in the write-ahead log cannot be understood".to_owned());
+            return Ok(());
+        };
+        let sealed_newest = drop_sealed(&view, tenant, &mut pending)?;
+        view.head.apply(tenant, &mut pending, &sealed_newest, now)?;
+        counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
+        Ok(())
+    })?;
+    warnings.extend(replayed.warnings);
+    view.warnings = Arc::new(warnings);
+    let wal =
+        Wal::begin(vfs, paths.clone(), options.durability, replayed.next_sequence, replayed.files)?;
+    if let Err(error) = wal.trim(manifest.live().flushed) {
+        tracing::warn!(%error, "an old file of the write-ahead log stays for now");
+    }
+    Ok(Core {
+        options,
+        paths,
+        wal,
+        counters,
+        is_closed: AtomicBool::new(false),
+        flushing: Mutex::new(()),
+        gate: RwLock::new(()),
+        manifest: Mutex::new(manifest),
+        view: RwLock::new(Arc::new(view)),
+        control: Mutex::new(Control::default()),
+        work: Condvar::new(),
+        flushed: Condvar::new(),
+    })
+}
+
+/// Removes what a crash left behind: temporary files, and segments that were never live or are no more.
+fn sweep(vfs: &dyn Vfs, paths: &Paths, manifest: &Manifest) -> Result<(), StoreError> {
+    let dir = paths.segment_dir();
+    for path in vfs.list(&dir).map_err(io_error("list", &dir))? {
+        let is_orphan = match number(&path, "seg") {
+            Some(id) => !manifest.live().segments.contains(&id),
+            None => number(&path, "tmp").is_some(),
+        };
+        if is_orphan {
+            tracing::info!(path = %path.display(), "sweeping a file that is not live");
+            vfs.remove(&path).map_err(io_error("remove", &path))?;
+        }
+    }
+    Ok(())
+}
+
+/// Opens what is live. A damaged segment is moved away; one that is missing stays in the manifest, and
+/// is reported at each open, because its file may only be misplaced.
+fn open_segments(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    manifest: &mut Manifest,
+    warnings: &mut Vec<String>,
+) -> Result<Vec<LiveSegment>, StoreError> {
+    let mut segments = Vec::new();
+    for id in manifest.live().segments.clone() {
+        let path = paths.segment(id);
+        match Segment::open(vfs, &path) {
+            Ok(segment) => segments.push(LiveSegment { id, segment }),
+            Err(error @ StoreError::Corrupt { .. }) => {
+                tracing::error!(%error, "setting a damaged segment aside");
+                let aside = paths.damaged_dir().join(path.file_name().unwrap_or_default());
+                vfs.replace(&path, &aside).map_err(io_error("set aside", &path))?;
+                manifest.commit(&[Edit::Remove(id)])?;
+            }
+            Err(error) if is_missing(&error) => {
+                tracing::error!(%error, "a segment is missing");
+                warnings.push(format!("segment {} is missing", file_name(&path)));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(segments)
+}
+
+fn is_missing(error: &StoreError) -> bool {
+    matches!(error, StoreError::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+}
+
+/// The files that were set aside, now or before.
+fn set_aside(vfs: &dyn Vfs, paths: &Paths) -> Result<Vec<PathBuf>, StoreError> {
+    let dir = paths.damaged_dir();
+    vfs.list(&dir).map_err(io_error("list", &dir))
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}

@@ -1,0 +1,211 @@
+//! Append-only files of checked records: what the write-ahead log and the manifest are made of.
+//!
+//! ```text
+//! file:   magic 8 | version u32 | first sequence u64 | crc32c u32 of the 20 bytes before | record*
+//! record: length u32 of the payload | crc32c u32 | sequence u64 | payload
+//! ```
+//! Numbers are little-endian. A record's checksum is taken over the payload and then the sequence, so
+//! that a writer can sum up a payload before it knows its place. Sequences count up by one from record
+//! to record: bytes that are left from anything else do not pass for the next record.
+
+use crate::codec::Reader;
+
+/// Bytes of a file's header.
+pub(crate) const HEADER_BYTES: usize = 24;
+/// Bytes of a record in front of its payload.
+pub(crate) const RECORD_HEADER_BYTES: usize = 16;
+/// The format's version, the same for all files of this kind.
+pub(crate) const VERSION: u32 = 1;
+
+/// A kind of file, told by its first bytes.
+pub(crate) type Magic = [u8; 8];
+
+/// A file's first bytes.
+pub(crate) fn header(magic: Magic, first_sequence: u64) -> [u8; HEADER_BYTES] {
+    let mut header = [0; HEADER_BYTES];
+    header[..8].copy_from_slice(&magic);
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..20].copy_from_slice(&first_sequence.to_le_bytes());
+    let crc = crc32c::crc32c(&header[..20]);
+    header[20..].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// Appends a record made of `parts` in turn. `payload_crc` is [`payload_crc`] of the same parts and
+/// `payload_len` the sum of their lengths.
+pub(crate) fn put_record(
+    out: &mut Vec<u8>,
+    sequence: u64,
+    payload_len: u32,
+    payload_crc: u32,
+    parts: &[&[u8]],
+) {
+    let crc = crc32c::crc32c_append(payload_crc, &sequence.to_le_bytes());
+    out.extend_from_slice(&payload_len.to_le_bytes());
+    out.extend_from_slice(&crc.to_le_bytes());
+    out.extend_from_slice(&sequence.to_le_bytes());
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+}
+
+/// The checksum of a payload that comes in parts.
+pub(crate) fn payload_crc(parts: &[&[u8]]) -> u32 {
+    parts.iter().fold(0, |crc, part| crc32c::crc32c_append(crc, part))
+}
+
+/// Why a file's header cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BadHeader {
+    /// Too short, another kind of file, or its checksum is wrong.
+    Damaged,
+    /// Whole, but of a later version.
+    Version(u32),
+}
+
+/// The records of a file, up to its end or the first that is not whole.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    reader: Reader<'a>,
+    next_sequence: u64,
+    /// Set once bytes were met that are no record.
+    is_torn: bool,
+}
+
+impl<'a> Records<'a> {
+    /// Reads the header.
+    pub(crate) fn open(magic: Magic, bytes: &'a [u8]) -> Result<Self, BadHeader> {
+        let mut reader = Reader::new(bytes);
+        let head = reader.take(HEADER_BYTES).ok_or(BadHeader::Damaged)?;
+        let (fields, crc) = head.split_at(20);
+        if fields[..8] != magic || crc32c::crc32c(fields).to_le_bytes() != *crc {
+            return Err(BadHeader::Damaged);
+        }
+        let (Some(version), Some(next_sequence)) = (u32_le(&fields[8..]), u64_le(&fields[12..]))
+        else {
+            return Err(BadHeader::Damaged);
+        };
+        if version != VERSION {
+            return Err(BadHeader::Version(version));
+        }
+        Ok(Self { reader, next_sequence, is_torn: false })
+    }
+
+    /// The sequence of the record that comes next, or would.
+    pub(crate) const fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Whether there are bytes behind the last whole record. Known once the iterator has ended.
+    pub(crate) const fn is_torn(&self) -> bool {
+        self.is_torn
+    }
+
+    /// How many bytes are left behind the last record that was read.
+    pub(crate) const fn bytes_left(&self) -> usize {
+        self.reader.rest().len()
+    }
+
+    fn record(&mut self) -> Option<(u64, &'a [u8])> {
+        let mut reader = self.reader.clone();
+        let head = reader.take(RECORD_HEADER_BYTES)?;
+        let payload_len = usize::try_from(u32_le(head)?).ok()?;
+        let (crc, sequence) = (u32_le(&head[4..])?, u64_le(&head[8..])?);
+        let payload = reader.take(payload_len)?;
+        let expected = crc32c::crc32c_append(crc32c::crc32c(payload), &sequence.to_le_bytes());
+        if crc != expected || sequence != self.next_sequence {
+            return None;
+        }
+        self.reader = reader;
+        self.next_sequence = sequence.checked_add(1)?;
+        Some((sequence, payload))
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = (u64, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.is_torn || self.reader.is_empty() {
+            return None;
+        }
+        let record = self.record();
+        self.is_torn = record.is_none();
+        record
+    }
+}
+
+fn u32_le(bytes: &[u8]) -> Option<u32> {
+    bytes.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+fn u64_le(bytes: &[u8]) -> Option<u64> {
+    bytes.first_chunk().map(|bytes| u64::from_le_bytes(*bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MAGIC: Magic = *b"TESTFILE";
+
+    fn file(payloads: &[&[u8]]) -> Vec<u8> {
+        let mut out = header(MAGIC, 7).to_vec();
+        for (sequence, payload) in (7..).zip(payloads) {
+            let len = u32::try_from(payload.len()).unwrap();
+            put_record(&mut out, sequence, len, payload_crc(&[payload]), &[payload]);
+        }
+        out
+    }
+
+    #[test]
+    fn records_read_back_with_their_sequences() {
+        let bytes = file(&[b"one", b"", b"three"]);
+        let mut records = Records::open(MAGIC, &bytes).unwrap();
+        let read: Vec<_> = records.by_ref().collect();
+        assert_eq!(read, [(7, &b"one"[..]), (8, b""), (9, b"three")]);
+        assert!(!records.is_torn());
+        assert_eq!(records.next_sequence(), 10);
+    }
+
+    #[test]
+    fn every_cut_and_every_flipped_bit_ends_the_records_before_it() {
+        let bytes = file(&[b"one", b"two"]);
+        for cut in 0..bytes.len() {
+            let Ok(records) = Records::open(MAGIC, &bytes[..cut]) else {
+                assert!(cut < HEADER_BYTES);
+                continue;
+            };
+            assert_eq!(records.count(), (cut - HEADER_BYTES) / (RECORD_HEADER_BYTES + 3));
+        }
+        for bit in 0..bytes.len() * 8 {
+            let mut bytes = bytes.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            let whole = (bit / 8).saturating_sub(HEADER_BYTES) / (RECORD_HEADER_BYTES + 3);
+            match Records::open(MAGIC, &bytes) {
+                Ok(records) => assert_eq!(records.count(), whole, "bit {bit}"),
+                Err(_) => assert!(bit / 8 < HEADER_BYTES),
+            }
+        }
+    }
+
+    #[test]
+    fn a_record_out_of_turn_is_none() {
+        let mut bytes = file(&[b"one"]);
+        let again = bytes[HEADER_BYTES..].to_vec();
+        bytes.extend(again);
+        let mut records = Records::open(MAGIC, &bytes).unwrap();
+        assert_eq!(records.by_ref().count(), 1);
+        assert!(records.is_torn());
+    }
+
+    #[test]
+    fn a_later_version_is_told_from_damage() {
+        let mut bytes = header(MAGIC, 1);
+        bytes[8] = 2;
+        assert_eq!(Records::open(MAGIC, &bytes).unwrap_err(), BadHeader::Damaged);
+        let crc = crc32c::crc32c(&bytes[..20]);
+        bytes[20..].copy_from_slice(&crc.to_le_bytes());
+        assert_eq!(Records::open(MAGIC, &bytes).unwrap_err(), BadHeader::Version(2));
+    }
+}

@@ -1,0 +1,23 @@
+//! Entrances for fuzzing: readers of bytes that nobody vouches for. Not part of the interface.
+
+use crate::frame::Records;
+use crate::head::Pending;
+use crate::{segment, wal};
+
+/// Reads the bytes as a file of the write-ahead log, and all batches in it.
+pub fn replay_wal(bytes: &[u8]) {
+    let Ok(records) = Records::open(wal::MAGIC, bytes) else { return };
+    for (_, payload) in records {
+        let Some((_, batch)) = wal::split(payload) else { continue };
+        if let Ok(pending) = Pending::new(batch) {
+            std::hint::black_box(pending.entries());
+        }
+    }
+    // Checksums keep most inputs out of the batch decoder, so it gets the bytes as they are, too.
+    std::hint::black_box(Pending::new(bytes).is_ok());
+}
+
+/// Opens the bytes as a segment and reads all of it.
+pub fn open_segment(bytes: &[u8]) {
+    segment::open_segment_bytes(bytes);
+}

@@ -1,0 +1,257 @@
+//! The header, the footer and the block directory: where everything else is.
+
+use std::path::Path;
+
+use super::codec::{Cursor, Damage, Decoded, put_text, put_varint};
+use super::frame::Frame;
+use super::{SegmentMeta, VERSION};
+use crate::StoreError;
+
+/// What a segment begins and ends with.
+const MAGIC: [u8; 8] = *b"TMBRSEG1";
+
+/// Bytes of the header.
+pub(super) const HEADER_BYTES: usize = 12;
+
+/// Bytes behind the footer.
+const TAIL_BYTES: usize = 16;
+
+/// The longest footer: tantivy writes half a dozen files with names of about 40 bytes.
+const FOOTER_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a block's entry in the directory.
+const BLOCK_ENTRY_BYTES: usize = 12 + COLUMNS * Frame::ENCODED_BYTES;
+
+const COLUMNS: usize = 4;
+
+/// A column of a block, in the order of the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Column {
+    Timestamps,
+    Lengths,
+    Text,
+    Metadata,
+}
+
+/// Where a block is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct BlockEntry {
+    pub(super) offset: u64,
+    pub(super) rows: u32,
+    pub(super) frames: [Frame; COLUMNS],
+}
+
+impl BlockEntry {
+    /// A column's frame and its offset in the file.
+    pub(super) fn column(&self, column: Column) -> (u64, Frame) {
+        let [timestamps, lengths, text, metadata] = self.frames;
+        let (before, frame): (&[Frame], Frame) = match column {
+            Column::Timestamps => (&[], timestamps),
+            Column::Lengths => (&[timestamps], lengths),
+            Column::Text => (&[timestamps, lengths], text),
+            Column::Metadata => (&[timestamps, lengths, text], metadata),
+        };
+        (self.offset + before.iter().map(|frame| u64::from(frame.stored)).sum::<u64>(), frame)
+    }
+
+    fn end(&self) -> u64 {
+        let (offset, frame) = self.column(Column::Metadata);
+        offset + u64::from(frame.stored)
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.offset.to_le_bytes());
+        out.extend_from_slice(&self.rows.to_le_bytes());
+        self.frames.iter().for_each(|frame| frame.encode(out));
+    }
+
+    fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        let mut entry = Self { offset: cursor.u64()?, rows: cursor.u32()?, ..Self::default() };
+        for frame in &mut entry.frames {
+            *frame = Frame::decode(cursor)?;
+        }
+        Ok(entry)
+    }
+}
+
+/// A file of the label index, bundled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct IndexFile {
+    pub(super) name: String,
+    pub(super) offset: u64,
+    pub(super) length: u64,
+    pub(super) crc: u32,
+}
+
+/// Where a segment's parts are, and how much there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Footer {
+    /// `file_bytes` is not stored: the file's length is it.
+    pub(super) meta: SegmentMeta,
+    pub(super) streams_offset: u64,
+    pub(super) streams: Frame,
+    pub(super) blocks_offset: u64,
+    pub(super) blocks: u32,
+    pub(super) blocks_crc: u32,
+    pub(super) index: Vec<IndexFile>,
+}
+
+/// The header's bytes.
+pub(super) fn header() -> Vec<u8> {
+    [&MAGIC[..], &VERSION.to_le_bytes()[..]].concat()
+}
+
+impl Footer {
+    /// Appends the footer and the tail.
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.extend_from_slice(&VERSION.to_le_bytes());
+        let meta = &self.meta;
+        out.extend_from_slice(&meta.rows.to_le_bytes());
+        out.extend_from_slice(&meta.line_bytes.to_le_bytes());
+        out.extend_from_slice(&meta.first.to_le_bytes());
+        out.extend_from_slice(&meta.last.to_le_bytes());
+        out.extend_from_slice(&meta.streams.to_le_bytes());
+        out.extend_from_slice(&self.streams_offset.to_le_bytes());
+        self.streams.encode(out);
+        out.extend_from_slice(&self.blocks_offset.to_le_bytes());
+        out.extend_from_slice(&self.blocks.to_le_bytes());
+        out.extend_from_slice(&self.blocks_crc.to_le_bytes());
+        put_varint(out, self.index.len() as u64);
+        for file in &self.index {
+            put_text(out, &file.name);
+            out.extend_from_slice(&file.offset.to_le_bytes());
+            out.extend_from_slice(&file.length.to_le_bytes());
+            out.extend_from_slice(&file.crc.to_le_bytes());
+        }
+        let crc = crc32c::crc32c(&out[start..]);
+        let length = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
+        out.extend_from_slice(&crc.to_le_bytes());
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&MAGIC);
+    }
+
+    /// Reads header, footer and block directory of a whole file, and checks that every part lies
+    /// where it can.
+    pub(super) fn read(path: &Path, file: &[u8]) -> Result<(Self, Vec<BlockEntry>), StoreError> {
+        check_header(path, file)?;
+        let (offset, bytes) =
+            footer_bytes(file).map_err(|damage| damage.at(path, "footer", file.len() as u64))?;
+        let footer = Self::decode(bytes, file.len() as u64)
+            .and_then(|footer| footer.check(offset).map(|()| footer))
+            .map_err(|damage| damage.at(path, "footer", offset))?;
+        let blocks = footer
+            .block_entries(file)
+            .map_err(|damage| damage.at(path, "block directory", footer.blocks_offset))?;
+        Ok((footer, blocks))
+    }
+
+    fn decode(bytes: &[u8], file_bytes: u64) -> Decoded<Self> {
+        let cursor = &mut Cursor::new(bytes);
+        if cursor.u32()? != VERSION {
+            return Err(Damage::new("its version is not the header's"));
+        }
+        let meta = SegmentMeta {
+            rows: cursor.u64()?,
+            line_bytes: cursor.u64()?,
+            file_bytes,
+            first: cursor.i64()?,
+            last: cursor.i64()?,
+            streams: cursor.u64()?,
+        };
+        let (streams_offset, streams) = (cursor.u64()?, Frame::decode(cursor)?);
+        let (blocks_offset, blocks, blocks_crc) = (cursor.u64()?, cursor.u32()?, cursor.u32()?);
+        let mut index = Vec::new();
+        for _ in 0..cursor.count()? {
+            let name = cursor.text()?.to_owned();
+            let (offset, length, crc) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
+            index.push(IndexFile { name, offset, length, crc });
+        }
+        cursor.end()?;
+        Ok(Self { meta, streams_offset, streams, blocks_offset, blocks, blocks_crc, index })
+    }
+
+    /// Whether the parts follow each other from the header to the footer, which begins at `offset`.
+    fn check(&self, offset: u64) -> Decoded<()> {
+        let follow = |at: u64, length: u64, next: u64| at.checked_add(length) == Some(next);
+        let directory = u64::from(self.blocks) * BLOCK_ENTRY_BYTES as u64;
+        let index = self.index.first().map_or(offset, |file| file.offset);
+        let behind = self.index.iter().skip(1).map(|file| file.offset).chain([offset]);
+        let in_order = self.streams_offset >= HEADER_BYTES as u64
+            && follow(self.streams_offset, u64::from(self.streams.stored), self.blocks_offset)
+            && follow(self.blocks_offset, directory, index)
+            && self
+                .index
+                .iter()
+                .zip(behind)
+                .all(|(file, next)| follow(file.offset, file.length, next));
+        if in_order { Ok(()) } else { Err(Damage::new("its parts do not follow each other")) }
+    }
+
+    fn block_entries(&self, file: &[u8]) -> Decoded<Vec<BlockEntry>> {
+        let length = u64::from(self.blocks) * BLOCK_ENTRY_BYTES as u64;
+        let bytes = slice(file, self.blocks_offset, length)?;
+        let crc = crc32c::crc32c(bytes);
+        if crc != self.blocks_crc {
+            return Err(Damage(format!(
+                "checksum {crc:#010x}, expected {:#010x}",
+                self.blocks_crc
+            )));
+        }
+        let cursor = &mut Cursor::new(bytes);
+        let mut offset = HEADER_BYTES as u64;
+        let mut blocks = Vec::with_capacity(self.blocks as usize);
+        for _ in 0..self.blocks {
+            let block = BlockEntry::decode(cursor)?;
+            if block.offset != offset || block.rows == 0 || block.end() > self.streams_offset {
+                return Err(Damage(format!("a block of {} rows at {}", block.rows, block.offset)));
+            }
+            offset = block.end();
+            blocks.push(block);
+        }
+        if offset != self.streams_offset {
+            return Err(Damage::new("bytes between the blocks and the stream table"));
+        }
+        Ok(blocks)
+    }
+}
+
+/// A part of the file.
+pub(super) fn slice(file: &[u8], offset: u64, length: u64) -> Decoded<&[u8]> {
+    let start = usize::try_from(offset).ok();
+    let end = offset.checked_add(length).and_then(|end| usize::try_from(end).ok());
+    let part = start.zip(end).and_then(|(start, end)| file.get(start..end));
+    part.ok_or_else(|| Damage(format!("{length} bytes at {offset} of {}", file.len())))
+}
+
+fn check_header(path: &Path, file: &[u8]) -> Result<(), StoreError> {
+    let cursor = &mut Cursor::new(file);
+    let mut version = || match cursor.bytes(MAGIC.len())? == MAGIC {
+        true => cursor.u32(),
+        false => Err(Damage::new("it does not begin as a segment does")),
+    };
+    match version().map_err(|damage| damage.at(path, "header", 0))? {
+        VERSION => Ok(()),
+        0 => Err(Damage::new("version 0").at(path, "header", 0)),
+        found => Err(StoreError::FutureFormat { path: path.to_owned(), found, supported: VERSION }),
+    }
+}
+
+/// The checked bytes of the footer, and where they begin.
+fn footer_bytes(file: &[u8]) -> Decoded<(u64, &[u8])> {
+    let body = file.get(HEADER_BYTES..).unwrap_or_default();
+    let tail_at = body.len().checked_sub(TAIL_BYTES).ok_or_else(|| Damage::new("no footer"))?;
+    let (body, tail) = body.split_at(tail_at);
+    let cursor = &mut Cursor::new(tail);
+    let (expected, length) = (cursor.u32()?, cursor.u32()? as usize);
+    if cursor.bytes(MAGIC.len())? != MAGIC {
+        return Err(Damage::new("the file does not end as a segment does"));
+    }
+    let at = body.len().checked_sub(length).filter(|_| length <= FOOTER_BYTES_MAX);
+    let at = at.ok_or_else(|| Damage(format!("a footer of {length} bytes")))?;
+    let crc = crc32c::crc32c(&body[at..]);
+    if crc != expected {
+        return Err(Damage(format!("checksum {crc:#010x}, expected {expected:#010x}")));
+    }
+    Ok(((HEADER_BYTES + at) as u64, &body[at..]))
+}

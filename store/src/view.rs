@@ -1,0 +1,90 @@
+//! What there is at one moment: the head, the head that is being flushed, and the segments.
+
+use std::sync::Arc;
+
+use crate::ReadScratch;
+use crate::batch::Entry;
+use crate::head::{Head, PendingStream};
+use crate::segment::Segment;
+use crate::{Labels, TenantId, Timestamp};
+
+/// What there is. Replaced as a whole, so that entries on their way from the head to a segment are seen
+/// in exactly one place.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct View {
+    pub(crate) head: Arc<Head>,
+    /// A head that takes no more entries and is being written to a segment.
+    pub(crate) frozen: Option<Arc<Frozen>>,
+    /// The live segments, the oldest first.
+    pub(crate) segments: Arc<Vec<LiveSegment>>,
+    /// Sentences about what is missing since the store was opened.
+    pub(crate) warnings: Arc<Vec<String>>,
+}
+
+/// A head that takes no more entries.
+#[derive(Debug)]
+pub(crate) struct Frozen {
+    pub(crate) head: Arc<Head>,
+    /// The sequence behind the last record of the log that is in it.
+    pub(crate) end_sequence: u64,
+}
+
+/// A segment with its number.
+#[derive(Clone, Debug)]
+pub(crate) struct LiveSegment {
+    pub(crate) id: u64,
+    pub(crate) segment: Arc<Segment>,
+}
+
+impl View {
+    /// The newest timestamp of a stream outside the head.
+    pub(crate) fn sealed_newest(
+        &self,
+        tenant: &TenantId,
+        stream: &PendingStream<'_>,
+        labels: &Labels,
+    ) -> Timestamp {
+        if let Some(frozen) = &self.frozen {
+            let view = frozen.head.view();
+            // It was given what the segments knew when it came into that head.
+            if let Some(stream) = view.stream_by_bytes(tenant, stream.label_bytes) {
+                return stream.newest;
+            }
+        }
+        let newest = |live: &LiveSegment| match live.segment.newest(tenant, labels) {
+            Ok(newest) => newest,
+            // Every entry is then compared with the readable part of the segment.
+            Err(_) => Some(live.segment.meta().last),
+        };
+        self.segments.iter().filter_map(newest).max().unwrap_or(Timestamp::MIN)
+    }
+
+    /// Whether an entry like this one is outside the head. What cannot be read has none: to store an
+    /// entry twice is better than to lose it.
+    pub(crate) fn sealed_contains(
+        &self,
+        tenant: &TenantId,
+        stream: &PendingStream<'_>,
+        labels: &Labels,
+        entry: &Entry<'_>,
+        scratch: &mut ReadScratch,
+    ) -> bool {
+        if let Some(frozen) = &self.frozen {
+            let view = frozen.head.view();
+            let stream = view.stream_by_bytes(tenant, stream.label_bytes);
+            if stream.is_some_and(|stream| stream.contains(entry)) {
+                return true;
+            }
+        }
+        let Ok(metadata) = crate::codec::metadata(entry.metadata) else { return false };
+        self.segments.iter().any(|live| {
+            let meta = live.segment.meta();
+            meta.first <= entry.timestamp
+                && entry.timestamp <= meta.last
+                && live
+                    .segment
+                    .contains(tenant, labels, entry.timestamp, entry.line, &metadata, scratch)
+                    .unwrap_or(false)
+        })
+    }
+}

@@ -1,0 +1,132 @@
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::replay::Replayed;
+use super::*;
+use crate::paths::Paths;
+use crate::{Durability, MemVfs, StoreError, Vfs};
+
+fn paths() -> Paths {
+    Paths::new(Path::new("/db"))
+}
+
+fn begin(vfs: &MemVfs, replayed: Replayed) -> Wal {
+    let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
+    Wal::begin(vfs, paths(), Durability::Sync, replayed.next_sequence, replayed.files).unwrap()
+}
+
+fn new_vfs() -> MemVfs {
+    let vfs = MemVfs::new();
+    for dir in [paths().wal_dir(), paths().damaged_dir()] {
+        vfs.create_dir_all(&dir).unwrap();
+    }
+    vfs
+}
+
+/// The batches that a replay from `from` gives, and the rest.
+fn read(vfs: &MemVfs, from: u64) -> (Vec<String>, Replayed) {
+    let mut batches = Vec::new();
+    let replayed = replay(vfs, &paths(), from, |tenant, batch| {
+        assert_eq!(tenant.as_str(), "t");
+        batches.push(String::from_utf8(batch.to_vec()).unwrap());
+        Ok(())
+    });
+    (batches, replayed.unwrap())
+}
+
+fn tenant() -> TenantId {
+    TenantId::new("t").unwrap()
+}
+
+/// A log of two files, with the records `a`, `b` and `c`, `d`.
+fn two_files() -> MemVfs {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    for batch in ["a", "b"] {
+        wal.append(&tenant(), batch.as_bytes()).unwrap();
+    }
+    assert_eq!(wal.rotate().unwrap(), 3);
+    for batch in ["c", "d"] {
+        wal.append(&tenant(), batch.as_bytes()).unwrap();
+    }
+    vfs
+}
+
+#[test]
+fn acknowledged_records_outlive_a_crash() {
+    let vfs = two_files().crash();
+    let (batches, replayed) = read(&vfs, 1);
+    assert_eq!(batches, ["a", "b", "c", "d"]);
+    assert_eq!((replayed.next_sequence, replayed.warnings.len()), (5, 0));
+    assert_eq!(read(&vfs, 3).0, ["c", "d"]);
+}
+
+#[test]
+fn a_torn_tail_ends_the_log_and_stays_harmless() {
+    let vfs = two_files();
+    let (first, last) = (paths().wal_file(1), paths().wal_file(2));
+    let whole = vfs.read(&last).unwrap();
+    for cut in 0..whole.len() {
+        let vfs = new_vfs();
+        vfs.put(&first, two_files().read(&first).unwrap());
+        vfs.put(&last, whole[..cut].to_vec());
+        let (before, replayed) = read(&vfs, 1);
+        assert!(before.starts_with(&["a".to_owned(), "b".to_owned()]));
+        assert!(replayed.warnings.is_empty(), "cut at {cut}: {:?}", replayed.warnings);
+
+        let wal = begin(&vfs, replayed);
+        wal.append(&tenant(), b"new").unwrap();
+        let (after, replayed) = read(&vfs, 1);
+        assert_eq!(after[..before.len()], before);
+        assert_eq!(after[before.len()..], ["new"]);
+        assert!(replayed.warnings.is_empty(), "cut at {cut}: {:?}", replayed.warnings);
+    }
+}
+
+#[test]
+fn damage_in_an_older_file_is_reported_and_the_rest_is_read() {
+    let vfs = two_files();
+    let path = paths().wal_file(1);
+    let mut bytes = vfs.read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    vfs.put(&path, bytes);
+    let (batches, replayed) = read(&vfs, 1);
+    assert_eq!(batches, ["a", "c", "d"]);
+    assert_eq!(
+        replayed.warnings,
+        ["1 appends are missing at the end of write-ahead-log file 0000000001.wal"]
+    );
+    let wal = begin(&vfs, replayed);
+    wal.trim(5).unwrap();
+    let aside = vfs.list(&paths().damaged_dir()).unwrap();
+    assert_eq!(aside, [paths().damaged_dir().join("0000000001.wal")]);
+    assert_eq!(vfs.list(&paths().wal_dir()).unwrap(), [paths().wal_file(3)]);
+}
+
+#[test]
+fn appenders_share_syncs() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    vfs.delay_syncs(Duration::from_millis(10));
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| wal.append(&tenant(), b"x").unwrap());
+        }
+    });
+    assert!(wal.syncs() < 16, "{} syncs for 16 appends", wal.syncs());
+    assert_eq!(read(&vfs.crash(), 1).0.len(), 16);
+}
+
+#[test]
+fn a_failed_sync_or_write_poisons_the_log() {
+    for fail in [MemVfs::fail_syncs, MemVfs::fail_writes] {
+        let vfs = new_vfs();
+        let wal = begin(&vfs, read(&vfs, 1).1);
+        fail(&vfs, true);
+        assert!(matches!(wal.append(&tenant(), b"x"), Err(StoreError::Poisoned)));
+        fail(&vfs, false);
+        assert!(matches!(wal.append(&tenant(), b"y"), Err(StoreError::Poisoned)));
+        assert!(matches!(wal.sync(), Err(StoreError::Poisoned)));
+    }
+}
