@@ -6,6 +6,7 @@
 //! matched once and not at every step.
 
 mod binary;
+mod fold;
 mod grid;
 mod label_replace;
 mod range;
@@ -20,6 +21,7 @@ use crate::QueryError;
 use crate::engine::Context;
 use crate::plan::MetricPlan;
 
+pub(crate) use self::fold::FoldFunction;
 pub(crate) use self::grid::Grid;
 pub(crate) use self::label_replace::LabelReplacer;
 pub(crate) use self::range::metadata_of;

@@ -7,7 +7,6 @@ use crate::budget::Budget;
 use crate::syntax::{VectorAggregation, VectorFunction};
 
 use super::series::{Groups, POINT_BYTES, SERIES_BYTES, StepSeries, group_labels};
-use super::window::variance;
 
 /// A value of one of a group's series at one step.
 #[derive(Clone, Copy, Debug)]
@@ -110,6 +109,18 @@ fn fold(function: VectorFunction, values: impl Iterator<Item = f64>) -> f64 {
         | VectorFunction::Sort
         | VectorFunction::SortDesc => values.sum(),
     }
+}
+
+/// The population variance, by Welford's method.
+fn variance(values: impl Iterator<Item = f64>) -> f64 {
+    let (mut seen, mut mean, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
+    for value in values {
+        seen += 1.0;
+        let delta = value - mean;
+        mean += delta / seen;
+        squares += delta * (value - mean);
+    }
+    squares / seen
 }
 
 /// The `count` greatest or least series of a group, picked anew at each step.

@@ -1,14 +1,11 @@
-//! The functions over the numbers in a window.
+//! Functions that need all the numbers of a window, in the order of time.
 
 use timberline_store::Timestamp;
 
 use crate::QueryError;
-use crate::budget::Budget;
 use crate::engine::Context;
-use crate::syntax::RangeFunction;
 
 use super::grid::Windows;
-use super::series::POINT_BYTES;
 
 /// One unwrapped number.
 #[derive(Clone, Copy, Debug)]
@@ -21,13 +18,13 @@ pub(crate) struct NumberSample {
     pub(crate) value: f64,
 }
 
-/// A function over the numbers in a window.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct WindowFunction {
-    /// Which.
-    pub(crate) function: RangeFunction,
-    /// The `φ` of `quantile_over_time`.
-    pub(crate) parameter: f64,
+/// A function over the numbers in a window that needs all of them.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum WindowFunction {
+    /// `quantile_over_time` of this `φ`.
+    Quantile(f64),
+    /// `rate_counter`
+    RateCounter,
 }
 
 /// The function's value at every step whose window has a sample.
@@ -61,39 +58,19 @@ pub(crate) fn slide(
             context.check()?;
         }
     }
-    charge_points(&points, &context.budget)?;
     Ok(points)
-}
-
-fn charge_points(points: &[(u32, f64)], budget: &Budget) -> Result<(), QueryError> {
-    budget.charge(points.len() * POINT_BYTES)
 }
 
 impl WindowFunction {
     /// The function's value over samples in the order of time, at least one.
     fn apply(self, samples: &[NumberSample], windows: &Windows, scratch: &mut Vec<f64>) -> f64 {
-        let values = samples.iter().map(|sample| sample.value);
-        match self.function {
-            RangeFunction::SumOverTime => values.sum(),
-            RangeFunction::Rate => values.sum::<f64>() / windows.range_seconds(),
-            RangeFunction::AvgOverTime => average(values),
-            RangeFunction::MinOverTime => extreme(values, |value, best| value < best),
-            RangeFunction::MaxOverTime => extreme(values, |value, best| value > best),
-            RangeFunction::StdvarOverTime => variance(values),
-            RangeFunction::StddevOverTime => variance(values).sqrt(),
-            RangeFunction::QuantileOverTime => {
+        match self {
+            Self::Quantile(phi) => {
                 scratch.clear();
-                scratch.extend(values);
-                quantile(self.parameter, scratch)
+                scratch.extend(samples.iter().map(|sample| sample.value));
+                quantile(phi, scratch)
             }
-            RangeFunction::FirstOverTime => samples.first().map_or(f64::NAN, |sample| sample.value),
-            RangeFunction::LastOverTime => samples.last().map_or(f64::NAN, |sample| sample.value),
-            RangeFunction::RateCounter => rate_counter(samples, windows.range_seconds()),
-            // The planner gives these to tallies; on numbers they could only mean their count.
-            RangeFunction::CountOverTime
-            | RangeFunction::BytesOverTime
-            | RangeFunction::BytesRate
-            | RangeFunction::AbsentOverTime => count(samples.len()),
+            Self::RateCounter => rate_counter(samples, windows.range_seconds()),
         }
     }
 }
@@ -101,47 +78,6 @@ impl WindowFunction {
 /// A count as a number. Counts stay far below 2^53.
 fn count(count: usize) -> f64 {
     u32::try_from(count).map_or(f64::INFINITY, f64::from)
-}
-
-/// The running mean. An infinite mean absorbs finite values and infinities of its sign.
-///
-/// # Source
-/// Loki, `avg_over_time`.
-fn average(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut mean, mut seen) = (0.0_f64, 0.0_f64);
-    for value in values {
-        seen += 1.0;
-        if mean.is_infinite() {
-            let same_sign = value.is_infinite() && (mean > 0.0) == (value > 0.0);
-            if same_sign || value.is_finite() {
-                continue;
-            }
-        }
-        mean += value / seen - mean / seen;
-    }
-    mean
-}
-
-/// The least or the greatest number; NaN only where there is no number.
-fn extreme(values: impl Iterator<Item = f64>, beats: impl Fn(f64, f64) -> bool) -> f64 {
-    values.fold(
-        f64::NAN,
-        |best, value| {
-            if best.is_nan() || beats(value, best) { value } else { best }
-        },
-    )
-}
-
-/// The population variance, by Welford's method.
-pub(super) fn variance(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut seen, mut mean, mut squares) = (0.0_f64, 0.0_f64, 0.0_f64);
-    for value in values {
-        seen += 1.0;
-        let delta = value - mean;
-        mean += delta / seen;
-        squares += delta * (value - mean);
-    }
-    squares / seen
 }
 
 /// The `phi`-quantile, linear between ranks; NaN counts as the least.
@@ -210,31 +146,14 @@ mod tests {
             .collect()
     }
 
-    fn apply(function: RangeFunction, parameter: f64, values: &[f64]) -> f64 {
+    fn apply(function: WindowFunction, values: &[f64]) -> f64 {
         let windows = Windows { grid: Grid::instant(0), range: 60_000_000_000, offset: 0 };
-        let function = WindowFunction { function, parameter };
         function.apply(&samples(values), &windows, &mut Vec::new())
     }
 
     #[test]
-    fn averages_survive_infinities() {
-        let avg = |values: &[f64]| apply(RangeFunction::AvgOverTime, 0.0, values);
-        assert_eq!(avg(&[1.0, 2.0, 6.0]), 3.0);
-        assert_eq!(avg(&[1.0, f64::INFINITY, 2.0, f64::INFINITY]), f64::INFINITY);
-        assert!(avg(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
-    }
-
-    #[test]
-    fn extremes_pass_over_nan() {
-        let nan = f64::NAN;
-        assert_eq!(apply(RangeFunction::MinOverTime, 0.0, &[nan, 2.0, nan, 1.0]), 1.0);
-        assert_eq!(apply(RangeFunction::MaxOverTime, 0.0, &[nan, 2.0, nan, 1.0]), 2.0);
-        assert!(apply(RangeFunction::MaxOverTime, 0.0, &[nan, nan]).is_nan());
-    }
-
-    #[test]
     fn quantiles_lie_between_ranks() {
-        let quantile = |phi, values: &[f64]| apply(RangeFunction::QuantileOverTime, phi, values);
+        let quantile = |phi, values: &[f64]| apply(WindowFunction::Quantile(phi), values);
         assert_eq!(quantile(0.5, &[4.0, 1.0, 3.0, 2.0]), 2.5);
         assert_eq!(quantile(1.0, &[4.0, 1.0]), 4.0);
         assert_eq!(quantile(2.0, &[4.0]), f64::INFINITY);
@@ -242,14 +161,8 @@ mod tests {
     }
 
     #[test]
-    fn deviation_is_that_of_the_population() {
-        assert_eq!(apply(RangeFunction::StdvarOverTime, 0.0, &[1.0, 3.0]), 1.0);
-        assert_eq!(apply(RangeFunction::StddevOverTime, 0.0, &[5.0]), 0.0);
-    }
-
-    #[test]
     fn counters_grow_through_resets() {
-        let rate = |values: &[f64]| apply(RangeFunction::RateCounter, 0.0, values);
+        let rate = |values: &[f64]| apply(WindowFunction::RateCounter, values);
         assert_eq!(rate(&[0.0, 5.0, 9.0]), 0.15);
         assert!((rate(&[1.0, 1.0, 7.0]) - 0.100_000_2).abs() < 1e-12);
         assert!((rate(&[2.0, 4.0, 4.0, 10.0]) - 0.133_333_511_111_111_1).abs() < 1e-12);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use memchr::memmem::Finder;
 use regex_syntax::ParserBuilder;
-use regex_syntax::hir::{Class, Hir, HirKind};
+use regex_syntax::hir::{Dot, Hir, HirKind};
 use timberline_store::LinePredicate;
 
 use super::ip::IpPattern;
@@ -210,30 +210,10 @@ fn is_dot_star(hir: &Hir) -> bool {
 
 /// Whether it is `.`, with or without `(?s)`.
 fn is_dot(hir: &Hir) -> bool {
-    let negated_len = match hir.kind() {
-        HirKind::Class(Class::Unicode(class)) => {
-            let mut others = class.clone();
-            others.negate();
-            others.ranges().iter().map(|range| range.len()).sum::<usize>()
-        }
-        HirKind::Class(Class::Bytes(class)) => {
-            let mut others = class.clone();
-            others.negate();
-            others.ranges().iter().map(|range| range.len()).sum::<usize>()
-        }
-        HirKind::Capture(capture) => return is_dot(&capture.sub),
-        _ => return false,
-    };
-    let newline = match hir.kind() {
-        HirKind::Class(Class::Unicode(class)) => {
-            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&'\n'))
-        }
-        HirKind::Class(Class::Bytes(class)) => {
-            class.ranges().iter().any(|range| (range.start()..=range.end()).contains(&b'\n'))
-        }
-        _ => false,
-    };
-    negated_len == usize::from(!newline)
+    match hir.kind() {
+        HirKind::Capture(capture) => is_dot(&capture.sub),
+        _ => [Hir::dot(Dot::AnyCharExceptLF), Hir::dot(Dot::AnyChar)].contains(hir),
+    }
 }
 
 fn pattern_operand(source: &str) -> Result<Operand, String> {

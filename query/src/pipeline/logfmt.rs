@@ -203,7 +203,7 @@ impl<'a> Pairs<'a> {
     fn run(&mut self) -> &'a [u8] {
         let rest = &self.line[self.at..];
         let ends = |&byte: &u8| is_blank(byte) || byte == b'=' || byte == b'"';
-        let length = rest.iter().position(|byte| ends(byte)).unwrap_or(rest.len());
+        let length = rest.iter().position(ends).unwrap_or(rest.len());
         self.at += length;
         &rest[..length]
     }

@@ -3,6 +3,24 @@
 //! A [`Pipeline`] is compiled once per query and shared by threads; each thread has a [`Worker`] with
 //! the buffers. The line filters that see the line as it was stored are not run here: they are the
 //! [`LinePredicate`] that the store reads by.
+//!
+//! # Differences from Loki 3.7
+//!
+//! Where Loki's behaviour is an accident of its optimiser, the stages do what their order says:
+//!
+//! | Stage | Loki | here |
+//! |---|---|---|
+//! | label filters | the first filter on a label runs as soon as a parser sets the label, wherever it stands | run where they stand |
+//! | `=~` in label filters | some shapes (`warn\|warning`, `lit.*`) match anywhere in the value | always the whole value; `=~""` is `=""` |
+//! | `ip()` within `and`, `or` | a bad pattern never matches | is an error |
+//! | line filters behind label filters | run behind them | run before them, which cannot be observed |
+//! | `ip()` with `or` in line filters | the plain text of its argument; of three and more operands some are lost | the plain text; none is lost |
+//! | `ip()` finding addresses | IPv6 needs five bytes to the end of the text | needs none |
+//! | `logfmt x="y"` | a key `x` sets the label too | only `y` does |
+//! | `json`, a blank path in a nested object | a label without a name | no label |
+//! | `json`, objects deeper than 128 levels | labels | no labels |
+//! | `unpack` where no label is needed | does not run | runs: it makes the line |
+//! | `decolorize` behind which no line is needed | runs | does not |
 
 mod decolorize;
 mod drop_keep;
@@ -19,7 +37,6 @@ mod names;
 mod pattern;
 mod regexp;
 mod step;
-#[path = "template_shim.rs"]
 mod template;
 mod text;
 mod unwrap;
@@ -31,9 +48,7 @@ use self::labels::{LabelBuilder, Required};
 use self::names::{NameId, Names, strip_collision_suffix};
 use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
-use crate::syntax::{
-    Expr, Grouping, LogExpr, ParseError, Selector, Span, Stage, StageKind, Unwrap as Ast,
-};
+use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
 pub(crate) use self::label_sets::LabelSet;
 
@@ -98,7 +113,7 @@ impl Pipeline {
         for (index, stage) in stages.iter().enumerate() {
             if hints.line || !is_idle(&stage.kind, &stages[index + 1..]) {
                 let step = Step::compile(&stage.kind, &mut names);
-                steps.push(step.map_err(|cause| stage_error(stage, &cause))?);
+                steps.push(step.map_err(|cause| stage_error(stages, index, &cause))?);
             }
         }
         let unwrap = unwrap.map(|unwrap| Unwrap::compile(unwrap, &mut names)).transpose();
@@ -202,8 +217,8 @@ fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut 
     Required { names: all_known.then_some(needed), preserve_error }
 }
 
-/// Moves line filters as far to the front as the line they test is the same, and joins them. Those
-/// that come to stand first are the predicate.
+/// Moves line filters to the front, up to the stage that makes the line they test, and joins them.
+/// Those that come to stand first are the predicate.
 fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
     let mut predicate = None;
     let mut moved = Vec::with_capacity(steps.len());
@@ -221,7 +236,7 @@ fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
     for step in steps {
         match step {
             Step::LineFilter(filter) => filters.push(filter),
-            barrier if barrier.is_barrier() => {
+            barrier if barrier.is_barrier(&others) => {
                 others.push(barrier);
                 flush(&mut filters, &mut others);
             }
@@ -308,14 +323,24 @@ impl Worker<'_> {
     }
 }
 
-fn stage_error(stage: &Stage, cause: &str) -> ParseError {
-    ParseError::new(format!("stage '{}' : {cause}", printed(stage)))
+fn stage_error(stages: &[Stage], index: usize, cause: &str) -> ParseError {
+    let is_filter = |stage: &Stage| matches!(stage.kind, StageKind::LineFilter(_));
+    // Line filters that test the same line are one stage to Loki.
+    let (start, end) = if is_filter(&stages[index]) {
+        let ends = |stage: &Stage| {
+            use StageKind::{LabelFilter, LineFormat, Unpack};
+            matches!(stage.kind, LabelFilter(_) | LineFormat(_) | Unpack)
+        };
+        let start = stages[..index].iter().rposition(ends).map_or(0, |at| at + 1);
+        let length = stages[index..].iter().position(ends);
+        (start, length.map_or(stages.len(), |length| index + length))
+    } else {
+        (index, index + 1)
+    };
+    let joined = stages[start..end].iter().filter(|stage| end - start == 1 || is_filter(stage));
+    let printed: Vec<_> = joined.map(Stage::to_string).collect();
+    ParseError::new(format!("stage '{}' : {cause}", printed.join(" ")))
 }
 
-/// The stage as `format_query` prints it.
-fn printed(stage: &Stage) -> String {
-    let selector = Selector { matchers: Vec::new(), span: Span::default() };
-    let alone = LogExpr { selector, stages: vec![stage.clone()], span: Span::default() };
-    let text = crate::syntax::format(&Expr::Log(alone));
-    text.strip_prefix("{}").unwrap_or(&text).trim_start().to_owned()
-}
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ use super::text::push_replacing;
 #[derive(Clone, Debug)]
 pub(crate) enum Node {
     /// Text that has to be there.
-    Literal(Finder<'static>),
+    Literal(Box<Finder<'static>>),
     /// `<name>`, or `<_>` where there is no name.
     Capture(Option<String>),
 }
@@ -48,7 +48,7 @@ pub(crate) fn parse(pattern: &str) -> Result<Vec<Node>, String> {
 }
 
 fn literal_node(text: &str) -> Node {
-    Node::Literal(Finder::new(text.as_bytes()).into_owned())
+    Node::Literal(Box::new(Finder::new(text.as_bytes()).into_owned()))
 }
 
 /// The name in the `<name>` that the text begins with.
@@ -84,8 +84,8 @@ impl Pattern {
         for node in parse(source)? {
             match node {
                 Node::Literal(literal) => match pattern.steps.last_mut() {
-                    Some(step) => step.until = Some(literal),
-                    None => pattern.prefix = Some(literal),
+                    Some(step) => step.until = Some(*literal),
+                    None => pattern.prefix = Some(*literal),
                 },
                 Node::Capture(name) => {
                     let name = name.map(|name| names.intern(&name));

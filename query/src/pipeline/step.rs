@@ -97,9 +97,16 @@ impl Step {
         })
     }
 
-    /// Whether line filters behind the stage may not be moved before it, as it makes a new line.
-    pub(crate) const fn is_barrier(&self) -> bool {
-        matches!(self, Self::Unpack | Self::LineFormat(_) | Self::Decolorize(_))
+    /// Whether line filters behind the stage, which is behind `before`, may not be moved further to
+    /// the front, as they test another line there.
+    ///
+    /// Loki moves them before `decolorize`, but not before a label filter behind it.
+    pub(crate) fn is_barrier(&self, before: &[Self]) -> bool {
+        match self {
+            Self::Unpack | Self::LineFormat(_) => true,
+            Self::LabelFilter(_) => before.iter().any(|step| matches!(step, Self::Decolorize(_))),
+            _ => false,
+        }
     }
 
     /// Whether the stage does nothing where no label is needed. Loki runs `regexp` and `unpack` on

@@ -7,7 +7,7 @@ use std::time::Duration;
 use timberline_store::{Labels, MatchOp};
 
 use crate::engine::limits;
-use crate::metric::{LabelReplacer, WindowFunction};
+use crate::metric::{FoldFunction, LabelReplacer, WindowFunction};
 use crate::pipeline::Output;
 use crate::syntax::{
     BinaryOperation, Grouping, MetricExpr, MetricKind, RangeAggregation, RangeFunction, Selector,
@@ -49,7 +49,9 @@ pub(crate) enum Measure {
     },
     /// Whether there is no line.
     Absence,
-    /// A function of the unwrapped numbers.
+    /// A function of the unwrapped numbers that is put together from parts.
+    Folds(FoldFunction),
+    /// A function that needs all the unwrapped numbers of a window.
     Numbers(WindowFunction),
 }
 
@@ -164,9 +166,19 @@ fn measure(expr: &RangeAggregation) -> Measure {
         RangeFunction::BytesOverTime => Measure::Bytes { per_second: false },
         RangeFunction::BytesRate => Measure::Bytes { per_second: true },
         RangeFunction::AbsentOverTime => Measure::Absence,
-        function => {
-            let parameter = expr.parameter.unwrap_or_default();
-            Measure::Numbers(WindowFunction { function, parameter })
+        RangeFunction::Rate => Measure::Folds(FoldFunction::Rate),
+        RangeFunction::SumOverTime => Measure::Folds(FoldFunction::Sum),
+        RangeFunction::AvgOverTime => Measure::Folds(FoldFunction::Average),
+        RangeFunction::MinOverTime => Measure::Folds(FoldFunction::Min),
+        RangeFunction::MaxOverTime => Measure::Folds(FoldFunction::Max),
+        RangeFunction::StdvarOverTime => Measure::Folds(FoldFunction::Variance),
+        RangeFunction::StddevOverTime => Measure::Folds(FoldFunction::Deviation),
+        RangeFunction::FirstOverTime => Measure::Folds(FoldFunction::First),
+        RangeFunction::LastOverTime => Measure::Folds(FoldFunction::Last),
+        RangeFunction::RateCounter => Measure::Numbers(WindowFunction::RateCounter),
+        RangeFunction::QuantileOverTime => {
+            let phi = expr.parameter.unwrap_or_default();
+            Measure::Numbers(WindowFunction::Quantile(phi))
         }
     }
 }

@@ -56,10 +56,11 @@ impl Parser<'_, '_> {
             Value::Object(text) => {
                 let outer = self.prefix.len();
                 self.join(key);
-                if depth < DEPTH_MAX && self.labels.needs_prefix(self.prefix) {
-                    if let Err(malformed) = self.nested(text, depth + 1) {
-                        self.failure = Some(malformed);
-                    }
+                if depth < DEPTH_MAX
+                    && self.labels.needs_prefix(self.prefix)
+                    && let Err(malformed) = self.nested(text, depth + 1)
+                {
+                    self.failure = Some(malformed);
                 }
                 self.prefix.truncate(outer);
                 self.go_on()

@@ -130,7 +130,7 @@ fn value(text: &[u8]) -> Result<(Value<'_>, &[u8]), Malformed> {
         _ => {
             let ends =
                 |&byte: &u8| matches!(byte, b' ' | b'\n' | b'\r' | b'\t' | b',' | b'}' | b']');
-            let end = text.iter().position(|byte| ends(byte)).unwrap_or(text.len());
+            let end = text.iter().position(ends).unwrap_or(text.len());
             let token = &text[..end];
             let value = match token {
                 b"true" | b"false" => Value::Bool(token),

@@ -1,0 +1,302 @@
+//! One thread's part of a range aggregation: from chunks to the tables of series.
+
+use std::borrow::Cow;
+
+use timberline_store::{Batch, Labels, Metadata, ReadScratch, Row, Timestamp};
+
+use crate::QueryError;
+use crate::engine::{ChunkUnit, Context};
+use crate::pipeline::{LabelSet, Worker};
+use crate::plan::RangePlan;
+
+use super::super::grid::{Span, Windows};
+use super::super::series::group_labels;
+use super::table::{Place, Table};
+
+/// Where the samples of a label set go.
+#[derive(Clone, Copy, Debug)]
+enum Slot {
+    /// To the series of this number.
+    Series(u32),
+    /// Nowhere: the entry has an error, and the query fails.
+    Faulty,
+}
+
+/// An entry that a stage marked as faulty, at the first step whose window has it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Fault {
+    step: u32,
+    /// All of the entry's labels.
+    pub(super) labels: Labels,
+}
+
+/// What one thread needs to scan chunks, and what it found.
+pub(super) struct Scanner<'p> {
+    plan: &'p RangePlan<'p>,
+    windows: Windows,
+    context: &'p Context<'p>,
+    scratch: ReadScratch,
+    worker: Option<Worker<'p>>,
+    /// The rank of the stream that the worker is set to.
+    stream: Option<u32>,
+    /// Where the samples of the worker's label sets go, once known.
+    slots: Vec<Option<Slot>>,
+    /// What of the worker's memory is counted in the budget.
+    worker_bytes: usize,
+    /// What it found.
+    pub(super) table: Table,
+    /// The first fault it met.
+    pub(super) fault: Option<Fault>,
+}
+
+impl<'p> Scanner<'p> {
+    /// Nothing found yet.
+    pub(super) fn new(plan: &'p RangePlan<'p>, windows: Windows, context: &'p Context<'p>) -> Self {
+        Self {
+            plan,
+            windows,
+            context,
+            scratch: ReadScratch::new(),
+            worker: None,
+            stream: None,
+            slots: Vec::new(),
+            worker_bytes: 0,
+            table: Table::new(plan.measure, windows),
+            fault: None,
+        }
+    }
+
+    /// Scans a chunk.
+    ///
+    /// # Errors
+    /// The store's and the budget's, timeout and cancellation.
+    pub(super) fn scan(&mut self, unit: &ChunkUnit) -> Result<(), QueryError> {
+        let columns = self.plan.columns(unit.chunk.labels());
+        let is_one_series = self.plan.is_flat() && !columns.metadata;
+        if is_one_series && self.scan_unread(unit)? {
+            return Ok(());
+        }
+        let batch = self.context.read(
+            &unit.chunk,
+            self.windows.data_range(),
+            self.plan.selection.pipeline.line_predicate(),
+            columns,
+            &mut self.scratch,
+        )?;
+        if batch.rows().is_empty() {
+            return Ok(());
+        }
+        if is_one_series {
+            self.scan_one_series(unit, batch.rows())
+        } else if self.plan.is_flat() {
+            self.scan_by_metadata(unit, &batch)
+        } else {
+            self.scan_lines(unit, &batch)
+        }
+    }
+
+    /// Counts a chunk without reading it, where no window's edge and no predicate divides it.
+    fn scan_unread(&mut self, unit: &ChunkUnit) -> Result<bool, QueryError> {
+        let (first, last) = unit.chunk.time_bounds();
+        let span = self.windows.span(first);
+        let takes_all = self.plan.selection.pipeline.line_predicate().is_always();
+        if !takes_all || span.until < last {
+            return Ok(false);
+        }
+        self.context.check()?;
+        if span.is_empty() {
+            return Ok(true);
+        }
+        let (rows, bytes) = (unit.chunk.rows(), unit.chunk.line_bytes());
+        self.context.count_read(rows, bytes);
+        self.context.count_matched(rows);
+        let series = self.stream_series(unit.chunk.labels())?;
+        self.table.count(series, span, rows, bytes, self.context)?;
+        Ok(true)
+    }
+
+    /// Counts rows that all belong to the series of their stream.
+    fn scan_one_series(&mut self, unit: &ChunkUnit, rows: &[Row]) -> Result<(), QueryError> {
+        let series = self.stream_series(unit.chunk.labels())?;
+        self.context.count_matched(rows.len() as u64);
+        let mut rest = rows;
+        while let Some(first) = rest.first() {
+            let span = self.windows.span(first.timestamp);
+            let count = rest.partition_point(|row| row.timestamp <= span.until).max(1);
+            let (rows, behind) = rest.split_at(count);
+            let bytes = rows.iter().map(|row| u64::from(row.line_len)).sum();
+            self.table.count(series, span, rows.len() as u64, bytes, self.context)?;
+            rest = behind;
+        }
+        Ok(())
+    }
+
+    /// Counts rows whose series are decided by the stream and their metadata.
+    fn scan_by_metadata(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
+        self.set_stream(unit);
+        self.context.count_matched(batch.rows().len() as u64);
+        let mut known: Vec<Option<u32>> = vec![None; batch.metadata_sets().len().max(1)];
+        let mut span = Span::NONE;
+        for row in batch.rows() {
+            if row.timestamp > span.until {
+                span = self.windows.span(row.timestamp);
+            }
+            let known = known.get_mut(row.metadata as usize);
+            let labels = match known.as_ref().and_then(|labels| **labels) {
+                Some(labels) => labels,
+                None => match self.process(row.timestamp, &[], batch, row) {
+                    Some((labels, _)) => labels,
+                    None => continue,
+                },
+            };
+            if let Some(known) = known {
+                *known = Some(labels);
+            }
+            if let Some(series) = self.series_of(labels, span)? {
+                self.table.count(series, span, 1, u64::from(row.line_len), self.context)?;
+            }
+        }
+        self.charge()
+    }
+
+    /// Runs every row through the pipeline.
+    fn scan_lines(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
+        self.set_stream(unit);
+        let mut matched = 0;
+        let mut span = Span::NONE;
+        for (index, row) in batch.rows().iter().enumerate() {
+            if row.timestamp > span.until {
+                span = self.windows.span(row.timestamp);
+            }
+            if let Some((labels, measured)) =
+                self.process(row.timestamp, batch.line(row), batch, row)
+            {
+                matched += 1;
+                let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: index };
+                self.add_line(labels, measured, span, place)?;
+            }
+        }
+        self.context.count_matched(matched);
+        self.charge()
+    }
+
+    /// Adds what the pipeline made of an entry to its series.
+    fn add_line(
+        &mut self,
+        labels: u32,
+        measured: Measured,
+        span: Span,
+        place: Place,
+    ) -> Result<(), QueryError> {
+        if span.is_empty() || self.plan.unwraps && measured.value.is_none() {
+            return Ok(());
+        }
+        let Some(series) = self.series_of(labels, span)? else { return Ok(()) };
+        match measured.value {
+            Some(value) => self.table.number(series, span, value, place, self.context),
+            None => self.table.count(series, span, 1, measured.line_len, self.context),
+        }
+    }
+
+    fn set_stream(&mut self, unit: &ChunkUnit) {
+        if self.stream == Some(unit.stream) {
+            return;
+        }
+        self.stream = Some(unit.stream);
+        let stream = unit.chunk.labels();
+        match &mut self.worker {
+            Some(worker) => worker.set_stream(stream),
+            None => {
+                let worker = self.plan.selection.pipeline.worker(stream, &self.plan.output());
+                self.worker = Some(worker);
+            }
+        }
+    }
+
+    /// The number of an entry's labels and what is measured of it; `None` where a stage dropped it.
+    fn process(
+        &mut self,
+        timestamp: Timestamp,
+        line: &[u8],
+        batch: &Batch,
+        row: &Row,
+    ) -> Option<(u32, Measured)> {
+        let metadata = metadata_of(batch, row);
+        let processed = self.worker.as_mut()?.process(timestamp, line, metadata.as_ref())?;
+        // A line that was not read was not changed either.
+        let is_read = self.plan.selection.pipeline.needs_line();
+        let line_len = if is_read { processed.line.len() as u64 } else { u64::from(row.line_len) };
+        Some((processed.labels, Measured { line_len, value: processed.value }))
+    }
+
+    /// The series of a label set; `None` where it is faulty, which is noted.
+    fn series_of(&mut self, labels: u32, span: Span) -> Result<Option<u32>, QueryError> {
+        let index = labels as usize;
+        let slot = match self.slots.get(index).copied().flatten() {
+            Some(slot) => slot,
+            None => self.new_slot(labels)?,
+        };
+        match slot {
+            Slot::Series(series) => Ok(Some(series)),
+            Slot::Faulty => {
+                self.note_fault(labels, span);
+                Ok(None)
+            }
+        }
+    }
+
+    fn new_slot(&mut self, labels: u32) -> Result<Slot, QueryError> {
+        let set = self.label_set(labels).cloned().unwrap_or_default();
+        let slot = if set.error {
+            Slot::Faulty
+        } else {
+            Slot::Series(self.table.series(set.labels, self.context)?)
+        };
+        let index = labels as usize;
+        if self.slots.len() <= index {
+            self.slots.resize(index + 1, None);
+        }
+        self.slots[index] = Some(slot);
+        Ok(slot)
+    }
+
+    fn label_set(&self, labels: u32) -> Option<&LabelSet> {
+        self.worker.as_ref().map(|worker| worker.label_set(labels))
+    }
+
+    fn stream_series(&mut self, stream: &Labels) -> Result<u32, QueryError> {
+        let labels = group_labels(stream, self.plan.grouping.as_deref());
+        self.table.series(labels, self.context)
+    }
+
+    fn note_fault(&mut self, labels: u32, span: Span) {
+        if span.is_empty() || self.fault.as_ref().is_some_and(|fault| fault.step < span.first) {
+            return;
+        }
+        if let Some(set) = self.label_set(labels) {
+            let fault = Fault { step: span.first, labels: set.labels.clone() };
+            self.fault = self.fault.take().into_iter().chain([fault]).min();
+        }
+    }
+
+    /// Counts in the budget what has grown since the last chunk.
+    fn charge(&mut self) -> Result<(), QueryError> {
+        let bytes = self.worker.as_ref().map_or(0, Worker::memory_bytes);
+        let grown = bytes.saturating_sub(self.worker_bytes);
+        self.worker_bytes = bytes;
+        self.context.budget.charge(grown)
+    }
+}
+
+/// What the pipeline said of an entry.
+#[derive(Clone, Copy, Debug)]
+struct Measured {
+    line_len: u64,
+    value: Option<f64>,
+}
+
+/// A row's metadata, or the empty set.
+pub(crate) fn metadata_of<'b>(batch: &'b Batch, row: &Row) -> Cow<'b, Metadata> {
+    let set = batch.metadata_sets().get(row.metadata as usize);
+    set.map_or_else(|| Cow::Owned(Metadata::default()), Cow::Borrowed)
+}
