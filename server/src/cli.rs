@@ -124,7 +124,7 @@ fn run_config(arguments: Show) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "the command's answer")]
+/// The command's answer.
 fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     // A reader that closed the pipe early (`| head`) has what it wanted.

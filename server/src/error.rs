@@ -29,9 +29,6 @@ pub enum ApiError {
     /// The request's body could not be read to its end.
     #[error("cannot read the request body: {0}")]
     Body(String),
-    /// What is asked for is switched off or does not exist.
-    #[error("not found")]
-    NotFound,
     /// The query has no answer.
     #[error(transparent)]
     Query(#[from] QueryError),
@@ -51,7 +48,6 @@ impl ApiError {
             Self::Tenant(TenantError::Missing) => StatusCode::UNAUTHORIZED,
             Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotFound => StatusCode::NOT_FOUND,
             Self::Query(error) => query_status(error),
             Self::Store(error) => store_status(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,

@@ -1,6 +1,6 @@
 //! The server's own log lines: to stderr, for people or as JSON.
 
-use std::io;
+use std::io::{self, IsTerminal as _};
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
@@ -24,7 +24,12 @@ pub(crate) enum LogError {
 pub(crate) fn init(config: &ServerConfig) -> Result<(), LogError> {
     let filter = EnvFilter::try_new(&config.log_level)
         .map_err(|source| LogError::Level { level: config.log_level.clone(), source })?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    // Colours are for people who look at it now, not for files.
+    let colours = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(colours);
     let _ = match config.log_format {
         LogFormat::Human => lines.with_target(false).try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),

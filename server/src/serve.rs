@@ -12,6 +12,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use timberline_store::StoreError;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
 use crate::state::AppState;
@@ -20,8 +21,15 @@ use crate::{http, shutdown};
 /// How long to wait after a failed accept: the cause (too many open files) does not go away faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// How long a connection may take to send a request's head, so that idle ones do not pile up half-read.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+/// Connections that may be open. More wait in the operating system's queue until one ends.
+const CONNECTIONS_MAX: usize = 10_000;
+
+/// How long a connection may take to send the next request's head. Longer than clients keep idle
+/// connections (90 s in Go), or a push may meet a connection that is just being closed.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long queries that were cut off may take to notice.
+const STOP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Requests that one HTTP/2 connection may have open.
 const STREAMS_MAX: u32 = 1000;
@@ -59,10 +67,13 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .thread_name("timberline")
         .build()
         .map_err(ServeError::Runtime)?;
-    runtime.block_on(async {
+    let result = runtime.block_on(async {
         let server = Server::open(config).await?;
         server.serve(shutdown::requested()).await
-    })
+    });
+    // Queries that were cut off notice it when their connections go; nobody waits for their threads.
+    runtime.shutdown_timeout(STOP_PAUSE);
+    result
 }
 
 /// A server that has its store and its port, and is ready to serve.
@@ -144,11 +155,14 @@ async fn accept(listener: &TcpListener, router: &Router, connections: &GracefulS
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, peer)) => {
                 tracing::trace!(%peer, "connection");
-                spawn(&builder, stream, router, connections);
+                spawn(&builder, stream, router, connections, place);
             }
             Err(error) => {
                 tracing::warn!(%error, "cannot accept a connection");
@@ -163,6 +177,7 @@ fn spawn(
     stream: TcpStream,
     router: &Router,
     connections: &GracefulShutdown,
+    place: OwnedSemaphorePermit,
 ) {
     // Answers are written whole: waiting to fill a packet would only delay their last part.
     if let Err(error) = stream.set_nodelay(true) {
@@ -173,6 +188,7 @@ fn spawn(
         builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     let connection = connections.watch(connection);
     tokio::spawn(async move {
+        let _place = place;
         if let Err(error) = connection.await {
             tracing::debug!(%error, "connection ended");
         }

@@ -1,19 +1,33 @@
 //! Every key with its comment, in the order in which it is printed.
 
+use std::borrow::Cow;
+
+use crate::ingest::IngestLimits;
+
 /// A key or section: its path, and the comment above it.
 pub(super) struct Key {
     /// Names from the outermost section inwards, with dots.
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
     /// One line, without `#`.
     pub(super) doc: &'static str,
 }
 
-const fn key(path: &'static str, doc: &'static str) -> Key {
-    Key { path, doc }
+/// All sections and keys; a section comes right before its keys.
+pub(super) fn keys() -> impl Iterator<Item = Key> {
+    let ingest = IngestLimits::describe().iter();
+    let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
+    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS)
 }
 
-/// All sections and keys; a section comes right before its keys.
-pub(super) const KEYS: &[Key] = &[
+/// The section that the ingest limits are in, too.
+const LIMITS: &str = "limits_config";
+
+const fn key(path: &'static str, doc: &'static str) -> Key {
+    Key { path: Cow::Borrowed(path), doc }
+}
+
+/// What comes before the limits.
+const KEYS: [Key; 13] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -47,25 +61,31 @@ pub(super) const KEYS: &[Key] = &[
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
+    key("limits_config", "What writes and queries may ask for."),
+];
+
+/// The limits of queries.
+const QUERY_LIMITS: [Key; 10] = [
+    key("limits_config.max_query_series", "Series that an answer may have; 0 = unlimited."),
     key(
-        "limits_config",
-        "What writes and queries may ask for. 0 is no limit unless said otherwise.",
+        "limits_config.max_entries_limit_per_query",
+        "Entries that a log query may ask for; 0 = unlimited.",
     ),
-    key("limits_config.max_label_names_per_series", "Labels that a stream may have."),
-    key("limits_config.max_query_series", "Series that an answer may have."),
-    key("limits_config.max_entries_limit_per_query", "Entries that a log query may ask for."),
-    key("limits_config.max_query_length", "The longest time from start to end of a query."),
-    key("limits_config.max_query_range", "The longest [range] in a query."),
-    key("limits_config.max_streams_matchers_per_query", "Matchers that a selector may have."),
+    key(
+        "limits_config.max_query_length",
+        "The longest time from start to end of a query; 0 = unlimited.",
+    ),
+    key("limits_config.max_query_range", "The longest [range] in a query; 0 = unlimited."),
+    key(
+        "limits_config.max_streams_matchers_per_query",
+        "Matchers that a selector may have; 0 = unlimited.",
+    ),
     key("limits_config.volume_max_series", "Series that the volume endpoints may return."),
     key("limits_config.query_timeout", "How long a query may take."),
     key(
         "limits_config.max_concurrent_queries",
-        "Queries that run at the same time; more wait for their turn. 0 takes twice the number of cores.",
+        "Queries that run at the same time; more wait for their turn; 0 = twice the cores.",
     ),
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
-    key(
-        "limits_config.query_threads",
-        "Threads that one query may use. 0 takes the number of cores.",
-    ),
+    key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),
 ];

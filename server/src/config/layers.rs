@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::keys::KEYS;
+use super::keys::keys;
 use super::{Config, LogFormat};
 
 /// The variable that names the file, as `--config` does. The one variable that is no key.
@@ -121,7 +121,7 @@ fn apply_variable(tree: &mut Value, name: &OsString, value: &OsString) -> Result
     let path =
         path_of_variable(&name).ok_or_else(|| ConfigError::UnknownVariable(name.to_string()))?;
     let text = value.to_str().ok_or_else(|| wrong("not UTF-8".to_owned()))?;
-    insert(tree, path, scalar(path, text).map_err(wrong)?);
+    insert(tree, &path, scalar(&path, text).map_err(wrong)?);
     // Checked at once, so that the message can name the variable.
     Config::deserialize(&*tree).map(drop).map_err(|error| wrong(error.to_string()))
 }
@@ -131,9 +131,11 @@ pub(super) fn variable_of_path(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', "_").to_ascii_uppercase())
 }
 
-fn path_of_variable(name: &str) -> Option<&'static str> {
-    let is_section = |path: &str| KEYS.iter().any(|key| key.path.starts_with(&format!("{path}.")));
-    KEYS.iter().map(|key| key.path).find(|path| !is_section(path) && variable_of_path(path) == name)
+fn path_of_variable(name: &str) -> Option<String> {
+    let path = keys().map(|key| key.path).find(|path| variable_of_path(path) == name)?;
+    let section = format!("{path}.");
+    let is_section = keys().any(|key| key.path.starts_with(&section));
+    (!is_section).then(|| path.into_owned())
 }
 
 /// A variable's text as the kind of value that the key has by default. Texts stay as they are, so that

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use serde::de::{Error, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
@@ -86,20 +86,12 @@ impl<'de> Visitor<'de> for Section {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<LimitsConfig, A::Error> {
-        let query_keys = keys_of(&QueryLimits::default()).map_err(A::Error::custom)?;
-        let ingest_keys = keys_of(&IngestLimits::default()).map_err(A::Error::custom)?;
         let (mut query, mut ingest) = (Map::new(), Map::new());
-        while let Some(key) = pairs.next_key::<String>()? {
-            let of_query = query_keys.contains_key(&key);
-            if !of_query && !ingest_keys.contains_key(&key) {
-                let message = format!("unknown field `{key}` in limits_config");
-                return Err(A::Error::custom(message));
-            }
-            let value = pairs.next_value::<Value>()?;
-            check(of_query, &key, &value).map_err(A::Error::custom)?;
-            let section = if of_query { &mut query } else { &mut ingest };
-            if section.insert(key.clone(), value).is_some() {
-                return Err(A::Error::custom(format!("duplicate field `{key}`")));
+        while let Some(key) = pairs.next_key::<Key>()? {
+            let value = pairs.next_value_seed(CheckedValue(&key))?;
+            let section = if key.is_of_query { &mut query } else { &mut ingest };
+            if section.insert(key.name.clone(), value).is_some() {
+                return Err(A::Error::custom(format!("duplicate field `{}`", key.name)));
             }
         }
         Ok(LimitsConfig {
@@ -109,19 +101,54 @@ impl<'de> Visitor<'de> for Section {
     }
 }
 
-fn keys_of<T: Serialize>(limits: &T) -> Result<Map<String, Value>, serde_json::Error> {
-    match serde_json::to_value(limits)? {
-        Value::Object(keys) => Ok(keys),
-        _ => Ok(Map::new()),
+/// The name of a limit that exists.
+struct Key {
+    name: String,
+    is_of_query: bool,
+}
+
+impl<'de> Deserialize<'de> for Key {
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        struct Name;
+        impl Visitor<'_> for Name {
+            type Value = Key;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the name of a limit")
+            }
+
+            fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
+                let is_of_query = has_key(&QueryLimits::default(), name);
+                if !is_of_query && !has_key(&IngestLimits::default(), name) {
+                    return Err(E::custom(format!("unknown field `{name}` in limits_config")));
+                }
+                Ok(Key { name: name.to_owned(), is_of_query })
+            }
+        }
+        input.deserialize_str(Name)
     }
 }
 
-fn check(of_query: bool, key: &str, value: &Value) -> Result<(), String> {
-    let alone = Value::Object(Map::from_iter([(key.to_owned(), value.clone())]));
-    let result = if of_query {
-        QueryLimits::deserialize(alone).map(drop)
-    } else {
-        IngestLimits::deserialize(alone).map(drop)
-    };
-    result.map_err(|error| format!("{key}: {error}"))
+fn has_key<T: Serialize>(limits: &T, name: &str) -> bool {
+    serde_json::to_value(limits).is_ok_and(|limits| limits.get(name).is_some())
+}
+
+/// Reads the value of a key; fails where the key cannot have it.
+struct CheckedValue<'a>(&'a Key);
+
+impl<'de> DeserializeSeed<'de> for CheckedValue<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
+        let Key { name, is_of_query } = self.0;
+        let value = Value::deserialize(input)?;
+        let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
+        let result = if *is_of_query {
+            QueryLimits::deserialize(alone).map(drop)
+        } else {
+            IngestLimits::deserialize(alone).map(drop)
+        };
+        result.map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
+        Ok(value)
+    }
 }

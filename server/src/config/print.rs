@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Config;
-use super::keys::KEYS;
+use super::keys::keys;
 
 /// The configuration as YAML with a comment on every key. Loading it gives the same configuration.
 ///
@@ -16,12 +16,12 @@ pub fn to_yaml(config: &Config) -> Result<String, serde_json::Error> {
     let mut text = String::from(
         "# The configuration of timberline. Every key may also be set in the environment: the key\n\
          # server.listen is TIMBERLINE_SERVER_LISTEN. Flags win over the environment, the environment\n\
-         # wins over the file. Durations: 500ms, 10m, 1h30m, 7d. Sizes: 64MiB, 256KB (1024 bytes), 1500.\n",
+         # wins over the file. Durations: 500ms, 10m, 1h30m, 7d. Sizes: 64MiB, 256KB (1024 bytes), 1500.\n\n",
     );
-    for key in KEYS {
+    for key in keys() {
         let depth = key.path.matches('.').count();
         let indent = "  ".repeat(depth);
-        let name = key.path.rsplit('.').next().unwrap_or(key.path);
+        let name = key.path.rsplit('.').next().unwrap_or(&key.path);
         let Some(value) = tree.pointer(&format!("/{}", key.path.replace('.', "/"))) else {
             continue;
         };

@@ -1,1 +1,17 @@
-//! Answers in Loki's JSON, to the byte.
+//! Answers in Loki's JSON, to the byte: key order, escapes and number formats included.
+//!
+//! Grafana reads answers as a stream and in order, so the order of keys is part of the protocol:
+//! `resultType` and `encodingFlags` come before `result`, `stats` after it. Everything is written
+//! straight into one buffer; a log answer is mostly lines, and they are copied once.
+
+mod answer;
+mod json;
+mod listing;
+mod stats;
+#[cfg(test)]
+mod tests;
+
+pub use answer::{Encoding, answer};
+pub use listing::{
+    build_info, detected_labels, formatted_query, index_stats, invalid_query, series, texts,
+};

@@ -1,12 +1,84 @@
-//! The HTTP endpoints.
+//! The HTTP endpoints: a file per family.
+//!
+//! Handlers read parameters, hand the work to a blocking thread ([`work`]) and encode what comes back.
+//! Paths, methods, parameters, bodies and texts are those of Loki 3.7.
+
+mod admin;
+mod body;
+mod detected;
+mod index;
+mod labels;
+mod observe;
+mod params;
+mod push;
+mod query;
+mod volume;
+mod work;
 
 use std::sync::Arc;
 
+use ::http::StatusCode;
+use ::http::header::CONTENT_TYPE;
 use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use bytes::Bytes;
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
 
+use crate::error::text_response;
 use crate::state::AppState;
 
-/// Every route of the server, HTTP and gRPC.
+/// Every route of the server.
 pub fn router(state: &Arc<AppState>) -> Router {
-    Router::new().with_state(Arc::clone(state))
+    reads()
+        // Answers repeat label names over and over: they are worth compressing, pushes' are empty.
+        .layer(CompressionLayer::new())
+        .merge(push::routes(state))
+        .fallback(|| async { not_found() })
+        .layer(CatchPanicLayer::custom(|_| {
+            text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())
+        }))
+        .layer(axum::middleware::from_fn_with_state(Arc::clone(state), observe::request))
+        .with_state(Arc::clone(state))
+}
+
+fn reads() -> Router<Arc<AppState>> {
+    Router::new()
+        .route("/loki/api/v1/query_range", get(query::range).post(query::range))
+        .route("/loki/api/v1/query", get(query::instant).post(query::instant))
+        .route("/loki/api/v1/labels", get(labels::names).post(labels::names))
+        .route("/loki/api/v1/label", get(labels::names).post(labels::names))
+        .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
+        .route("/loki/api/v1/series", get(labels::series).post(labels::series))
+        .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
+        .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
+        .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
+        .route(
+            "/loki/api/v1/index/volume_range",
+            get(index::volume_range).post(index::volume_range),
+        )
+        .route("/loki/api/v1/format_query", get(query::format).post(query::format))
+        .route("/loki/api/v1/status/buildinfo", get(admin::build_info))
+        .route("/metrics", get(admin::metrics))
+        .route("/config", get(admin::config))
+        .route("/services", get(admin::services))
+        .route("/ready", get(admin::ready))
+        .route("/", get(admin::index))
+        .route("/flush", get(admin::flush).post(admin::flush))
+}
+
+fn not_found() -> Response {
+    text_response(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+}
+
+/// A JSON body of the query endpoints.
+fn json(body: Vec<u8>) -> Response {
+    json_with_status(StatusCode::OK, body)
+}
+
+fn json_with_status(status: StatusCode, body: Vec<u8>) -> Response {
+    let headers = [(CONTENT_TYPE, "application/json; charset=UTF-8")];
+    (status, headers, Body::from(Bytes::from(body))).into_response()
 }

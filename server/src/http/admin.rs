@@ -1,0 +1,74 @@
+//! Health, metrics and what else operators ask for.
+
+use std::sync::Arc;
+
+use ::http::StatusCode;
+use ::http::header::CONTENT_TYPE;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use prometheus::TEXT_FORMAT;
+
+use super::json;
+use crate::error::{ApiError, text_response};
+use crate::state::AppState;
+use crate::{config, encode, metrics};
+
+/// `GET /`: for the person who opens the port in a browser.
+pub(super) async fn index() -> Response {
+    let text = format!(
+        "timberline {}: a Loki-compatible log store\n\n\
+         Push to /loki/api/v1/push, query /loki/api/v1/query_range, or add this address to Grafana as a Loki\n\
+         data source.\n\n\
+         /ready      whether requests are served\n\
+         /metrics    figures for Prometheus\n\
+         /config     the effective configuration\n\
+         /services   what runs\n\
+         /flush      writes what is in memory to disk\n",
+        crate::VERSION
+    );
+    text_response(StatusCode::OK, text)
+}
+
+/// `/ready`
+pub(super) async fn ready(State(state): State<Arc<AppState>>) -> Response {
+    if state.is_stopping() {
+        let text = "Application is stopping\n".to_owned();
+        return text_response(StatusCode::SERVICE_UNAVAILABLE, text);
+    }
+    text_response(StatusCode::OK, "ready\n".to_owned())
+}
+
+/// `/services`
+pub(super) async fn services(State(state): State<Arc<AppState>>) -> Response {
+    let phase = if state.is_stopping() { "Stopping" } else { "Running" };
+    let names = ["server", "ingester", "querier", "store"];
+    text_response(StatusCode::OK, names.map(|name| format!("{name} => {phase}\n")).concat())
+}
+
+/// `/metrics`
+pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let text = metrics::to_text(&state.registry);
+    let text = text.map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
+}
+
+/// `/config`: YAML that can be loaded back.
+pub(super) async fn config(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
+    let text = config::to_yaml(&state.config);
+    let text = text.map_err(|error| ApiError::Internal(error.to_string()))?;
+    Ok(text_response(StatusCode::OK, text))
+}
+
+/// `/loki/api/v1/status/buildinfo`
+pub(super) async fn build_info() -> Response {
+    json(encode::build_info(crate::VERSION))
+}
+
+/// `/flush`: answers when everything is in segments.
+pub(super) async fn flush(State(state): State<Arc<AppState>>) -> Result<StatusCode, ApiError> {
+    let store = state.store.clone();
+    tokio::task::spawn_blocking(move || store.flush())
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))??;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,112 @@
+//! Label names, label values and series.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use timberline_query::QueryError;
+use timberline_query::syntax::{self, LabelMatcher, ParseError, Selector};
+use timberline_store::{Matcher, TimeRange};
+
+use super::params::{Bounds, Params, now};
+use super::{json, work};
+use crate::encode;
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::tenant::Tenant;
+
+/// `/loki/api/v1/labels`, `/loki/api/v1/label`
+pub(super) async fn names(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let range = inclusive(params.bounds(now())?);
+    let selector = optional_selector(params.first("query"))?;
+    let names = work::run(&state, move |state, _| {
+        Ok(state.store.snapshot().label_names(&tenant, &selector, range)?)
+    });
+    Ok(json(encode::texts(&names.await?)))
+}
+
+/// `/loki/api/v1/label/{name}/values`
+pub(super) async fn values(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    Path(name): Path<String>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let range = inclusive(params.bounds(now())?);
+    let selector = optional_selector(params.first("query"))?;
+    let values = work::run(&state, move |state, _| {
+        Ok(state.store.snapshot().label_values(&tenant, &name, &selector, range)?)
+    });
+    Ok(json(encode::texts(&values.await?)))
+}
+
+/// `/loki/api/v1/series`
+pub(super) async fn series(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let range = inclusive(params.bounds(now())?);
+    let selectors = series_selectors(&params)?;
+    let series = work::run(&state, move |state, ticket| {
+        let snapshot = state.store.snapshot();
+        let mut found = Vec::new();
+        for selector in &selectors {
+            ticket.check()?;
+            found.extend(snapshot.series(&tenant, selector, range)?);
+        }
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    });
+    Ok(json(encode::series(&series.await?)))
+}
+
+/// The selectors of a series request; none at all, or a lone `{}`, stands for every stream.
+fn series_selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let mut texts: Vec<_> = params.all(&["match", "match[]"]).collect();
+    texts.sort_unstable();
+    texts.dedup();
+    let everything = match texts.as_slice() {
+        [] => true,
+        [text] => text.replace(' ', "") == "{}",
+        _ => false,
+    };
+    if everything {
+        return Ok(vec![Vec::new()]);
+    }
+    texts.into_iter().map(|text| matchers(&syntax::parse_selector(text)?)).collect()
+}
+
+/// A request's range for the index: entries at `end` are in it.
+pub(super) fn inclusive(bounds: Bounds) -> TimeRange {
+    TimeRange::new(bounds.start, bounds.end.saturating_add(1))
+}
+
+/// A selector that may be missing, which selects everything.
+pub(super) fn optional_selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+    if text.is_empty() { Ok(Vec::new()) } else { selector(text) }
+}
+
+/// A selector that must not select everything.
+pub(super) fn selector(text: &str) -> Result<Vec<Matcher>, ApiError> {
+    let selector = syntax::parse_selector(text)?;
+    if !selector.selects() {
+        let message = "queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will";
+        return Err(QueryError::Parse(ParseError::new(message)).into());
+    }
+    matchers(&selector)
+}
+
+/// The matchers of a selector, as the store takes them.
+pub(super) fn matchers(selector: &Selector) -> Result<Vec<Matcher>, ApiError> {
+    let matcher = |matcher: &LabelMatcher| {
+        Matcher::new(&matcher.name, matcher.op, &matcher.value)
+            .map_err(|error| ApiError::from(ParseError::new(error.to_string())))
+    };
+    selector.matchers.iter().map(matcher).collect()
+}

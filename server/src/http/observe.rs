@@ -1,0 +1,50 @@
+//! What is counted and logged about each request.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use crate::state::AppState;
+
+/// The route of requests that have none, so that strangers cannot make new metric series.
+const UNKNOWN_ROUTE: &str = "other";
+
+/// Counts the request and its time by method, route and status, and logs it at level debug.
+pub(super) async fn request(
+    State(state): State<Arc<AppState>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let begun = Instant::now();
+    let method = request.method().clone();
+    let matched = request.extensions().get::<MatchedPath>();
+    let route = matched.map_or_else(|| UNKNOWN_ROUTE.to_owned(), |path| name_of(path.as_str()));
+    let response = next.run(request).await;
+    let (status, took) = (response.status().as_u16(), begun.elapsed());
+    let known_method = if method.as_str().len() <= 7 { method.as_str() } else { UNKNOWN_ROUTE };
+    state.metrics.observe_request(known_method, &route, status, took);
+    tracing::debug!(%method, route, status, ?took, "request");
+    response
+}
+
+/// `/loki/api/v1/label/{name}/values` is `loki_api_v1_label_name_values`, as in Loki's metrics.
+fn name_of(path: &str) -> String {
+    let words = path.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+    if words.is_empty() { "root".to_owned() } else { words.join("_") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn routes_have_lokis_names() {
+        assert_eq!(name_of("/loki/api/v1/query_range"), "loki_api_v1_query_range");
+        assert_eq!(name_of("/loki/api/v1/label/{name}/values"), "loki_api_v1_label_name_values");
+        assert_eq!(name_of("/"), "root");
+    }
+}

@@ -1,0 +1,40 @@
+//! The way to the ingester: `/loki/api/v1/push` and the gRPC service `logproto.Pusher`.
+
+use std::sync::Arc;
+
+use ::http::{HeaderMap, StatusCode};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+
+use super::body::read_body;
+use crate::ingest::PushService;
+use crate::state::AppState;
+use crate::tenant::Tenant;
+
+/// The routes of pushes.
+pub(super) fn routes(state: &AppState) -> Router<Arc<AppState>> {
+    let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
+    Router::new()
+        .route("/loki/api/v1/push", post(push))
+        .route_service("/logproto.Pusher/{method}", service.into_server())
+}
+
+/// `/loki/api/v1/push`. The ingester knows the formats, the limits and the texts.
+async fn push(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let body = match read_body(body, state.config.limits_config.ingest.max_recv_msg_size).await {
+        Ok(body) => body,
+        Err(error) => return error.into_line_response(),
+    };
+    match state.ingester.push_http(&tenant, &headers, body).await {
+        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Err(error) => error.into_response(),
+    }
+}

@@ -1,0 +1,94 @@
+//! Work that blocks: on threads of its own, a few at a time, stopped when nobody waits for it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use timberline_query::QueryError;
+
+use crate::error::ApiError;
+use crate::state::AppState;
+
+/// What a piece of work knows about its request.
+#[derive(Clone, Debug)]
+pub(crate) struct Ticket {
+    /// Set when nobody waits for the answer any more.
+    pub(crate) cancel: Arc<AtomicBool>,
+    /// How long the work waited for its turn.
+    pub(crate) queued: Duration,
+    deadline: Option<Instant>,
+}
+
+impl Ticket {
+    /// Stops work that is not the engine's own: asked between one chunk and the next.
+    ///
+    /// # Errors
+    /// [`QueryError::Cancelled`] and [`QueryError::Timeout`].
+    pub(crate) fn check(&self) -> Result<(), QueryError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(QueryError::Cancelled);
+        }
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            return Err(QueryError::Timeout);
+        }
+        Ok(())
+    }
+}
+
+/// Sets the flag when it is dropped: with the handler's future, when the connection ends.
+struct CancelOnDrop(Arc<AtomicBool>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Does `work` on a blocking thread as soon as one of the permits for queries is free.
+///
+/// The permit goes with the work, not with the request: a query whose client went away still counts
+/// until it has noticed.
+///
+/// # Errors
+/// Those of `work`; [`ApiError::Internal`] when it panics.
+pub(crate) async fn run<T, F>(state: &Arc<AppState>, work: F) -> Result<T, ApiError>
+where
+    T: Send + 'static,
+    F: FnOnce(&AppState, &Ticket) -> Result<T, ApiError> + Send + 'static,
+{
+    let begun = Instant::now();
+    let cancel = Arc::new(AtomicBool::new(false));
+    let _guard = CancelOnDrop(Arc::clone(&cancel));
+    let permit = Arc::clone(&state.query_permits).acquire_owned().await;
+    let permit = permit.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let deadline = Instant::now().checked_add(state.config.limits_config.query.query_timeout);
+    let ticket = Ticket { cancel, queued: begun.elapsed(), deadline };
+    let state = Arc::clone(state);
+    tokio::task::spawn_blocking(move || {
+        let _permit = permit;
+        work(&state, &ticket)
+    })
+    .await
+    .map_err(|error| ApiError::Internal(error.to_string()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropping_the_guard_cancels() {
+        let cancel = Arc::new(AtomicBool::new(false));
+        let ticket = Ticket { cancel: Arc::clone(&cancel), queued: Duration::ZERO, deadline: None };
+        assert!(ticket.check().is_ok());
+        drop(CancelOnDrop(cancel));
+        assert!(matches!(ticket.check(), Err(QueryError::Cancelled)));
+    }
+
+    #[test]
+    fn work_stops_at_its_deadline() {
+        let deadline = Some(Instant::now());
+        let ticket = Ticket { cancel: Arc::default(), queued: Duration::ZERO, deadline };
+        assert!(matches!(ticket.check(), Err(QueryError::Timeout)));
+    }
+}

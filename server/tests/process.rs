@@ -1,0 +1,166 @@
+//! The real command in a process of its own: start, signals, exit codes.
+#![cfg(unix)]
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking; helpers are shared"
+)]
+
+mod common;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tempfile::TempDir;
+
+/// The command without the variables of whoever runs the tests.
+fn timberline() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_timberline"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("TIMBERLINE_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+fn serve(data_dir: &Path, listen: &str) -> Command {
+    let mut command = timberline();
+    command.args(["serve", "--log-format", "json", "--listen", listen, "--data-dir"]).arg(data_dir);
+    command
+}
+
+/// A running server; killed when the test fails before it stops it.
+struct Running {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Running {
+    /// Starts the server and waits for its line that says where it listens.
+    fn start(data_dir: &Path) -> Self {
+        let mut child = serve(data_dir, "127.0.0.1:0").stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let address = lines.by_ref().map(Result::unwrap).find_map(|line| {
+            let line: serde_json::Value = serde_json::from_str(&line).ok()?;
+            let is_ready = line["message"] == "ready";
+            is_ready.then(|| line["address"].as_str().unwrap().parse().unwrap())
+        });
+        // Somebody has to read on, or the server would wait for room in the pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self { child, address: address.expect("the server said that it is ready") }
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([name, &pid]).status().unwrap().success());
+    }
+
+    fn exit_code(mut self) -> Option<i32> {
+        self.child.wait().unwrap().code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn exit(output: &Output) -> (Option<i32>, String) {
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[test]
+fn signals_stop_the_server_and_nothing_is_lost() {
+    let directory = TempDir::new().unwrap();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let body = format!(
+        r#"{{"streams":[{{"stream":{{"job":"process"}},"values":[["{now}","still here"]]}}]}}"#
+    );
+    let json = [("Content-Type", "application/json")];
+    for (round, signal) in ["-TERM", "-INT", "-KILL", "-TERM"].into_iter().enumerate() {
+        let server = Running::start(directory.path());
+        if round == 0 {
+            let target = "/loki/api/v1/push";
+            let pushed = common::request(server.address, "POST", target, &json, body.as_bytes());
+            assert_eq!(pushed.status, 204, "{}", pushed.text());
+        }
+        let target =
+            common::with_params("/loki/api/v1/query_range", &[("query", "{job=\"process\"}")]);
+        let answer = common::request(server.address, "GET", &target, &[], b"");
+        assert!(answer.text().contains("still here"), "round {round}: {}", answer.text());
+        server.signal(signal);
+        let expected = if signal == "-KILL" { None } else { Some(0) };
+        assert_eq!(server.exit_code(), expected, "{signal}");
+    }
+}
+
+#[test]
+fn a_directory_has_one_server() {
+    let directory = TempDir::new().unwrap();
+    let first = Running::start(directory.path());
+    let second = serve(directory.path(), "127.0.0.1:0").output().unwrap();
+    let (code, message) = exit(&second);
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains("is in use by another process"), "{message}");
+    drop(first);
+}
+
+#[test]
+fn a_busy_port_is_reported() {
+    let directory = TempDir::new().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    let (code, message) = exit(&serve(directory.path(), &listen).output().unwrap());
+    assert_eq!(code, Some(1), "{message}");
+    assert!(message.contains(&format!("cannot listen on {listen}")), "{message}");
+}
+
+#[test]
+fn wrong_usage_is_told_apart() {
+    let unknown_flag = timberline().args(["serve", "--nosuch"]).output().unwrap();
+    assert_eq!(exit(&unknown_flag).0, Some(2));
+    let unknown_variable =
+        timberline().arg("serve").env("TIMBERLINE_NOSUCH", "1").output().unwrap();
+    let (code, message) = exit(&unknown_variable);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("unknown environment variable TIMBERLINE_NOSUCH"), "{message}");
+    let wrong_level = timberline().args(["serve", "--log-level", "a=b=c"]).output().unwrap();
+    assert_eq!(exit(&wrong_level).0, Some(2));
+}
+
+#[test]
+fn the_configuration_is_printed_and_read_back() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("timberline.yaml");
+    let print = |command: &mut Command| {
+        let output = command.args(["config", "--print"]).output().unwrap();
+        assert!(output.status.success(), "{}", exit(&output).1);
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let changed = print(timberline().env("TIMBERLINE_SERVER_LISTEN", "[::1]:4000"));
+    assert!(changed.contains("listen: \"[::1]:4000\""), "{changed}");
+    std::fs::write(&file, &changed).unwrap();
+    assert_eq!(print(timberline().env("TIMBERLINE_CONFIG", &file)), changed);
+    std::fs::write(&file, "server:\n  listn: x\n").unwrap();
+    let output = timberline().args(["serve", "--config"]).arg(&file).output().unwrap();
+    let (code, message) = exit(&output);
+    assert_eq!(code, Some(2));
+    assert!(message.contains("listn") && message.contains("line 2"), "{message}");
+}
+
+#[test]
+fn help_has_examples_and_versions_are_told() {
+    let text = |flag| {
+        let output = timberline().arg(flag).output().unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(text("--help").contains("timberline serve --data-dir"));
+    assert_eq!(text("--version"), concat!("timberline ", env!("CARGO_PKG_VERSION"), "\n"));
+}
