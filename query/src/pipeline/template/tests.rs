@@ -353,6 +353,16 @@ fn a_failed_execution_leaves_the_output_alone() {
 
 #[test]
 fn what_an_execution_may_use_is_bounded() {
+    let many = "$x ".repeat(5_000);
+    let big = "{{ $x := repeat 8000000 `x` }}";
+    for source in [
+        format!("{big}{{{{ print {many} }}}}"),
+        format!("{big}{{{{ println {many} }}}}"),
+        format!("{big}{{{{ printf `` {many} }}}}"),
+        format!("{big}{{{{ regexReplaceAll `.*` $x `{}` }}}}", "$0".repeat(5_000)),
+    ] {
+        assert!(run(&source).is_err(), "{}", &source[..60]);
+    }
     for source in [
         "{{ repeat 9000000 `x` }}",
         "{{ range 1000000000 }}{{ end }}",
