@@ -353,6 +353,10 @@ fn a_failed_execution_leaves_the_output_alone() {
 
 #[test]
 fn what_an_execution_may_use_is_bounded() {
+    let parens = format!("{}1{}", "(print ".repeat(90), ")".repeat(90));
+    let deep =
+        "{{ define `t` }}{{ with PARENS }}{{ template `t` }}{{ end }}{{ end }}{{ template `t` }}";
+    assert!(run(&deep.replace("PARENS", &parens)).is_err());
     let many = "$x ".repeat(5_000);
     let big = "{{ $x := repeat 8000000 `x` }}";
     for source in [
