@@ -353,6 +353,20 @@ fn a_failed_execution_leaves_the_output_alone() {
 
 #[test]
 fn what_an_execution_may_use_is_bounded() {
+    let parens = format!("{}1{}", "(print ".repeat(90), ")".repeat(90));
+    let deep =
+        "{{ define `t` }}{{ with PARENS }}{{ template `t` }}{{ end }}{{ end }}{{ template `t` }}";
+    assert!(run(&deep.replace("PARENS", &parens)).is_err());
+    let many = "$x ".repeat(5_000);
+    let big = "{{ $x := repeat 8000000 `x` }}";
+    for source in [
+        format!("{big}{{{{ print {many} }}}}"),
+        format!("{big}{{{{ println {many} }}}}"),
+        format!("{big}{{{{ printf `` {many} }}}}"),
+        format!("{big}{{{{ regexReplaceAll `.*` $x `{}` }}}}", "$0".repeat(5_000)),
+    ] {
+        assert!(run(&source).is_err(), "{}", &source[..60]);
+    }
     for source in [
         "{{ repeat 9000000 `x` }}",
         "{{ range 1000000000 }}{{ end }}",

@@ -244,12 +244,16 @@ fn align<'a>(count: i64, bytes: &[u8], to_right: bool) -> Returned<'a> {
 fn regex_replace<'a>(context: &Context<'a>, args: &[Value<'a>], expands: bool) -> Returned<'a> {
     let regex = context.regexes.compile(text(args, 0))?;
     let (bytes, replacement) = (text(args, 1), text(args, 2));
+    let references = memchr::memchr_iter(b'$', replacement).count();
     let mut replaced = Vec::with_capacity(bytes.len());
     let mut at = 0;
     for captures in regex.captures_iter(bytes) {
         let Some(found) = captures.get(0) else { continue };
         replaced.extend_from_slice(&bytes[at..found.start()]);
         if expands {
+            // Each reference may stand for as much as the whole match.
+            let most = references.saturating_mul(found.len());
+            check_size(replaced.len().saturating_add(replacement.len()).saturating_add(most))?;
             captures.expand(replacement, &mut replaced);
         } else {
             replaced.extend_from_slice(replacement);

@@ -38,6 +38,9 @@ pub(in super::super) fn sprintf(
 fn extra(printer: &mut Printer<'_>, args: &[Value<'_>]) {
     printer.push("%!(EXTRA ");
     for (i, arg) in args.iter().enumerate() {
+        if printer.out.len() > OUTPUT_BYTES_MAX {
+            return;
+        }
         if i > 0 {
             printer.push(", ");
         }

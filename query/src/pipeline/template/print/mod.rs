@@ -42,10 +42,15 @@ pub(super) fn print(out: &mut Vec<u8>, value: &Value<'_>, data: &dyn TemplateDat
 }
 
 /// The operands one after the other, with a blank between two that are not text.
+///
+/// Stops once the text is larger than any value may be; the caller refuses it then.
 pub(super) fn sprint(args: &[Value<'_>], data: &dyn TemplateData) -> Vec<u8> {
     let mut out = Vec::new();
     let mut after_text = true;
     for (i, arg) in args.iter().enumerate() {
+        if out.len() > OUTPUT_BYTES_MAX {
+            break;
+        }
         let is_text = matches!(arg, Value::Text(_));
         if i > 0 && !is_text && !after_text {
             out.push(b' ');
@@ -56,10 +61,13 @@ pub(super) fn sprint(args: &[Value<'_>], data: &dyn TemplateData) -> Vec<u8> {
     out
 }
 
-/// The operands with blanks between, and a line end.
+/// The operands with blanks between, and a line end. Stops as [`sprint`] does.
 pub(super) fn sprintln(args: &[Value<'_>], data: &dyn TemplateData) -> Vec<u8> {
     let mut out = Vec::new();
     for (i, arg) in args.iter().enumerate() {
+        if out.len() > OUTPUT_BYTES_MAX {
+            break;
+        }
         if i > 0 {
             out.push(b' ');
         }
