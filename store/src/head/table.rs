@@ -47,7 +47,7 @@ impl HeadStream {
 
 /// A run's size for the merge policy. Rows count too: empty lines must not pile up.
 fn weight(run: &HeadRun) -> usize {
-    run.text_bytes() + run.rows().len() * size_of::<crate::Row>()
+    run.text_bytes() + size_of_val(run.rows())
 }
 
 /// The streams by number, in two levels that are copied only where they are shared.

@@ -1,5 +1,7 @@
 //! An open segment: what is in it, and where.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,8 +19,10 @@ use crate::{Labels, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRa
 
 /// Up to so many streams matchers are tried one stream at a time, rather than asking the index.
 ///
-/// A stream costs about 0.3 µs a matcher, an index query some 10 µs a matcher, and opening the index
-/// some 200 µs once.
+/// Measured with six labels a stream: tried one at a time, a stream costs 0.05 µs a matcher, 0.1 µs
+/// with a regular expression. The index answers `=` in 0.7 µs and a regular expression in 0.2 µs a
+/// value, but takes 60 µs to open, and 3 KB and some 10 ms to build. With 65 streams that is 3.2 µs
+/// against 0.7 µs for `=`, with 100,000 streams 7.8 ms against 0.1 ms.
 pub(super) const DIRECT_STREAMS_MAX: usize = 64;
 
 /// Numbers open segments, so that caches tell them apart.
@@ -174,6 +178,42 @@ impl Segment {
         Ok(false)
     }
 
+    /// The names of the labels of a tenant's streams, whatever the time.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
+    pub(crate) fn label_names(&self, tenant: &TenantId) -> Result<BTreeSet<String>, StoreError> {
+        let table = self.streams()?;
+        if self.asks_index(table, tenant) {
+            return self.index()?.names(tenant).map_err(|error| self.index_damage(&error));
+        }
+        self.collect(table, tenant, |names, name, _| {
+            names.insert(name.to_owned());
+        })
+    }
+
+    /// The values that the label `name` has in a tenant's streams, whatever the time.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
+    pub(crate) fn label_values(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let table = self.streams()?;
+        if self.asks_index(table, tenant) {
+            return self.index()?.values(tenant, name).map_err(|error| self.index_damage(&error));
+        }
+        self.collect(table, tenant, |values, other, value| {
+            if other == name {
+                values.insert(value.to_owned());
+            }
+        })
+    }
+
     /// The tenants that have a stream here, ascending.
     ///
     /// # Errors
@@ -239,16 +279,35 @@ impl Segment {
         if selector.is_empty() || all.is_empty() {
             return Ok(all.collect());
         }
-        if all.len() <= DIRECT_STREAMS_MAX || self.footer.index.is_empty() {
+        if !self.asks_index(table, tenant) {
             return self.retain(table, all.collect(), selector);
         }
-        let (candidates, rest) = self.index()?.select(tenant, all, selector).map_err(|error| {
-            Damage(error.to_string()).at(&self.path, "label index", self.index_offset())
-        })?;
+        let selected = self.index()?.select(tenant, all, selector);
+        let (candidates, rest) = selected.map_err(|error| self.index_damage(&error))?;
         self.retain(table, candidates, &rest)
     }
 
-    fn retain<M: std::borrow::Borrow<Matcher>>(
+    /// Whether the tenant has so many streams that the index, where there is one, is worth asking.
+    fn asks_index(&self, table: &StreamTable, tenant: &TenantId) -> bool {
+        table.of_tenant(tenant).len() > DIRECT_STREAMS_MAX && !self.footer.index.is_empty()
+    }
+
+    /// What `each` gathers from the labels of a tenant's streams.
+    fn collect(
+        &self,
+        table: &StreamTable,
+        tenant: &TenantId,
+        each: impl Fn(&mut BTreeSet<String>, &str, &str),
+    ) -> Result<BTreeSet<String>, StoreError> {
+        let mut found = BTreeSet::new();
+        for ordinal in table.of_tenant(tenant) {
+            let stream = table.stream(ordinal).map_err(|damage| self.table_damage(damage))?;
+            stream.pairs().for_each(|(name, value)| each(&mut found, name, value));
+        }
+        Ok(found)
+    }
+
+    fn retain<M: Borrow<Matcher>>(
         &self,
         table: &StreamTable,
         mut ordinals: Vec<u32>,
@@ -294,6 +353,10 @@ impl Segment {
 
     fn index_offset(&self) -> u64 {
         self.footer.index.first().map_or(0, |file| file.offset)
+    }
+
+    fn index_damage(&self, error: &tantivy::TantivyError) -> StoreError {
+        Damage(error.to_string()).at(&self.path, "label index", self.index_offset())
     }
 
     fn table_damage(&self, damage: Damage) -> StoreError {

@@ -1,8 +1,8 @@
 //! The stream table: the labels and totals of every stream, and where its rows are.
 //!
 //! Once decompressed it stays as it is; a stream is parsed from its bytes when it is looked at. With
-//! its strings stored once, 100,000 streams of six labels take some 5 MB so, against 60 MB as label
-//! sets.
+//! its strings stored once, a stream of six labels takes some 30 bytes so, against some 500 bytes in
+//! a dozen allocations as a label set.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
@@ -145,11 +145,6 @@ impl StreamTable {
         }
         cursor.end()?;
         Ok(Self { bytes, strings, string_ends, tenants, offsets })
-    }
-
-    /// How many streams there are.
-    pub(super) fn len(&self) -> u32 {
-        u32::try_from(self.offsets.len()).unwrap_or(u32::MAX)
     }
 
     /// The tenants with the ordinals of their streams.

@@ -4,6 +4,7 @@ mod bitmap;
 mod build;
 mod directory;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
@@ -131,18 +132,59 @@ impl LabelIndex {
             }
             return Ok(postings);
         }
-        let mut behind = key.clone();
-        if let Some(last) = behind.last_mut() {
-            *last = SEPARATOR + 1;
-        }
-        let mut terms = self.labels.terms().range().ge(&key).lt(&behind).into_stream()?;
-        while terms.advance() {
-            let value = terms.key().get(key.len()..).map(std::str::from_utf8);
-            if value.is_some_and(|value| value.is_ok_and(|value| plan.needs(value))) {
-                self.add(terms.value(), &mut postings)?;
-            }
-        }
+        self.each_value(&key, |value, term| match plan.needs(value) {
+            true => self.add(term, &mut postings),
+            false => Ok(()),
+        })?;
         Ok(postings)
+    }
+
+    /// The values of a tenant's label.
+    pub(super) fn values(
+        &self,
+        tenant: &TenantId,
+        name: &str,
+    ) -> tantivy::Result<BTreeSet<String>> {
+        let mut values = BTreeSet::new();
+        self.each_value(&build::prefix(tenant.as_str(), name), |value, _| {
+            values.insert(value.to_owned());
+            Ok(())
+        })?;
+        Ok(values)
+    }
+
+    /// The names of a tenant's labels; steps over the values of each.
+    pub(super) fn names(&self, tenant: &TenantId) -> tantivy::Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        let start = [tenant.as_str().as_bytes(), &[SEPARATOR]].concat();
+        let (mut from, behind) = (start.clone(), behind(&start));
+        loop {
+            let mut terms = self.labels.terms().range().ge(&from).lt(&behind).into_stream()?;
+            let Some((key, _)) = terms.next() else { return Ok(names) };
+            let pair = key.get(start.len()..).unwrap_or_default();
+            let name = pair.split(|byte| *byte == SEPARATOR).next().unwrap_or_default();
+            let name = std::str::from_utf8(name)
+                .map_err(|error| TantivyError::InternalError(error.to_string()))?;
+            names.insert(name.to_owned());
+            from = self::behind(&build::prefix(tenant.as_str(), name));
+        }
+    }
+
+    /// Calls back with the values, ascending, of the terms that begin with `prefix`.
+    fn each_value(
+        &self,
+        prefix: &[u8],
+        mut each: impl FnMut(&str, &TermInfo) -> tantivy::Result<()>,
+    ) -> tantivy::Result<()> {
+        let terms = self.labels.terms().range().ge(prefix).lt(behind(prefix));
+        let mut terms = terms.into_stream()?;
+        while terms.advance() {
+            let value = terms.key().get(prefix.len()..).unwrap_or_default();
+            let value = std::str::from_utf8(value)
+                .map_err(|error| TantivyError::InternalError(error.to_string()))?;
+            each(value, terms.value())?;
+        }
+        Ok(())
     }
 
     fn add(&self, term: &TermInfo, postings: &mut Bitmap) -> tantivy::Result<()> {
@@ -154,6 +196,15 @@ impl LabelIndex {
         }
         Ok(())
     }
+}
+
+/// The first term behind all that begin with `prefix`, which ends with a separator.
+fn behind(prefix: &[u8]) -> Vec<u8> {
+    let mut behind = prefix.to_vec();
+    if let Some(last) = behind.last_mut() {
+        *last = SEPARATOR + 1;
+    }
+    behind
 }
 
 impl fmt::Debug for LabelIndex {

@@ -1,0 +1,94 @@
+//! Power failures: what was acknowledged is there again, and the store goes on from it.
+
+use std::path::{Path, PathBuf};
+
+use timberline_store::{Durability, MemVfs, StoreError, Vfs};
+
+use crate::util::*;
+
+fn wal_file(number: u32) -> PathBuf {
+    Path::new(DIR).join("wal").join(format!("{number:010}.wal"))
+}
+
+#[test]
+fn acknowledged_appends_outlive_a_crash() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    store.flush().unwrap();
+    append(&store, "a", &[(2, "two")]).unwrap();
+    let after = open(&vfs.crash());
+    assert_eq!(read(&after, "a"), told(&[(1, "one"), (2, "two")]));
+    assert_eq!(after.stats().replayed_entries, 1);
+}
+
+#[test]
+fn without_syncs_a_crash_leaves_a_prefix() {
+    let vfs = MemVfs::new();
+    let store = on(&vfs).durability(Durability::None).open(DIR).unwrap();
+    append(&store, "a", &[(1, "one")]).unwrap();
+    assert_eq!(read(&open(&vfs.crash()), "a"), []);
+    store.flush().unwrap();
+    append(&store, "a", &[(2, "two")]).unwrap();
+    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one")]));
+    drop(store);
+    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one"), (2, "two")]), "dropped in order");
+}
+
+#[test]
+fn a_log_cut_at_any_byte_gives_its_whole_appends() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    for (timestamp, line) in [(1, "one"), (2, "two"), (3, "three")] {
+        append(&store, "a", &[(timestamp, line)]).unwrap();
+    }
+    let whole = vfs.read(&wal_file(1)).unwrap();
+    let expected = told(&[(1, "one"), (2, "two"), (3, "three"), (9, "new")]);
+    let mut most = 0;
+    for cut in 0..=whole.len() {
+        let vfs = vfs.crash();
+        vfs.put(&wal_file(1), whole[..cut].to_vec());
+        let store = open(&vfs);
+        let found = read(&store, "a").len();
+        assert!(found == most || found == most + 1);
+        most = found;
+        // What is appended behind a torn tail must be found by the next replay.
+        append(&store, "a", &[(9, "new")]).unwrap();
+        let again = read(&open(&vfs.crash()), "a");
+        assert_eq!(again[..found], expected[..found]);
+        assert_eq!(again[found..], expected[3..]);
+    }
+    assert_eq!(most, 3);
+}
+
+#[test]
+fn a_failed_sync_makes_the_store_read_only_until_it_is_reopened() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    vfs.fail_syncs(true);
+    assert!(matches!(append(&store, "a", &[(2, "two")]), Err(StoreError::Poisoned)));
+    vfs.fail_syncs(false);
+    assert!(matches!(append(&store, "a", &[(3, "three")]), Err(StoreError::Poisoned)));
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+    assert!(matches!(store.close(), Err(StoreError::Poisoned)));
+    let store = open(&vfs);
+    assert_eq!(read(&store, "a")[0], (1, "one".to_owned()));
+    append(&store, "a", &[(3, "three")]).unwrap();
+}
+
+#[test]
+fn a_flush_that_fails_keeps_the_entries_and_is_made_up_for() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    // The log's new file is the first thing a flush writes.
+    vfs.fail_writes(true);
+    store.flush().unwrap_err();
+    vfs.fail_writes(false);
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+    append(&store, "a", &[(2, "two")]).unwrap();
+    store.flush().unwrap();
+    assert_eq!(store.stats().segments, 1);
+    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one"), (2, "two")]));
+}

@@ -1,0 +1,46 @@
+//! Damaged files: the store starts and serves the rest.
+
+use std::path::Path;
+
+use timberline_store::{MemVfs, TimeRange, Vfs};
+
+use crate::util::*;
+
+#[test]
+fn a_damaged_segment_is_set_aside_and_reported() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    for (app, timestamp) in [("a", 1), ("b", 2)] {
+        append(&store, app, &[(timestamp, "x")]).unwrap();
+        store.flush().unwrap();
+    }
+    store.close().unwrap();
+    let path = Path::new(DIR).join("segments").join("0000000001.seg");
+    let bytes = vfs.read(&path).unwrap();
+    vfs.put(&path, bytes[..bytes.len() / 2].to_vec());
+    for _ in 0..2 {
+        let store = open(&vfs);
+        let snapshot = store.snapshot();
+        assert_eq!(snapshot.warnings(), ["0000000001.seg is damaged and set aside"]);
+        assert_eq!(store.stats().damaged_segments, 1);
+        let series = snapshot.series(&tenant(), &[], TimeRange::ALL).unwrap();
+        assert_eq!(series, [labels("b")]);
+        store.close().unwrap();
+    }
+    let aside = Path::new(DIR).join("damaged").join("0000000001.seg");
+    assert_eq!(vfs.read(&aside).unwrap().len(), bytes.len() / 2);
+}
+
+#[test]
+fn what_a_crash_left_in_the_segment_directory_is_swept() {
+    let vfs = MemVfs::new();
+    open(&vfs).close().unwrap();
+    let dir = Path::new(DIR).join("segments");
+    vfs.put(&dir.join("0000000007.seg"), b"never live".to_vec());
+    vfs.put(&dir.join("0000000008.tmp"), b"half".to_vec());
+    let store = open(&vfs);
+    assert_eq!(vfs.list(&dir).unwrap(), [""; 0].map(Into::<std::path::PathBuf>::into));
+    append(&store, "a", &[(1, "x")]).unwrap();
+    store.flush().unwrap();
+    assert_eq!(read(&store, "a"), told(&[(1, "x")]));
+}

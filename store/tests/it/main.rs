@@ -1,0 +1,8 @@
+//! The store through its public interface.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod crash;
+mod damage;
+mod model;
+mod util;
+mod write;
