@@ -213,7 +213,7 @@ pub(crate) fn format_prometheus_duration(nanos: i64) -> String {
     let mut text = String::from(if nanos < 0 { "-" } else { "" });
     for (name, unit) in PROMETHEUS_UNITS {
         let exact_only = matches!(name, "y" | "w");
-        if rest < unit || (exact_only && rest % unit != 0) {
+        if rest < unit || (exact_only && !rest.is_multiple_of(unit)) {
             continue;
         }
         // Writing to a String cannot fail.

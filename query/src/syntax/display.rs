@@ -139,7 +139,7 @@ impl Display for LabelFilter {
 fn write_filter_matcher(f: &mut Formatter<'_>, matcher: &LabelMatcher) -> fmt::Result {
     let is_regex = matches!(matcher.op, MatchOp::Matches | MatchOp::NotMatches);
     let value = &matcher.value;
-    if is_regex && !value.contains('`') && !simplifies(value) {
+    if is_regex && !value.contains(['`', '\0']) && !simplifies(value) {
         return write!(f, "{}{}`{value}`", matcher.name, matcher.op.as_str());
     }
     matcher.fmt(f)

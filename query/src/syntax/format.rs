@@ -8,7 +8,7 @@ use super::ast::{
     RangeAggregation, Stage, StageKind, Unwrap, VectorAggregation,
 };
 use super::display::{Joined, operator_text, range_text};
-use crate::golang::{format_float_v, format_prometheus_duration, quote};
+use crate::golang::{format_duration, format_float_v, format_prometheus_duration, quote};
 
 /// What is longer is split.
 const LINE_BYTES_MAX: usize = 100;
@@ -80,12 +80,19 @@ fn split_range(range: &RangeAggregation, level: usize) -> String {
     }
     inner.push_str(&format!(" [{}]", range_text(range)));
     if range.offset_nanos != 0 {
-        let offset = format_prometheus_duration(range.offset_nanos);
-        inner.push_str(&format!(" offset {offset}"));
+        inner.push_str(&format!(" offset {}", offset_text(range.offset_nanos)));
     }
     lines.push(inner);
     lines.push(line(level, &format!("){}", grouping_text(range.grouping.as_ref()))));
     lines.join("\n")
+}
+
+/// Units of days and more are Prometheus' and only for what is positive and whole milliseconds.
+fn offset_text(nanos: i64) -> String {
+    match nanos {
+        1.. if nanos % 1_000_000 == 0 => format_prometheus_duration(nanos),
+        _ => format_duration(nanos),
+    }
 }
 
 /// The stage and each of its filters on a line of its own, all behind a line break.

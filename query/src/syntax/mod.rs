@@ -11,6 +11,8 @@ mod simplify;
 mod validate;
 
 #[cfg(test)]
+mod round_trip;
+#[cfg(test)]
 mod tests;
 
 pub use ast::*;

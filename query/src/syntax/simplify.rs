@@ -59,3 +59,19 @@ fn is_repeated_dot(hir: &Hir, min: u32) -> bool {
     let dots = [Hir::dot(Dot::AnyCharExceptLF), Hir::dot(Dot::AnyChar)];
     repetition.min == min && repetition.max.is_none() && dots.contains(&repetition.sub)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_with_anything_around_them_are_simple() {
+        for regex in ["", "x", "foo|bar", "warn|warning", ".*x", "x.*", ".*x.*", ".*", ".+", "(x)"]
+        {
+            assert!(simplifies(regex), "{regex}");
+        }
+        for regex in ["[ab]", r"\d+", "x+", "^x", "x.y", ".*x.*y.*", "x.+"] {
+            assert!(!simplifies(regex), "{regex}");
+        }
+    }
+}

@@ -258,3 +258,64 @@ fn push_escape(bytes: &mut Vec<u8>, escape: &str) -> Option<()> {
     }
     Some(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_end_where_gos_scanner_ends_them() {
+        for (text, expected) in [
+            ("12m", Ok(2)),
+            (".5e-3 ", Ok(5)),
+            ("09.5", Ok(4)),
+            ("1_000", Ok(5)),
+            ("0x1p3", Ok(5)),
+            ("0x1e5", Ok(5)),
+            // sizes follow
+            ("2PB", Ok(1)),
+            ("0B", Ok(1)),
+            ("1e", Err("exponent has no digits")),
+            ("08", Err("invalid digit '8' in octal literal")),
+            ("0b12", Err("invalid digit '2' in binary literal")),
+            ("0x", Err("hexadecimal literal has no digits")),
+            ("0x.8", Err("hexadecimal mantissa requires a 'p' exponent")),
+            ("0o1.5", Err("invalid radix point in octal literal")),
+            ("0b1e5", Err("'e' exponent requires decimal mantissa")),
+            ("1__0", Err("'_' must separate successive digits")),
+        ] {
+            assert_eq!(number_len(text), expected.map_err(str::to_owned), "{text}");
+        }
+    }
+
+    #[test]
+    fn strings_are_unquoted() {
+        for (source, text) in [
+            (r#""\101\x41\u00e9\U0001f980\a\"\\""#, Some("AAé🦀\x07\"\\")),
+            ("`a\\n\r`", Some("a\\n\r")),
+            (r#""\xff""#, Some("\u{fffd}")),
+            (r#""\400""#, None),
+            (r#""\ud800""#, None),
+        ] {
+            assert_eq!(quoted_len(source), Ok(source.len()), "{source}");
+            assert_eq!(unquote(source).as_deref(), text, "{source}");
+        }
+    }
+
+    #[test]
+    fn broken_strings_are_refused() {
+        for (source, error) in [
+            ("\"a", "literal not terminated"),
+            ("\"a\nb\"", "literal not terminated"),
+            (r#""\'""#, "invalid char escape"),
+            (r#""\8""#, "invalid char escape"),
+            (r#""\x4""#, "invalid char escape"),
+            (r#""\u00e""#, "invalid char escape"),
+            ("'ab'", "invalid char literal"),
+            ("''", "invalid char literal"),
+            ("\"\0\"", "invalid character NUL"),
+        ] {
+            assert_eq!(quoted_len(source), Err(error.to_owned()), "{source}");
+        }
+    }
+}

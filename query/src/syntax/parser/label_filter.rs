@@ -44,7 +44,7 @@ impl Parser<'_> {
             }
             let right = self.nested(|parser| parser.filter_binding(right_min))?;
             let height = left.1.max(right.1) + 1;
-            self.check_nesting(height)?;
+            self.check_levels(height)?;
             let (a, b) = (Box::new(left.0), Box::new(right.0));
             let is_or = precedence == OR;
             left = (if is_or { LabelFilter::Or(a, b) } else { LabelFilter::And(a, b) }, height);

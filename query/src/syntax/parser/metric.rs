@@ -55,7 +55,7 @@ impl Parser<'_> {
             return Ok(Operand::Metric(Checked { expr, fault, height: 1 }));
         }
         let height = left.height.max(right.height) + 1;
-        self.check_nesting(height)?;
+        self.check_levels(height)?;
         let kind = MetricKind::Binary(BinaryOperation {
             op,
             return_bool: modifier.return_bool,
@@ -112,7 +112,7 @@ impl Parser<'_> {
             }
             _ => return self.unexpected(&[]),
         };
-        self.check_nesting(height)?;
+        self.check_levels(height)?;
         let expr = MetricExpr { kind, span: self.span_from(start) };
         Ok(Operand::Metric(Checked { expr, fault, height }))
     }

@@ -22,11 +22,15 @@ use super::validate;
 /// Queries must be shorter than this many bytes.
 const QUERY_BYTES_MAX: usize = 131_072;
 
-/// How deep expressions may nest, in parentheses and in the tree.
+/// How deep expressions may nest: how often the parser may call itself.
 ///
-/// Parsing, printing, evaluating and dropping all recurse along the tree; a query of nothing but
-/// parentheses must end in an error and not in a stack overflow.
-const NESTING_MAX: u32 = 128;
+/// A query of nothing but parentheses must end in an error and not in a stack overflow, also on the
+/// 2 MiB that threads get by default and without optimisation.
+const NESTING_MAX: u32 = 64;
+
+/// How many levels a tree may have. Long chains of operators make trees much deeper than what nests in
+/// the text, and printing, evaluating and dropping recurse along the tree.
+const LEVELS_MAX: u32 = 256;
 
 /// A metric expression, and the first of its faults if it has any, from the outside to the inside.
 #[derive(Debug)]
@@ -181,18 +185,23 @@ impl<'q> Parser<'q> {
         inner: impl FnOnce(&mut Self) -> Result<T, ParseError>,
     ) -> Result<T, ParseError> {
         self.nesting += 1;
-        self.check_nesting(self.nesting)?;
+        self.check_depth(self.nesting, NESTING_MAX)?;
         let result = inner(self);
         self.nesting -= 1;
         result
     }
 
-    fn check_nesting(&mut self, levels: u32) -> Result<(), ParseError> {
-        if levels <= NESTING_MAX {
+    /// Refuses trees with more levels than [`LEVELS_MAX`].
+    fn check_levels(&mut self, levels: u32) -> Result<(), ParseError> {
+        self.check_depth(levels, LEVELS_MAX)
+    }
+
+    fn check_depth(&mut self, depth: u32, max: u32) -> Result<(), ParseError> {
+        if depth <= max {
             return Ok(());
         }
         let token = self.peek_token()?;
-        let message = format!("expression nests too deeply (more than {NESTING_MAX} levels)");
+        let message = format!("expression nests too deeply (more than {max} levels)");
         Err(ParseError { message, line: token.line, column: token.column })
     }
 
