@@ -54,11 +54,11 @@ impl Hasher for FoldHasher {
         for &word in words {
             self.mix(u64::from_le_bytes(word));
         }
-        // The length takes part, so that a short rest is not the same as one padded with zeros.
+        // The length takes part, in the byte that a rest leaves free, so that a short rest is not the
+        // same as one padded with zeros.
         let mut last = [0; 8];
         last[..rest.len()].copy_from_slice(rest);
-        self.mix(u64::from_le_bytes(last));
-        self.mix(bytes.len() as u64);
+        self.mix(u64::from_le_bytes(last) ^ ((bytes.len() as u64) << 56));
     }
 
     fn write_u8(&mut self, value: u8) {

@@ -125,13 +125,10 @@ impl LabelSets {
         // No position: the stream's labels end here.
         self.key.extend_from_slice(&usize::MAX.to_le_bytes());
         // Lines differ in the order of their fields; the key must not.
-        self.order.clear();
-        let added: Vec<_> = labels.added_labels().collect();
-        self.order.extend(added.iter().enumerate().map(|(index, added)| (added.0, index)));
-        self.order.sort_unstable();
+        labels.order_added(&mut self.order);
         for &(name, index) in &self.order {
             if !excluded.contains(&name) {
-                let (_, category, value) = added[index];
+                let (category, value) = labels.added_at(index);
                 self.key.extend_from_slice(&name.number().to_le_bytes());
                 self.key.push(u8::from(category == Category::Parsed));
                 push_value(&mut self.key, Some(value));

@@ -256,7 +256,8 @@ impl<'p> LabelBuilder<'p> {
         if slot.stream == 0 || slot.deleted_in == self.generation {
             return None;
         }
-        self.stream.get(self.names.text(name))
+        let (_, value) = self.stream.iter().nth(slot.stream as usize - 1)?;
+        Some(value)
     }
 
     /// A label's value. `__error__` and its details are no labels here: see [`error`](Self::error).
@@ -316,8 +317,14 @@ impl<'p> LabelBuilder<'p> {
         let piece = match self.added(from) {
             Some(added) => added.value,
             None => {
-                let Some(value) = self.stream_value(from).map(str::to_owned) else { return };
-                self.keep(&value)
+                let mut values = std::mem::take(&mut self.values);
+                let start = values.len();
+                let found = self.stream_value(from).map(|value| values.push_str(value));
+                self.values = values;
+                if found.is_none() {
+                    return;
+                }
+                Piece { start, end: self.values.len() }
             }
         };
         self.set_piece(to, piece);
@@ -440,6 +447,21 @@ impl<'p> LabelBuilder<'p> {
     pub(crate) fn added_labels(&self) -> impl Iterator<Item = (NameId, Category, &str)> {
         let live = self.added.iter().filter(|added| added.live);
         live.map(|added| (added.name, added.category, self.text(added.value)))
+    }
+
+    /// Puts the labels of metadata and stages into the order of their numbers: each with the index
+    /// that [`added_at`](Self::added_at) takes.
+    pub(crate) fn order_added(&self, order: &mut Vec<(NameId, usize)>) {
+        order.clear();
+        let live = self.added.iter().enumerate().filter(|(_, added)| added.live);
+        order.extend(live.map(|(index, added)| (added.name, index)));
+        order.sort_unstable();
+    }
+
+    /// A label of metadata or a stage by its index.
+    pub(crate) fn added_at(&self, index: usize) -> (Category, &str) {
+        let added = &self.added[index];
+        (added.category, self.text(added.value))
     }
 
     /// All labels but the error's, in no order.

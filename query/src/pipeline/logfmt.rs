@@ -2,7 +2,7 @@
 
 use super::labels::LabelBuilder;
 use super::names::{NameId, Names, is_sane, sanitise};
-use super::text::{push_blanking, push_unescaped};
+use super::text::{has_good_escapes, push_blanking, push_unescaped};
 use crate::syntax::LabelExtraction;
 
 /// The error code of a line that is not the logfmt it should be.
@@ -230,7 +230,7 @@ impl<'a> Pairs<'a> {
         if !escaped {
             return Ok(Text::Plain(raw));
         }
-        if !has_good_escapes(raw) {
+        if !has_good_escapes(raw, true) {
             return Err(self.fault("invalid quoted value"));
         }
         Ok(Text::Escaped(raw))
@@ -245,10 +245,6 @@ impl<'a> Pairs<'a> {
         let rest = self.line.get(self.at..).unwrap_or(b"");
         self.at += rest.iter().position(|&byte| is_blank(byte)).unwrap_or(rest.len());
     }
-}
-
-fn has_good_escapes(raw: &[u8]) -> bool {
-    push_unescaped(raw, true, &mut String::new()).is_some()
 }
 
 const fn is_blank(byte: u8) -> bool {

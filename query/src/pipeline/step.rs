@@ -158,7 +158,10 @@ impl Step {
         let (keeps, makes_line) = match self {
             Self::LineFilter(predicate) => (predicate.matches(line), false),
             Self::LabelFilter(filter) => (filter.passes(labels), false),
-            Self::Unpack => (true, json::unpack(line, labels, &mut scratch.new_line)),
+            Self::Unpack => {
+                let Scratch { text, new_line, .. } = scratch;
+                (true, json::unpack(line, labels, text, new_line))
+            }
             Self::Decolorize(stage) => (true, stage.strip(line, &mut scratch.new_line)),
             Self::LineFormat(stage) => {
                 let Scratch { text, new_line, .. } = scratch;

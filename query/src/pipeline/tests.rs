@@ -104,6 +104,12 @@ fn a_bare_selector_has_stream_labels_and_metadata() {
 }
 
 #[test]
+fn threads_share_a_pipeline() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Pipeline>();
+}
+
+#[test]
 fn line_filters_move_to_the_front_of_their_line() {
     let stages = [
         logfmt(),

@@ -29,28 +29,39 @@ pub(crate) fn push_unescaped(raw: &[u8], also_single: bool, out: &mut String) ->
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
         push_blanking(&rest[..at], out);
-        rest = &rest[at + 1..];
-        let (&escape, behind) = rest.split_first()?;
-        rest = behind;
-        let plain = match escape {
-            b'"' | b'\\' | b'/' => char::from(escape),
-            b'\'' if also_single => '\'',
-            b'b' => '\u{8}',
-            b'f' => '\u{c}',
-            b'n' => '\n',
-            b'r' => '\r',
-            b't' => '\t',
-            b'u' => {
-                let (decoded, used) = code_point(rest)?;
-                rest = &rest[used..];
-                if decoded == char::REPLACEMENT_CHARACTER { ' ' } else { decoded }
-            }
-            _ => return None,
-        };
-        out.push(plain);
+        let (decoded, used) = escape(&rest[at + 1..], also_single)?;
+        out.push(if decoded == char::REPLACEMENT_CHARACTER { ' ' } else { decoded });
+        rest = &rest[at + 1 + used..];
     }
     push_blanking(rest, out);
     Some(())
+}
+
+/// Whether [`push_unescaped`] would know every escape.
+pub(crate) fn has_good_escapes(raw: &[u8], also_single: bool) -> bool {
+    let mut rest = raw;
+    while let Some(at) = memchr::memchr(b'\\', rest) {
+        let Some((_, used)) = escape(&rest[at + 1..], also_single) else { return false };
+        rest = &rest[at + 1 + used..];
+    }
+    true
+}
+
+/// The character that stands behind a backslash, and how many bytes it takes.
+fn escape(text: &[u8], also_single: bool) -> Option<(char, usize)> {
+    let (&first, behind) = text.split_first()?;
+    let plain = match first {
+        b'"' | b'\\' | b'/' => char::from(first),
+        b'\'' if also_single => '\'',
+        b'b' => '\u{8}',
+        b'f' => '\u{c}',
+        b'n' => '\n',
+        b'r' => '\r',
+        b't' => '\t',
+        b'u' => return code_point(behind).map(|(decoded, used)| (decoded, used + 1)),
+        _ => return None,
+    };
+    Some((plain, 1))
 }
 
 /// The character that the digits behind a `\u` stand for, and how many bytes it takes.
@@ -84,6 +95,7 @@ mod tests {
         assert_eq!(unescaped(r"\ud83d\ude80!").as_deref(), Some("🚀!"));
         for bad in [r"\q", r"\u12", r"\ud83d", r"\ud83dx", r"\ude80", r"\'", "\\", r"\u+123"] {
             assert_eq!(unescaped(bad), None, "{bad}");
+            assert!(!has_good_escapes(bad.as_bytes(), false), "{bad}");
         }
     }
 

@@ -132,7 +132,12 @@ fn push_string(raw: &[u8], out: &mut String) {
 ///
 /// Appends the new line to `out` and returns whether there is one. An object without `_entry` was
 /// not packed and is left alone.
-pub(crate) fn unpack(line: &[u8], labels: &mut LabelBuilder<'_>, out: &mut Vec<u8>) -> bool {
+pub(crate) fn unpack(
+    line: &[u8],
+    labels: &mut LabelBuilder<'_>,
+    scratch: &mut String,
+    out: &mut Vec<u8>,
+) -> bool {
     const ENTRY: &[u8] = b"_entry";
     if line.is_empty() {
         return false;
@@ -162,9 +167,9 @@ pub(crate) fn unpack(line: &[u8], labels: &mut LabelBuilder<'_>, out: &mut Vec<u
         }
         ControlFlow::Continue(())
     });
-    let mut text = String::new();
-    push_string(entry, &mut text);
-    out.extend_from_slice(text.as_bytes());
+    scratch.clear();
+    push_string(entry, scratch);
+    out.extend_from_slice(scratch.as_bytes());
     true
 }
 

@@ -120,7 +120,7 @@ fn packed_lines_are_unpacked() {
     let mut run = |line: &str| {
         builder.begin(&labels(&[]));
         let mut out = Vec::new();
-        let packed = unpack(line.as_bytes(), &mut builder, &mut out);
+        let packed = unpack(line.as_bytes(), &mut builder, &mut String::new(), &mut out);
         (packed.then(|| String::from_utf8(out).unwrap()), text(&builder))
     };
     assert_eq!(
@@ -149,7 +149,7 @@ proptest! {
         let mut builder = LabelBuilder::new(Names::new(), &required, &labels(&[]));
         builder.begin(&labels(&[]));
         parse(&bytes, &mut builder, &mut String::new());
-        unpack(&bytes, &mut builder, &mut Vec::new());
+        unpack(&bytes, &mut builder, &mut String::new(), &mut Vec::new());
     }
 
     /// What is needed has the same value, whether or not the rest is extracted too.

@@ -118,7 +118,8 @@ pub(super) fn number(literal: &str) -> Result<Number, String> {
         literal: literal.to_owned(),
         int: parse_int(literal),
         float: None,
-        is_fraction: written_as_fraction && !(is_hex && !literal.contains(['p', 'P'])),
+        // `e` is a digit of a hexadecimal number, whose exponent is `p`.
+        is_fraction: written_as_fraction && (!is_hex || literal.contains(['p', 'P'])),
     };
     if let Some(int) = number.int {
         number.float = Some(int_to_float(int));

@@ -554,7 +554,7 @@ mod tests {
             ("{{ `x`3 }}", "unexpected \"3\" in operand"),
             ("{{ template `x` . | }}{{ define 5 }}", "unexpected \"5\" in define clause"),
             ("{{ \"\\q\" }}", "invalid syntax"),
-            ("{{ .x | range }}", "unexpected <range> in operand"),
+            ("{{ .x | range }}", "unexpected <range> in command"),
             ("{{ 99999999999999999999 }}", "integer overflow: \"99999999999999999999\""),
         ] {
             assert_eq!(error(source), format!("template: line:1: {message}"), "{source}");

@@ -105,7 +105,7 @@ fn values_print_as_in_go() {
         ),
         ("{{ 3000000.0 }} {{ 100000.0 }} {{ 123456.5 }}", "3e+06 100000 123456.5"),
         ("{{ fromJson .json }}", "map[a:map[b:[1 two <nil>]] n:2.5 t:true]"),
-        ("{{ print 1 2 `a` `b` true }}", "1 2a b true"),
+        ("{{ print 1 2 `a` `b` true }}", "1 2abtrue"),
         ("{{ println .level 1 }}", "debug 1\n"),
         ("{{ print nil }} {{ printf `%v` nil }}", "<nil> <nil>"),
         (
@@ -259,7 +259,17 @@ fn execution_errors_read_as_in_go() {
         ),
         (
             "{{ eq .level 1 }}",
-            "template: line:1:3: executing \"line\" at <eq .level 1>: error calling eq: incompatible types for comparison",
+            "template: line:1:3: executing \"line\" at <eq .level 1>: error calling eq: incompatible types for comparison: string and int",
+        ),
+        (
+            "{{ lt true false }}",
+            "template: line:1:3: executing \"line\" at <lt true false>: error calling lt: \
+             invalid type for comparison",
+        ),
+        (
+            "{{ eq (fromJson `[1]`) (fromJson `[2]`) }}",
+            "template: line:1:3: executing \"line\" at <eq (fromJson `[1]`) (fromJson `[2]`)>: \
+             error calling eq: non-comparable type [%!s(float64=2)]: []interface {}",
         ),
         (
             "{{ div 1 0 }}",
@@ -296,7 +306,7 @@ fn execution_errors_read_as_in_go() {
         ("{{ nil }}", "template: line:1:3: executing \"line\" at <nil>: nil is not a command"),
         (
             "{{ (fromJson `{}`).a.b }}",
-            "template: line:1:20: executing \"line\" at <(fromJson `{}`).a.b>: nil pointer evaluating interface {}.b",
+            "template: line:1:13: executing \"line\" at <`{}`>: nil pointer evaluating interface {}.b",
         ),
         (
             "{{ index (fromJson `[1]`) 1 }}",

@@ -14,8 +14,10 @@ pub(super) const ALL: &[Function] = &[
     variadic("and", &[Reflect], Reflect, |_, args| Ok(last(args))),
     variadic("or", &[Reflect], Reflect, |_, args| Ok(last(args))),
     fixed("not", &[Reflect], |context, args| Ok(Value::Bool(!is_true(context, args)))),
-    variadic("eq", &[Reflect], Reflect, |_, args| eq(args).map(Value::Bool)),
-    fixed("ne", &[Reflect, Reflect], |_, args| eq(args).map(|equal| Value::Bool(!equal))),
+    variadic("eq", &[Reflect], Reflect, |context, args| eq(context, args).map(Value::Bool)),
+    fixed("ne", &[Reflect, Reflect], |context, args| {
+        eq(context, args).map(|equal| Value::Bool(!equal))
+    }),
     fixed("lt", &[Reflect, Reflect], |_, args| compare(args, Ordering::is_lt)),
     fixed("le", &[Reflect, Reflect], |_, args| compare(args, Ordering::is_le)),
     fixed("gt", &[Reflect, Reflect], |_, args| compare(args, Ordering::is_gt)),
@@ -50,21 +52,23 @@ fn is_true(context: &Context<'_>, args: &[Value<'_>]) -> bool {
 }
 
 /// The first operand equals any of the others.
-fn eq(args: &[Value<'_>]) -> Result<bool, String> {
+fn eq(context: &Context<'_>, args: &[Value<'_>]) -> Result<bool, String> {
     let Some((first, others)) = args.split_first().filter(|(_, others)| !others.is_empty()) else {
         return Err("missing argument for comparison".to_owned());
     };
     for other in others {
-        if equals(first, other)? {
+        if equals(context, first, other)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
-const INCOMPATIBLE: &str = "incompatible types for comparison";
+fn incompatible(a: &Value<'_>, b: &Value<'_>) -> String {
+    format!("incompatible types for comparison: {} and {}", a.type_name(), b.type_name())
+}
 
-fn equals(a: &Value<'_>, b: &Value<'_>) -> Result<bool, String> {
+fn equals(context: &Context<'_>, a: &Value<'_>, b: &Value<'_>) -> Result<bool, String> {
     if a.is_nil() || b.is_nil() {
         return Ok(a.is_nil() && b.is_nil());
     }
@@ -74,9 +78,26 @@ fn equals(a: &Value<'_>, b: &Value<'_>) -> Result<bool, String> {
     match (a, b) {
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
         (Value::Time(a), Value::Time(b)) => Ok(a.order(b).is_eq()),
-        _ if has_basic_kind(a) || has_basic_kind(b) => Err(INCOMPATIBLE.to_owned()),
-        _ => Err(format!("non-comparable type {}: {}", a.type_name(), b.type_name())),
+        _ if has_basic_kind(a) || has_basic_kind(b) => Err(incompatible(a, b)),
+        _ => Err(not_comparable(context, a, b)),
     }
+}
+
+/// Lists and maps have no equality; the message shows them.
+fn not_comparable(context: &Context<'_>, a: &Value<'_>, b: &Value<'_>) -> String {
+    let is_same_kind = matches!(
+        (a, b),
+        (Value::List(_), Value::List(_))
+            | (Value::Map(_) | Value::Labels, Value::Map(_) | Value::Labels)
+    );
+    let (a_type, b_type) = (Value::borrowed(a.type_name()), Value::borrowed(b.type_name()));
+    let message = if is_same_kind {
+        sprintf(b"non-comparable type %s: %v", &[b.clone(), b_type], context.data)
+    } else {
+        let args = [a.clone(), a_type, b_type, b.clone()];
+        sprintf(b"non-comparable types %s: %v, %s: %v", &args, context.data)
+    };
+    message.map_or_else(|error| error, |text| String::from_utf8_lossy(&text).into_owned())
 }
 
 fn has_basic_kind(value: &Value<'_>) -> bool {
@@ -112,7 +133,7 @@ fn compare<'a>(args: &[Value<'a>], holds: fn(Ordering) -> bool) -> Returned<'a> 
         None if !has_basic_kind(a) || !has_basic_kind(b) || is_bool(a) && is_bool(b) => {
             Err("invalid type for comparison".to_owned())
         }
-        None => Err(INCOMPATIBLE.to_owned()),
+        None => Err(incompatible(a, b)),
     }
 }
 

@@ -97,6 +97,9 @@ impl Printer<'_> {
 
     /// Times and their parts, which have a text of their own.
     fn named(&mut self, value: &Value<'_>, verb: char) {
+        if let (Value::Time(time), 'v', true) = (value, verb, self.flags.go_syntax) {
+            return self.pad(time.go_syntax().as_bytes());
+        }
         let number = value.as_int();
         let is_text = matches!(verb, 'v' | 's' | 'q' | 'x' | 'X') && !self.flags.go_syntax;
         match (named_text(value), number) {

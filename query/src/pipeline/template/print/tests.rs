@@ -154,6 +154,10 @@ fn padding_stops_at_the_limit() {
 #[test]
 fn times_have_a_text() {
     let time = Value::Time(crate::pipeline::template::time::Time::zero());
+    assert_eq!(
+        printf("%#v", std::slice::from_ref(&time)),
+        "time.Date(1, time.January, 1, 0, 0, 0, 0, time.UTC)"
+    );
     assert_eq!(printf("%s", &[time]), "0001-01-01 00:00:00 +0000 UTC");
     assert_eq!(printf("%v %d", &[Value::Duration(1_500_000_000), Value::Month(2)]), "1.5s 2");
     assert_eq!(printf("%s %s", &[Value::Month(2), Value::Weekday(0)]), "February Sunday");

@@ -75,33 +75,33 @@ pub(super) fn next_field(layout: &str) -> Option<(&str, Field, &str)> {
     })
 }
 
+/// Fields that are one fixed text. The longer of two that share a start comes first.
+const PLAIN: [(&str, Field); 21] = [
+    ("January", Field::LongMonth),
+    ("Monday", Field::LongWeekday),
+    ("MST", Field::Zone),
+    ("002", Field::ZeroYearDay),
+    ("01", Field::ZeroMonth),
+    ("02", Field::ZeroDay),
+    ("03", Field::ZeroHour12),
+    ("04", Field::ZeroMinute),
+    ("05", Field::ZeroSecond),
+    ("06", Field::Year),
+    ("15", Field::Hour),
+    ("1", Field::NumMonth),
+    ("2006", Field::LongYear),
+    ("2", Field::Day),
+    ("__2", Field::UnderYearDay),
+    ("_2", Field::UnderDay),
+    ("3", Field::Hour12),
+    ("4", Field::Minute),
+    ("5", Field::Second),
+    ("PM", Field::UpperPm),
+    ("pm", Field::LowerPm),
+];
+
 /// The field a text starts with: bytes before it, and its length.
 fn field_at(text: &str) -> Option<(Field, usize, usize)> {
-    // The longer of two that share a start comes first.
-    const PLAIN: [(&str, Field); 21] = [
-        ("January", Field::LongMonth),
-        ("Monday", Field::LongWeekday),
-        ("MST", Field::Zone),
-        ("002", Field::ZeroYearDay),
-        ("01", Field::ZeroMonth),
-        ("02", Field::ZeroDay),
-        ("03", Field::ZeroHour12),
-        ("04", Field::ZeroMinute),
-        ("05", Field::ZeroSecond),
-        ("06", Field::Year),
-        ("15", Field::Hour),
-        ("1", Field::NumMonth),
-        ("2006", Field::LongYear),
-        ("2", Field::Day),
-        ("__2", Field::UnderYearDay),
-        ("_2", Field::UnderDay),
-        ("3", Field::Hour12),
-        ("4", Field::Minute),
-        ("5", Field::Second),
-        ("PM", Field::UpperPm),
-        ("pm", Field::LowerPm),
-    ];
-
     if text.starts_with("_2006") {
         return Some((Field::LongYear, 1, 4));
     }
@@ -198,8 +198,7 @@ fn write_zone(out: &mut String, time: &Time) -> std::fmt::Result {
     if !name.is_empty() {
         return out.write_str(&name);
     }
-    let has_minutes = seconds / 60 % 60 != 0;
-    write_offset(out, seconds, offset(false, has_minutes, false))
+    write_offset(out, seconds, offset(false, true, false))
 }
 
 fn write_offset(out: &mut String, seconds: i64, offset: Offset) -> std::fmt::Result {

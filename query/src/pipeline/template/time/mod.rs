@@ -11,6 +11,8 @@ use std::rc::Rc;
 
 use jiff::tz::TimeZone;
 
+use crate::golang::quote;
+
 pub(super) use self::civil::{MONTHS, WEEKDAYS};
 pub(super) use self::parse::parse;
 
@@ -158,6 +160,20 @@ impl Time {
     /// `2006-01-02 15:04:05.999999999 -0700 MST`, as Go prints a time.
     pub(super) fn print(&self) -> String {
         self.format("2006-01-02 15:04:05.999999999 -0700 MST")
+    }
+
+    /// As Go source: `time.Date(2009, time.February, 5, 5, 0, 57, 12345600, time.UTC)`.
+    pub(super) fn go_syntax(&self) -> String {
+        let civil = self.civil();
+        let clock = format!(
+            "{}, {}, {}, {}, {}",
+            civil.day, civil.hour, civil.minute, civil.second, self.nanos
+        );
+        let zone = match &self.zone {
+            Zone::Utc => "time.UTC".to_owned(),
+            zone => format!("time.Location({})", quote(&zone.at(self.unix).1)),
+        };
+        format!("time.Date({}, time.{}, {clock}, {zone})", civil.year, self.format("January"))
     }
 
     /// The same clock reading so many years, months and days on; too large a day runs over.

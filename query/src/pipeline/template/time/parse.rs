@@ -75,15 +75,7 @@ impl Reading {
                 self.day = Some(day);
                 rest
             }
-            Field::UnderYearDay | Field::ZeroYearDay => {
-                let text = if field == Field::UnderYearDay { unpad(text, 2) } else { text };
-                let digits = text.bytes().take(3).take_while(u8::is_ascii_digit).count();
-                if digits == 0 || (field == Field::ZeroYearDay && digits < 3) {
-                    return None;
-                }
-                self.year_day = text[..digits].parse().ok();
-                &text[digits..]
-            }
+            Field::UnderYearDay | Field::ZeroYearDay => self.year_day(field, text)?,
             Field::LongYear => {
                 self.year = digits(text, 4)?;
                 &text[4..]
@@ -101,6 +93,17 @@ impl Reading {
             _ => self.clock(field, text, layout)?,
         };
         Some(rest)
+    }
+
+    /// The day of the year: up to three digits, exactly three without a pad.
+    fn year_day<'t>(&mut self, field: Field, text: &'t str) -> Option<&'t str> {
+        let text = if field == Field::UnderYearDay { unpad(text, 2) } else { text };
+        let digits = text.bytes().take(3).take_while(u8::is_ascii_digit).count();
+        if digits == 0 || (field == Field::ZeroYearDay && digits < 3) {
+            return None;
+        }
+        self.year_day = text[..digits].parse().ok();
+        Some(&text[digits..])
     }
 
     fn clock<'t>(&mut self, field: Field, text: &'t str, layout: &str) -> Option<&'t str> {
