@@ -179,31 +179,35 @@ fn comparable(value: Result<QueryValue, QueryError>) -> Result<BTreeMap<String, 
     Ok(comparable)
 }
 
-fn check(fixture: &Fixture, query: &RangeQuery, seed: u64) {
+/// Holds an answer against the reference's. Says whether there was anything to compare.
+fn check(fixture: &Fixture, query: &RangeQuery, seed: u64) -> bool {
     let limits = EngineLimits { max_series: 0, threads: 3, ..EngineLimits::default() };
     let engine = fixture.engine_with(limits);
     let answer = engine.range(&fixture.tenant, query);
     let text = format!("seed {seed}: {query:?} gave {answer:?}");
     let expected = comparable(fixture.reference.range(query));
     assert_eq!(comparable(answer.map(|answer| answer.value)), expected, "{text}");
+    let says_something = expected.is_ok_and(|expected| !expected.is_empty());
     if query.query.starts_with('{') {
-        return;
+        return says_something;
     }
     let query = instant(&query.query, query.end);
     let answer = engine.instant(&fixture.tenant, &query);
     let expected = comparable(fixture.reference.instant(&query));
     assert_eq!(comparable(answer.map(|answer| answer.value)), expected, "{text}");
+    says_something
 }
 
 fn seeds() -> std::ops::Range<u64> {
     match std::env::var("TIMBERLINE_SEED").ok().and_then(|seed| seed.parse().ok()) {
         Some(seed) => seed..seed + 1,
-        None => 0..12,
+        None => 0..6,
     }
 }
 
 #[test]
 fn log_queries_agree_with_the_reference() {
+    let (mut asked, mut answered) = (0, 0);
     for seed in seeds() {
         let mut random = Random(seed);
         let fixture = random_fixture(&mut random);
@@ -218,13 +222,17 @@ fn log_queries_agree_with_the_reference() {
                 direction: if forward { Direction::Forward } else { Direction::Backward },
                 ..range(&text, start, start + length)
             };
-            check(&fixture, &query, seed);
+            asked += 1;
+            answered += u32::from(check(&fixture, &query, seed));
         }
     }
+    // Empty answers agree whatever the engine does.
+    assert!(answered * 2 > asked, "only {answered} of {asked} queries had an answer");
 }
 
 #[test]
 fn metric_queries_agree_with_the_reference() {
+    let (mut asked, mut answered) = (0, 0);
     for seed in seeds() {
         let mut random = Random(seed);
         let fixture = random_fixture(&mut random);
@@ -233,7 +241,10 @@ fn metric_queries_agree_with_the_reference() {
             let start = i64::try_from(random.below(60)).unwrap() * SECOND;
             let step = i64::try_from(random.below(20) + 1).unwrap() * SECOND;
             let query = RangeQuery { step, ..range(&text, start, start + 70 * SECOND) };
-            check(&fixture, &query, seed);
+            asked += 1;
+            answered += u32::from(check(&fixture, &query, seed));
         }
     }
+    // Empty answers agree whatever the engine does.
+    assert!(answered * 2 > asked, "only {answered} of {asked} queries had an answer");
 }
