@@ -231,7 +231,10 @@ mod tests {
                 assert!(Arc::ptr_eq(&first, &again));
             }
         }
-        let count = |shard: &Mutex<Generations>| shard.lock().young.len() + shard.lock().old.len();
+        let count = |shard: &Mutex<Generations>| {
+            let generations = shard.lock();
+            generations.young.len() + generations.old.len()
+        };
         assert!(cache.shards.iter().map(count).sum::<usize>() <= 2 * GENERATION_TEXTS_MAX);
         assert!(cache.get("{a}", &limits).is_err());
     }

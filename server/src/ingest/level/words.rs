@@ -35,10 +35,11 @@ pub(super) fn first(line: &[u8]) -> Option<&'static str> {
     let mut after_boundary = true;
     for (index, &byte) in line.iter().enumerate() {
         let class = CLASSES[usize::from(byte)];
-        if after_boundary && class & INITIAL != 0 {
-            if let Some(level) = word_at(&line[index..]) {
-                return Some(level);
-            }
+        if after_boundary
+            && class & INITIAL != 0
+            && let Some(level) = word_at(&line[index..])
+        {
+            return Some(level);
         }
         after_boundary = class & LEFT != 0;
     }
