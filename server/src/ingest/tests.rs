@@ -119,7 +119,10 @@ impl Rig {
             family.get_metric().iter().map(|metric| {
                 let labels: Vec<&str> =
                     metric.get_label().iter().map(|label| label.value()).collect();
-                (format!("{}{{{}}}", family.name(), labels.join(",")), metric.get_counter().value())
+                (
+                    format!("{}{{{}}}", family.name(), labels.join(",")),
+                    metric.get_counter().get_value(),
+                )
             })
         });
         metrics.collect()
