@@ -22,6 +22,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     for dir in [paths.wal_dir(), paths.segment_dir(), paths.damaged_dir()] {
         vfs.create_dir_all(&dir).map_err(io_error("make", &dir))?;
     }
+    refuse_lost_manifest(&*vfs, &paths)?;
     let mut manifest = Manifest::open(Arc::clone(&vfs), &paths.manifest())?;
     sweep(&*vfs, &paths, &manifest)?;
     let mut warnings = Vec::new();
@@ -70,6 +71,26 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         work: Condvar::new(),
         flushed: Condvar::new(),
     })
+}
+
+/// The manifest is durable before the first segment is, so one that is missing beside segments was lost,
+/// and going on without it would sweep them all.
+fn refuse_lost_manifest(vfs: &dyn Vfs, paths: &Paths) -> Result<(), StoreError> {
+    let path = paths.manifest();
+    match vfs.file_len(&path) {
+        Ok(_) => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(io_error("open", &path)(error)),
+    }
+    let dir = paths.segment_dir();
+    let files = vfs.list(&dir).map_err(io_error("list", &dir))?;
+    match files.iter().filter(|file| number(file, "seg").is_some()).count() {
+        0 => Ok(()),
+        count => {
+            let detail = format!("it is missing, but there are {count} segments");
+            Err(StoreError::Corrupt { path, what: "manifest", offset: 0, detail })
+        }
+    }
 }
 
 /// Removes what a crash left behind: temporary files, and segments that were never live or are no more.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use timberline_store::{MemVfs, TimeRange, Vfs};
+use timberline_store::{MemVfs, StoreError, TimeRange, Vfs};
 
 use crate::util::*;
 
@@ -43,4 +43,16 @@ fn what_a_crash_left_in_the_segment_directory_is_swept() {
     append(&store, "a", &[(1, "x")]).unwrap();
     store.flush().unwrap();
     assert_eq!(read(&store, "a"), told(&[(1, "x")]));
+}
+
+#[test]
+fn segments_without_a_manifest_are_left_alone() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "x")]).unwrap();
+    store.close().unwrap();
+    vfs.remove(&Path::new(DIR).join("MANIFEST")).unwrap();
+    let refused = on(&vfs).open(DIR);
+    assert!(matches!(refused, Err(StoreError::Corrupt { what: "manifest", .. })));
+    assert_eq!(vfs.list(&Path::new(DIR).join("segments")).unwrap().len(), 1);
 }
