@@ -1,4 +1,34 @@
 //! LogQL over a Timberline store: parse, plan, evaluate.
+//!
+//! An [`Engine`] answers queries over a store, in the words and numbers of Loki: [`Engine::range`] over
+//! a range of time, [`Engine::instant`] at one point. [`syntax`] is the language by itself.
+//!
+//! ```
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = tempfile::tempdir()?;
+//! use std::sync::Arc;
+//! use timberline_query::{Engine, InstantQuery, QueryValue};
+//! use timberline_store::{Labels, Store, TenantId, WriteBatch};
+//!
+//! let store = Store::open(directory.path())?;
+//! let tenant = TenantId::new("acme")?;
+//! let mut batch = WriteBatch::new();
+//! batch.stream(&Labels::from_pairs([("app", "shop")])?);
+//! batch.push(1_700_000_000_000_000_000, b"status=500 path=/pay", &[])?;
+//! store.append(&tenant, &batch)?;
+//!
+//! let query = r#"sum by (app) (count_over_time({app="shop"} | logfmt | status >= 500 [5m]))"#;
+//! let query = InstantQuery {
+//!     query: query.to_owned(),
+//!     time: 1_700_000_060_000_000_000,
+//!     cancel: Arc::default(),
+//! };
+//! let answer = Engine::new(store).instant(&tenant, &query)?;
+//! let QueryValue::Vector(samples) = answer.value else { panic!("a vector") };
+//! assert_eq!(samples[0].value, 1.0);
+//! # Ok(())
+//! # }
+//! ```
 #![warn(missing_docs)]
 
 mod budget;

@@ -132,3 +132,33 @@ fn an_instant_has_no_lines() {
          range query type"
     );
 }
+
+/// Overwrites the middle of every segment, where blocks are.
+fn damage_segments(directory: &std::path::Path) -> usize {
+    let mut damaged = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            damaged += damage_segments(&path);
+        } else if path.extension().is_some_and(|extension| extension == "seg") {
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[60..90].iter_mut().for_each(|byte| *byte ^= 0x55);
+            std::fs::write(&path, bytes).unwrap();
+            damaged += 1;
+        }
+    }
+    damaged
+}
+
+#[test]
+fn a_damaged_chunk_is_left_out_with_a_warning() {
+    let mut fixture = Fixture::new();
+    for index in 0..200 {
+        fixture.push(&[("job", "a")], index, &format!("line {}", index * 7919), &[]);
+    }
+    fixture.store.flush().unwrap();
+    fixture.push(&[("job", "a")], 1000, "in the head", &[]);
+    assert!(damage_segments(fixture.directory.path()) > 0);
+    let answer = fixture.ask(&range(r#"{job="a"}"#, 0, 2000)).unwrap();
+    assert_eq!((answer.stats.entries_returned, answer.warnings.len()), (1, 1), "{answer:?}");
+}

@@ -131,3 +131,33 @@ fn chunks_between_two_edges_are_counted_unread() {
     };
     assert_eq!(samples.iter().map(|sample| sample.value).sum::<f64>(), 10.0);
 }
+
+#[test]
+fn a_faulty_entry_fails_the_query_unless_nobody_looks_at_its_labels() {
+    let mut fixture = Fixture::new();
+    fixture.push(&[("job", "a")], SECOND, "no json", &[]);
+    let failed = fixture.ask_at(r#"rate({job="a"} | json [1m])"#, 10 * SECOND).unwrap_err();
+    assert_eq!(
+        failed.to_string(),
+        "pipeline error: 'JSONParserErr' for series: '{__error__=\"JSONParserErr\", \
+         __error_details__=\"Value looks like object, but can't find closing '}' symbol\", \
+         job=\"a\"}'.\n\
+         Use a label filter to intentionally skip this error. (e.g | __error__!=\"JSONParserErr\").\n\
+         To skip all potential errors you can match empty errors.(e.g __error__=\"\")\n\
+         The label filter can also be specified after unwrap. (e.g | unwrap latency | __error__=\"\" )\n"
+    );
+    let counted = fixture.vector(r#"sum(count_over_time({job="a"} | json [1m]))"#, 10 * SECOND);
+    assert_eq!(counted, [(named("{}"), 1.0)]);
+    // The faulty entry is in no window.
+    assert!(fixture.vector(r#"rate({job="a"} | json [1m])"#, 100 * SECOND).is_empty());
+}
+
+#[test]
+fn unwrapped_labels_leave_the_series() {
+    let fixture = ten_lines();
+    let query = r#"sum_over_time({job="even"} | logfmt | unwrap n [100s])"#;
+    let labels = r#"{job="even", level="info", tier="gold"}"#;
+    assert_eq!(fixture.vector(query, 100 * SECOND), [(named(labels), 30.0)]);
+    let query = r#"max_over_time({job=~".+"} | logfmt | unwrap n [100s]) by (level)"#;
+    assert_eq!(fixture.vector(query, 100 * SECOND), [(named(r#"{level="info"}"#), 10.0)]);
+}

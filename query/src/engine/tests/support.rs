@@ -17,7 +17,7 @@ pub(super) struct Fixture {
     pub(super) store: Store,
     pub(super) reference: Reference,
     pub(super) tenant: TenantId,
-    _directory: tempfile::TempDir,
+    pub(super) directory: tempfile::TempDir,
 }
 
 impl Fixture {
@@ -26,7 +26,7 @@ impl Fixture {
         let builder = Store::builder().durability(Durability::None);
         let store = builder.open(directory.path()).unwrap();
         let tenant = TenantId::new("tests").unwrap();
-        Self { store, reference: Reference::default(), tenant, _directory: directory }
+        Self { store, reference: Reference::default(), tenant, directory }
     }
 
     /// Appends one entry.
