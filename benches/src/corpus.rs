@@ -152,7 +152,14 @@ impl Rng {
 }
 
 const PATHS: [&str; 8] = [
-    "/", "/cart", "/cart/items", "/checkout", "/search?q=lamp", "/static/app.js", "/healthz", "/login",
+    "/",
+    "/cart",
+    "/cart/items",
+    "/checkout",
+    "/search?q=lamp",
+    "/static/app.js",
+    "/healthz",
+    "/login",
 ];
 const AGENTS: [&str; 4] = [
     "curl/8.7",
@@ -169,7 +176,8 @@ fn ip(rng: &mut Rng) -> String {
 fn access(rng: &mut Rng, out: &mut String) {
     let (client, bytes, took) = (ip(rng), rng.below(90_000), rng.below(3000));
     let status = rng.pick(&[200, 200, 200, 200, 204, 301, 404, 500, 503]);
-    let (method, path, agent) = (rng.pick(&["GET", "GET", "POST"]), rng.pick(&PATHS), rng.pick(&AGENTS));
+    let (method, path, agent) =
+        (rng.pick(&["GET", "GET", "POST"]), rng.pick(&PATHS), rng.pick(&AGENTS));
     let second = rng.below(60);
     let _ = write!(
         out,
@@ -181,7 +189,8 @@ fn access(rng: &mut Rng, out: &mut String) {
 }
 
 fn json(rng: &mut Rng, out: &mut String) {
-    let message = rng.pick(&["order accepted", "order declined", "payment retried", "stock reserved"]);
+    let message =
+        rng.pick(&["order accepted", "order declined", "payment retried", "stock reserved"]);
     let _ = write!(
         out,
         "{{\"level\":\"{}\",\"msg\":\"{message}\",\"order\":{},\"user\":{},\"amount\":{}.{:02},\"trace_id\":\"{:016x}{:016x}\",\"http\":{{\"method\":\"POST\",\"status\":{}}}}}",
@@ -197,7 +206,8 @@ fn json(rng: &mut Rng, out: &mut String) {
 }
 
 fn logfmt(rng: &mut Rng, out: &mut String) {
-    let message = rng.pick(&["pod bound", "pod evicted", "node pressure", "cache synced", "retrying watch"]);
+    let message =
+        rng.pick(&["pod bound", "pod evicted", "node pressure", "cache synced", "retrying watch"]);
     let _ = write!(
         out,
         "level={} ts=2026-11-01T12:{:02}:{:02}.{:03}Z caller=scheduler.go:{} msg=\"{message}\" pod=worker-{:08x} node=n{} took={}ms",
@@ -220,17 +230,33 @@ fn sshd(rng: &mut Rng, out: &mut String) {
     }
     let user = rng.pick(&["admin", "deploy", "git", "oracle", "postgres", "test"]);
     let _ = match rng.below(4) {
-        0 => write!(out, "sshd[{pid}]: Failed password for invalid user {user} from {from} port {port} ssh2"),
-        1 => write!(out, "sshd[{pid}]: Accepted publickey for {user} from {from} port {port} ssh2: ED25519 SHA256:{:016x}", rng.next()),
+        0 => write!(
+            out,
+            "sshd[{pid}]: Failed password for invalid user {user} from {from} port {port} ssh2"
+        ),
+        1 => write!(
+            out,
+            "sshd[{pid}]: Accepted publickey for {user} from {from} port {port} ssh2: ED25519 SHA256:{:016x}",
+            rng.next()
+        ),
         2 => write!(out, "sshd[{pid}]: Connection closed by {from} port {port} [preauth]"),
-        _ => write!(out, "sshd[{pid}]: pam_unix(sshd:session): session opened for user {user} by (uid=0)"),
+        _ => write!(
+            out,
+            "sshd[{pid}]: pam_unix(sshd:session): session opened for user {user} by (uid=0)"
+        ),
     };
 }
 
 fn java(rng: &mut Rng, out: &mut String) {
     let level = rng.pick(&LEVELS);
     let thread = rng.below(64);
-    let _ = write!(out, "2026-11-01 12:{:02}:{:02},{:03} {level} [pool-3-thread-{thread}] com.example.billing.", rng.below(60), rng.below(60), rng.below(1000));
+    let _ = write!(
+        out,
+        "2026-11-01 12:{:02}:{:02},{:03} {level} [pool-3-thread-{thread}] com.example.billing.",
+        rng.below(60),
+        rng.below(60),
+        rng.below(1000)
+    );
     if level == "ERROR" {
         let _ = write!(
             out,
@@ -241,16 +267,33 @@ fn java(rng: &mut Rng, out: &mut String) {
         );
         return;
     }
-    let _ = write!(out, "InvoiceService - invoice {} has {} positions, total {} cents", rng.below(1 << 40), rng.below(40), rng.below(1_000_000));
+    let _ = write!(
+        out,
+        "InvoiceService - invoice {} has {} positions, total {} cents",
+        rng.below(1 << 40),
+        rng.below(40),
+        rng.below(1_000_000)
+    );
 }
 
 fn blocks(rng: &mut Rng, out: &mut String) {
     let (id, size) = (rng.next() >> 1, rng.below(67_108_864));
     let (source, target) = (ip(rng), ip(rng));
     let _ = match rng.below(3) {
-        0 => write!(out, "INFO dfs.DataNode$DataXceiver: Receiving block blk_{id} src: /{source}:{} dest: /{target}:50010", 1024 + rng.below(60_000)),
-        1 => write!(out, "INFO dfs.DataNode$PacketResponder: PacketResponder {} for block blk_{id} terminating", rng.below(3)),
-        _ => write!(out, "INFO dfs.FSNamesystem: BLOCK* addStoredBlock: blockMap updated: {target}:50010 is added to blk_{id} size {size}"),
+        0 => write!(
+            out,
+            "INFO dfs.DataNode$DataXceiver: Receiving block blk_{id} src: /{source}:{} dest: /{target}:50010",
+            1024 + rng.below(60_000)
+        ),
+        1 => write!(
+            out,
+            "INFO dfs.DataNode$PacketResponder: PacketResponder {} for block blk_{id} terminating",
+            rng.below(3)
+        ),
+        _ => write!(
+            out,
+            "INFO dfs.FSNamesystem: BLOCK* addStoredBlock: blockMap updated: {target}:50010 is added to blk_{id} size {size}"
+        ),
     };
 }
 

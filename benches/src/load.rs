@@ -48,7 +48,8 @@ fn worker(bodies: &[Vec<u8>], addr: &str, next: &AtomicUsize, failed: &AtomicU64
     let mut latencies = Vec::new();
     while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
         let started = Instant::now();
-        let sent = agent.post(&url).header("Content-Type", "application/x-protobuf").send(&body[..]);
+        let sent =
+            agent.post(&url).header("Content-Type", "application/x-protobuf").send(&body[..]);
         if let Err(error) = sent {
             eprintln!("push refused: {error}");
             failed.fetch_add(1, Ordering::Relaxed);

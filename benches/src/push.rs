@@ -68,7 +68,8 @@ pub(crate) fn bodies(corpus: &Corpus) -> Vec<Vec<u8>> {
 fn encode(streams: BTreeMap<(usize, u64), Vec<Entry>>) -> Vec<u8> {
     let streams = streams.into_iter().map(|((service, stream), entries)| {
         let service = SERVICES[service];
-        let labels = format!("{{env=\"{}\", job=\"{}\", shard=\"{stream}\"}}", service.env, service.job);
+        let labels =
+            format!("{{env=\"{}\", job=\"{}\", shard=\"{stream}\"}}", service.env, service.job);
         Stream { labels, entries }
     });
     let request = PushRequest { streams: streams.collect() };

@@ -41,13 +41,28 @@ fn questions(corpus: &Corpus) -> Vec<Question> {
         lines("absent id", r#"{job=~".+"} |= "4bf92f3577b34da6a3ce929d0e0e4736""#.into(), 100),
         lines("present id", format!(r#"{{job=~".+"}} |= "{}""#, corpus.present_id()), 100),
         lines("absent substring", r#"{job=~".+"} |= "zqxjk""#.into(), 100),
-        numbers("rare phrase count", r#"sum(count_over_time({job=~".+"} |= "Failed password for root" [1m]))"#),
-        numbers("common word count", r#"sum by (job) (count_over_time({job=~".+"} |= "INFO" [1m]))"#),
-        numbers("regex count", r#"sum by (job) (count_over_time({job=~".+"} |~ "(?i)exception|error" [1m]))"#),
+        numbers(
+            "rare phrase count",
+            r#"sum(count_over_time({job=~".+"} |= "Failed password for root" [1m]))"#,
+        ),
+        numbers(
+            "common word count",
+            r#"sum by (job) (count_over_time({job=~".+"} |= "INFO" [1m]))"#,
+        ),
+        numbers(
+            "regex count",
+            r#"sum by (job) (count_over_time({job=~".+"} |~ "(?i)exception|error" [1m]))"#,
+        ),
         numbers("count by label", r#"sum by (job) (count_over_time({job=~".+"}[1m]))"#),
         numbers("bytes rate by label", r#"sum by (env) (bytes_rate({job=~".+"}[1m]))"#),
-        numbers("parse and group", r#"sum by (status) (count_over_time({job="edge"} | pattern "<_> status: <status> len: <_>" | status != "" [1m]))"#),
-        numbers("regexp and quantile", r#"quantile_over_time(0.95, {job="edge"} |= "time:" | regexp "time: (?P<took>[0-9.]+)" | unwrap took [1m]) by (job)"#),
+        numbers(
+            "parse and group",
+            r#"sum by (status) (count_over_time({job="edge"} | pattern "<_> status: <status> len: <_>" | status != "" [1m]))"#,
+        ),
+        numbers(
+            "regexp and quantile",
+            r#"quantile_over_time(0.95, {job="edge"} |= "time:" | regexp "time: (?P<took>[0-9.]+)" | unwrap took [1m]) by (job)"#,
+        ),
         lines("last 100 lines", r#"{job="blocks"}"#.into(), 100),
         lines("last 1000, filtered", r#"{env="dev"} |= "blk_" != "PacketResponder""#.into(), 1000),
     ]

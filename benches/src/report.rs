@@ -38,14 +38,22 @@ pub(crate) fn markdown(m: &Measured) -> String {
     let mut row = |name: &str, measured: String, ratio: String| {
         let _ = writeln!(out, "| {name} | {measured} | {ratio} |");
     };
-    row("ingest, server CPU", format!("{:.2} s", m.ingest_cpu), format!("{:.1} U", m.ingest_cpu / u));
+    row(
+        "ingest, server CPU",
+        format!("{:.2} s", m.ingest_cpu),
+        format!("{:.1} U", m.ingest_cpu / u),
+    );
     row("ingest, wall", format!("{:.2} s", m.load.seconds), format!("{:.1} U", m.load.seconds / u));
     let Load { pushes, p50_ms, p99_ms, .. } = m.load;
     row("push", format!("p50 {p50_ms:.1} ms, p99 {p99_ms:.1} ms"), format!("{pushes} pushes"));
     let ratio = m.disk_bytes as f64 / zstd19_bytes as f64;
     row("bytes on disk", format!("{:.1} MB", mb(m.disk_bytes)), format!("{ratio:.2} of zstd -19"));
     let Memory { resident_kb, peak_kb, anonymous_kb } = m.memory;
-    row("memory, resident", format!("{} MB", resident_kb / 1000), format!("peak {} MB", peak_kb / 1000));
+    row(
+        "memory, resident",
+        format!("{} MB", resident_kb / 1000),
+        format!("peak {} MB", peak_kb / 1000),
+    );
     row("memory, anonymous", format!("{} MB", anonymous_kb / 1000), String::new());
     row("restart after kill -9", format!("{:.2} s", m.restart_seconds), String::new());
     for answer in &m.answers {

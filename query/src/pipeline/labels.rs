@@ -277,11 +277,6 @@ impl<'p> LabelBuilder<'p> {
         }
     }
 
-    /// The number of a name, if anything has it.
-    pub(crate) fn find(&self, name: &str) -> Option<NameId> {
-        self.names.find(name)
-    }
-
     /// The names and their numbers.
     pub(crate) const fn names(&self) -> &Names {
         &self.names
@@ -513,7 +508,7 @@ mod tests {
         parse(&mut builder, "a", "first");
         parse(&mut builder, "a", "second");
         assert_eq!(text(&builder), "a=first s=1 ");
-        let (a, s) = (builder.find("a").unwrap(), builder.find("s").unwrap());
+        let (a, s) = (builder.names.find("a").unwrap(), builder.names.find("s").unwrap());
         builder.delete(a);
         parse(&mut builder, "a", "third");
         builder.delete(s);
