@@ -34,6 +34,8 @@
 mod budget;
 mod engine;
 mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 mod golang;
 mod label_text;
 mod metric;

@@ -25,6 +25,7 @@
 mod decolorize;
 mod drop_keep;
 mod format;
+pub(crate) mod fuzzing;
 mod hash;
 mod ip;
 mod json;
