@@ -22,5 +22,8 @@ mod shutdown;
 pub mod state;
 pub mod tenant;
 
+#[doc(hidden)]
+pub use ingest::fuzzing;
+
 /// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -14,8 +14,10 @@ pub fn push_json(body: &[u8]) {
     push(Format::Json, body);
 }
 
-/// Takes in protobuf: bytes before their compression, so that a fuzzer reaches the decoder.
+/// Takes in protobuf: the bytes as a compressed body, and as one before its compression, so that a
+/// fuzzer reaches the decoder, too.
 pub fn push_protobuf(body: &[u8]) {
+    push(Format::Protobuf, body);
     if let Ok(body) = snap::raw::Encoder::new().compress_vec(body) {
         push(Format::Protobuf, &body);
     }
