@@ -7,7 +7,8 @@
 //!       2 | segment id varint        the segment is no more
 //!       3 | sequence varint          records of the log below this one are in segments
 //! ```
-//! A torn record at the end was never acted on and is ignored. Opening writes the file anew in one
+//! A torn record at the end was never acted on and is ignored. There is one at most, since a commit is
+//! synced before the next: bytes that are no record and have one behind them are damage. Opening writes the file anew in one
 //! record, under another name that then replaces it.
 
 #[cfg(test)]
@@ -115,7 +116,7 @@ impl Manifest {
     /// A new segment's id.
     pub(crate) fn take_id(&mut self) -> u64 {
         let id = self.live.next_id;
-        self.live.next_id += 1;
+        self.live.next_id = id.saturating_add(1);
         id
     }
 
@@ -195,7 +196,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Live, StoreError> {
         offset,
         detail: detail.to_owned(),
     };
-    let records = match Records::open(MAGIC, bytes) {
+    let mut records = match Records::open(MAGIC, bytes) {
         Ok(records) => records,
         Err(BadHeader::Damaged) => return Err(corrupt(0, "not the header of a manifest")),
         Err(BadHeader::Version(found)) => {
@@ -205,11 +206,16 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Live, StoreError> {
     };
     let mut live = Live::default();
     let mut records_read = 0;
-    for (_, payload) in records {
+    for (_, payload) in records.by_ref() {
         records_read += 1;
         for edit in read_edits(payload).ok_or_else(|| corrupt(0, "an unknown edit"))? {
             live.apply(edit);
         }
+    }
+    if records.is_torn() && records.has_record_behind() {
+        let offset = bytes.len() - records.bytes_left();
+        let offset = u64::try_from(offset).unwrap_or(u64::MAX);
+        return Err(corrupt(offset, "a commit that is not whole, with others behind it"));
     }
     // The first record is synced before the file gets its name: without it the file is damaged.
     if records_read == 0 {

@@ -64,3 +64,21 @@ fn after_a_failed_commit_the_file_is_written_anew() {
     manifest.commit(&[Edit::Add(4)]).unwrap();
     assert_eq!(open(&vfs.crash()).live().segments, BTreeSet::from([3, 4]));
 }
+
+#[test]
+fn damage_in_front_of_a_commit_is_not_taken_for_a_torn_end() {
+    let vfs = new_vfs();
+    let mut manifest = open(&vfs);
+    let first = vfs.read(Path::new(PATH)).unwrap().len();
+    (1..=3).for_each(|id| manifest.commit(&[Edit::Add(id)]).unwrap());
+    let whole = vfs.read(Path::new(PATH)).unwrap();
+    let last = whole.len() - (whole.len() - first) / 3;
+    // Taking it for a torn end would leave out segments, whose files would then be swept.
+    for byte in first..last {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 0x10;
+        vfs.put(Path::new(PATH), bytes);
+        let refused = Manifest::open(Arc::new(vfs.clone()), Path::new(PATH));
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "byte {byte}: {refused:?}");
+    }
+}
