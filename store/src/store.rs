@@ -153,6 +153,7 @@ struct Handle {
 impl Handle {
     fn let_go(&self) {
         self.workers.stop();
+        self.core.end();
         *self.lock.lock() = None;
     }
 }
@@ -191,8 +192,14 @@ impl Store {
     /// Appends a batch and waits until it is durable. Visible to snapshots taken after it returns.
     ///
     /// # Errors
-    /// Nothing of the batch is kept on an error, but for [`StoreError::Poisoned`], after which the
-    /// store must be reopened to know.
+    /// [`StoreError::Io`] when the log or, with the head full, a segment could not be written: the batch
+    /// is not kept, and the next may be. When a full disk leaves no room to say so in the log, a store
+    /// that is opened before the next append or flush that succeeds may still find the batch there, as a
+    /// whole. [`StoreError::Poisoned`] after a failed sync: the store must be reopened to know.
+    /// Otherwise nothing of the batch is kept on an error.
+    ///
+    /// With [`Durability::None`] a write that fails may be one of earlier batches: they stay readable,
+    /// but are durable only from the next flush on.
     pub fn append(
         &self,
         tenant: &TenantId,
@@ -242,6 +249,10 @@ impl Store {
     /// As [`flush`](Self::flush); the directory is let go all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         let outcome = self.handle.core.close();
+        if matches!(outcome, Err(StoreError::Closed)) {
+            // Another call is at it, or done, and lets the directory go when it is.
+            return outcome;
+        }
         self.handle.let_go();
         outcome
     }

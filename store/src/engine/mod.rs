@@ -26,6 +26,10 @@ use crate::{
 /// Appends wait for a flush when the head is larger than its budget by this factor.
 const HOLD_BACK_FACTOR: u64 = 2;
 
+/// The log is cut when it has more than the head's budget by this factor: entries that are there already
+/// fill the log and not the head, and a sender that repeats itself must not fill the disk.
+const LOG_FACTOR: u64 = 8;
+
 /// What a store is opened with.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
@@ -44,14 +48,14 @@ pub(crate) struct Core {
     wal: Wal,
     counters: Counters,
     is_closed: AtomicBool,
-    /// One flush at a time.
-    flushing: Mutex<()>,
+    /// One flush at a time, and none once it is `true`: the directory may be someone else's then.
+    flushing: Mutex<bool>,
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
     gate: RwLock<()>,
     manifest: Mutex<Manifest>,
-    view: RwLock<Arc<View>>,
     control: Mutex<Control>,
+    view: RwLock<Arc<View>>,
     /// Told when the worker has something to look at, or is to stop.
     work: Condvar,
     /// Told when a flush is over, whatever came of it.
@@ -116,11 +120,15 @@ impl Core {
     /// Waits while the head is far over its budget because a flush is behind.
     fn hold_back(&self) -> Result<(), StoreError> {
         let limit = self.options.head_bytes_max.saturating_mul(HOLD_BACK_FACTOR);
-        if self.view().head.size().bytes < limit {
+        let is_full = || {
+            let size = self.view().head.size();
+            size.entries > 0 && size.bytes >= limit
+        };
+        if !is_full() {
             return Ok(());
         }
         let mut control = self.control.lock();
-        while self.view().head.size().bytes >= limit && !control.is_stopping {
+        while is_full() && !control.is_stopping {
             if let Some((kind, detail)) = &control.flush_failure {
                 let source = io::Error::new(*kind, detail.clone());
                 let path = self.paths.segment_dir();
@@ -132,11 +140,13 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a head of this size is to be flushed.
+    /// Whether a head of this size, or the log, is to be flushed.
     fn is_due(&self, size: HeadSize) -> bool {
         let age = |first_at| self.options.clock.elapsed().saturating_sub(first_at);
-        size.bytes >= self.options.head_bytes_max
+        let bytes_max = self.options.head_bytes_max;
+        (size.entries > 0 && size.bytes >= bytes_max)
             || size.first_at.is_some_and(|first_at| age(first_at) >= self.options.head_age_max)
+            || self.wal.record_bytes() > bytes_max.saturating_mul(LOG_FACTOR)
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -164,6 +174,11 @@ impl Core {
         drop(self.gate.write());
         self.flush()?;
         self.wal.sync()
+    }
+
+    /// Waits for a flush that is under way and lets no other begin, before the directory is let go.
+    pub(crate) fn end(&self) {
+        *self.flushing.lock() = true;
     }
 
     /// Makes the log durable, as the last thing before the store is let go without being closed.

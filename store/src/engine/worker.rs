@@ -98,8 +98,13 @@ impl Core {
     fn sync_every(&self, interval: Duration) {
         loop {
             self.pause(interval);
-            if self.control.lock().is_stopping || self.wal.sync().is_err() {
+            if self.control.lock().is_stopping {
                 return;
+            }
+            match self.wal.sync() {
+                Err(StoreError::Poisoned) => return,
+                // Who appended was told; there may be room the next time.
+                Ok(()) | Err(_) => {}
             }
         }
     }

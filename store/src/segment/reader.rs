@@ -182,7 +182,6 @@ impl Segment {
     ///
     /// # Errors
     /// As [`series`](Self::series).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
     pub(crate) fn label_names(&self, tenant: &TenantId) -> Result<BTreeSet<String>, StoreError> {
         let table = self.streams()?;
         if self.asks_index(table, tenant) {
@@ -197,7 +196,6 @@ impl Segment {
     ///
     /// # Errors
     /// As [`series`](Self::series).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
     pub(crate) fn label_values(
         &self,
         tenant: &TenantId,

@@ -56,3 +56,20 @@ fn segments_without_a_manifest_are_left_alone() {
     assert!(matches!(refused, Err(StoreError::Corrupt { what: "manifest", .. })));
     assert_eq!(vfs.list(&Path::new(DIR).join("segments")).unwrap().len(), 1);
 }
+
+#[test]
+fn a_segment_that_was_set_aside_before_a_crash_is_reported_once() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "x")]).unwrap();
+    store.close().unwrap();
+    // The file was moved, the manifest does not say so yet.
+    let name = "0000000001.seg";
+    let path = Path::new(DIR).join("segments").join(name);
+    let bytes = vfs.read(&path).unwrap();
+    vfs.put(&Path::new(DIR).join("damaged").join(name), bytes);
+    vfs.remove(&path).unwrap();
+    let store = open(&vfs);
+    assert_eq!(store.snapshot().warnings(), ["0000000001.seg is damaged and set aside"]);
+    assert_eq!(store.stats().damaged_segments, 1);
+}

@@ -40,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) stop_at: Option<u64>,
     /// So many operations from this one on fail; a write may have been done by half.
     pub(crate) fail_at: Option<(u64, u64)>,
+    /// This operation is a bug: it panics.
+    pub(crate) panic_at: Option<u64>,
     /// What the file system says it did and did not do.
     pub(crate) lie: Lie,
 }
@@ -113,6 +115,7 @@ impl State {
     fn fate(&self) -> Fate {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         let random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9));
+        assert!(self.plan.panic_at != Some(number), "operation {number} is to panic");
         if self.is_stopped.load(Ordering::SeqCst) {
             return Fate::Fails(Random::new(0), io::Error::other("stopped"));
         }
