@@ -98,13 +98,11 @@ impl Core {
     fn sync_every(&self, interval: Duration) {
         loop {
             self.pause(interval);
-            if self.control.lock().is_stopping {
+            // After another error there may be room the next time.
+            if self.control.lock().is_stopping
+                || matches!(self.wal.sync(), Err(StoreError::Poisoned))
+            {
                 return;
-            }
-            match self.wal.sync() {
-                Err(StoreError::Poisoned) => return,
-                // Who appended was told; there may be room the next time.
-                Ok(()) | Err(_) => {}
             }
         }
     }

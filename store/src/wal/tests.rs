@@ -13,8 +13,12 @@ fn paths() -> Paths {
 }
 
 fn begin(vfs: &MemVfs, replayed: Replayed) -> Wal {
+    begin_with(vfs, replayed, Durability::Sync)
+}
+
+fn begin_with(vfs: &MemVfs, replayed: Replayed, durability: Durability) -> Wal {
     let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
-    Wal::begin(vfs, paths(), Durability::Sync, replayed.next_sequence, replayed.files).unwrap()
+    Wal::begin(vfs, paths(), durability, replayed.next_sequence, replayed.files).unwrap()
 }
 
 fn new_vfs() -> MemVfs {
@@ -236,4 +240,34 @@ fn a_file_that_is_gone_does_not_keep_the_others() {
     vfs.remove(&paths().wal_file(1)).unwrap();
     wal.trim(5).unwrap();
     assert_eq!(vfs.list(&paths().wal_dir()).unwrap(), [paths().wal_file(3)]);
+}
+
+#[test]
+fn nothing_is_written_in_front_of_a_file_that_could_not_be_begun() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_syncs(true);
+    wal.rotate().unwrap_err();
+    vfs.fail_syncs(false);
+    // The file was removed, but a power failure could bring it back.
+    drop(super::writer::begin_file(&vfs, &paths(), 2, 2).unwrap());
+    wal.append(&tenant(), b"b").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
+}
+
+#[test]
+fn what_was_acknowledged_unsynced_is_synced_before_its_file_is_left() {
+    let vfs = new_vfs();
+    let interval = Durability::Interval(Duration::from_secs(1));
+    let wal = begin_with(&vfs, read(&vfs, 1).1, interval);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_writes(true);
+    wal.append(&tenant(), b"x").unwrap_err();
+    vfs.fail_writes(false);
+    wal.append(&tenant(), b"b").unwrap();
+    wal.sync().unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
 }
