@@ -36,6 +36,9 @@ const BATCH_BYTES_MAX: usize = 1 << 29;
 /// Bytes of a file without records.
 const HEADER_LEN: u64 = HEADER_BYTES as u64;
 
+/// A group's buffer is kept for the next one unless it is larger: a huge batch is an exception.
+const SPARE_BYTES_MAX: usize = 16 << 20;
+
 /// With [`Durability::None`], how many bytes may wait in the process before they are written.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
 
@@ -371,8 +374,10 @@ impl Wal {
                 state.is_poisoned = true;
             }
         }
-        records.clear();
-        state.spare = records;
+        if records.capacity() <= SPARE_BYTES_MAX {
+            records.clear();
+            state.spare = records;
+        }
         self.progress.notify_all();
         state
     }

@@ -42,6 +42,8 @@ pub(crate) struct Plan {
     pub(crate) fail_at: Option<(u64, u64)>,
     /// This operation is a bug: it panics.
     pub(crate) panic_at: Option<u64>,
+    /// Appends are not synced. The process may end, but not the machine.
+    pub(crate) is_unsynced: bool,
     /// What the file system says it did and did not do.
     pub(crate) lie: Lie,
 }
@@ -94,6 +96,10 @@ impl FaultVfs {
     /// The file system below.
     pub(crate) fn under(&self) -> MemVfs {
         self.under.clone()
+    }
+
+    pub(crate) fn plan(&self) -> Plan {
+        self.state.plan
     }
 
     /// How many operations there were.
