@@ -127,6 +127,8 @@ pub struct StoreStats {
     pub appends: u64,
     /// Flushes of the head since the store was opened.
     pub flushes: u64,
+    /// Merges of small segments since the store was opened.
+    pub merges: u64,
     /// Segments set aside because they are damaged.
     pub damaged_segments: u64,
     /// Entries that the log gave back when the store was opened.
@@ -234,6 +236,16 @@ impl Store {
     pub fn flush(&self) -> Result<(), StoreError> {
         self.handle.core.check_open()?;
         self.handle.core.flush()
+    }
+
+    /// Merges segments that are small and of one day, as the store does by itself behind a flush that was
+    /// due, and waits for it.
+    ///
+    /// # Errors
+    /// Refusals of the file system; the segments are then as before. Damaged segments are left alone.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.compact()
     }
 
     /// Figures about the store.

@@ -12,7 +12,6 @@
 //! that replay passes over.
 
 use std::io;
-use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -32,16 +31,11 @@ impl Core {
     /// Refusals of the file system; what was in memory is then still there.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let outcome = {
-            let is_over = self.flushing.lock();
-            if *is_over {
+            let sealing = self.sealing.lock();
+            if sealing.is_over {
                 return Err(StoreError::Closed);
             }
-            // A thread that died of a bug would leave appends waiting for it. What it holds is let go by
-            // unwinding, and a manifest in the midst of a commit is written anew by the next one.
-            panic::catch_unwind(AssertUnwindSafe(|| self.flush_all())).unwrap_or_else(|_| {
-                let bug = io::Error::other("a bug: the flush panicked");
-                Err(io_error("flush to", &self.paths.segment_dir())(bug))
-            })
+            self.guard(|| self.flush_all())
         };
         let failure = match &outcome {
             Ok(()) => None,
@@ -152,7 +146,7 @@ impl Core {
 }
 
 /// Removes a file that nothing refers to. Should that fail, the next open sweeps it.
-fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
+pub(super) fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
     if let Err(error) = vfs.remove(path) {
         tracing::debug!(%error, path = %path.display(), "a temporary file stays for now");
     }

@@ -1,10 +1,13 @@
 //! What all clones of a store and its threads share, and the path of an append.
 
+mod compact;
 mod flush;
 mod recover;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +19,7 @@ pub(crate) use self::worker::Workers;
 use crate::batch::WriteBatch;
 use crate::head::{HeadSize, Pending};
 use crate::manifest::Manifest;
-use crate::paths::Paths;
+use crate::paths::{Paths, io_error};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
@@ -48,8 +51,8 @@ pub(crate) struct Core {
     wal: Wal,
     counters: Counters,
     is_closed: AtomicBool,
-    /// One flush at a time, and none once it is `true`: the directory may be someone else's then.
-    flushing: Mutex<bool>,
+    /// Whoever makes segments holds it, one at a time.
+    sealing: Mutex<Sealing>,
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
     gate: RwLock<()>,
@@ -63,6 +66,14 @@ pub(crate) struct Core {
 }
 
 #[derive(Debug, Default)]
+struct Sealing {
+    /// The directory may be someone else's: no more segments.
+    is_over: bool,
+    /// Segments with damage that a merge met.
+    unmergeable: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default)]
 struct Control {
     is_stopping: bool,
     /// Why the last flush failed; `None` after one that did not.
@@ -73,6 +84,7 @@ struct Control {
 struct Counters {
     appends: AtomicU64,
     flushes: AtomicU64,
+    merges: AtomicU64,
     damaged_segments: AtomicU64,
     replayed_entries: AtomicU64,
 }
@@ -178,7 +190,17 @@ impl Core {
 
     /// Waits for a flush that is under way and lets no other begin, before the directory is let go.
     pub(crate) fn end(&self) {
-        *self.flushing.lock() = true;
+        self.sealing.lock().is_over = true;
+    }
+
+    /// Makes segments, by `act`. A thread that died of a bug there would leave appends waiting for it, so
+    /// a panic is an error; what it held is let go by unwinding, and a manifest in the midst of a commit
+    /// is written anew by the next one.
+    fn guard(&self, act: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+            let bug = io::Error::other("a bug: it panicked");
+            Err(io_error("make a segment in", &self.paths.segment_dir())(bug))
+        })
     }
 
     /// Makes the log durable, as the last thing before the store is let go without being closed.
@@ -209,6 +231,7 @@ impl Core {
             wal_syncs: self.wal.syncs(),
             appends: self.counters.appends.load(Ordering::Relaxed),
             flushes: self.counters.flushes.load(Ordering::Relaxed),
+            merges: self.counters.merges.load(Ordering::Relaxed),
             damaged_segments: self.counters.damaged_segments.load(Ordering::Relaxed),
             replayed_entries: self.counters.replayed_entries.load(Ordering::Relaxed),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{Control, Core, Counters, Options, drop_sealed};
+use super::{Control, Core, Counters, Options, Sealing, drop_sealed};
 use crate::head::Pending;
 use crate::manifest::{Edit, Manifest};
 use crate::paths::{Paths, io_error, number};
@@ -63,7 +63,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         wal,
         counters,
         is_closed: AtomicBool::new(false),
-        flushing: Mutex::new(false),
+        sealing: Mutex::new(Sealing::default()),
         gate: RwLock::new(()),
         manifest: Mutex::new(manifest),
         control: Mutex::new(Control::default()),

@@ -70,6 +70,10 @@ impl Core {
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "cannot flush; the entries stay in memory and in the log");
                 self.pause(RETRY_AFTER);
+                continue;
+            }
+            if let Err(error) = self.compact() {
+                tracing::warn!(%error, "small segments stay as they are for now");
             }
         }
     }

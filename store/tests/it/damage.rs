@@ -73,3 +73,23 @@ fn a_segment_that_was_set_aside_before_a_crash_is_reported_once() {
     assert_eq!(store.snapshot().warnings(), ["0000000001.seg is damaged and set aside"]);
     assert_eq!(store.stats().damaged_segments, 1);
 }
+
+#[test]
+fn a_damaged_segment_does_not_keep_others_from_being_merged() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    for number in 0..10 {
+        append(&store, "a", &[(number, "x")]).unwrap();
+        store.flush().unwrap();
+    }
+    store.close().unwrap();
+    // In its first block: its tables can be read.
+    let path = Path::new(DIR).join("segments").join("0000000001.seg");
+    let mut bytes = vfs.read(&path).unwrap();
+    bytes[14] ^= 1;
+    vfs.put(&path, bytes);
+    let store = open(&vfs);
+    store.compact().unwrap();
+    assert_eq!((store.stats().merges, store.stats().segments), (1, 2));
+    assert_eq!(store.snapshot().stats(&tenant(), &[], TimeRange::ALL).unwrap().entries, 10);
+}

@@ -33,6 +33,7 @@ const STEPS: usize = 12;
 enum Step {
     Append(Vec<Entry>),
     Flush,
+    Compact,
     Drop,
     Close,
 }
@@ -196,6 +197,8 @@ impl Run {
                     }
                 },
                 Step::Flush => is_reopened = matches!(store.flush(), Err(StoreError::Poisoned)),
+                // Its failures are no matter to anyone but the disk.
+                Step::Compact => drop(store.compact()),
                 Step::Drop => is_reopened = true,
                 Step::Close => {
                     // It says what went wrong, and lets go all the same.
@@ -228,15 +231,32 @@ impl Run {
     }
 }
 
+/// A script that ends in a merge, behind appends that are alike in time; and where the merge begins.
+fn script_of_a_merge(random: &mut Random) -> (Vec<Step>, usize) {
+    let mut script = Vec::new();
+    for number in 0..9 {
+        let entry = |app| (app, i64::from(number % 3), format!("{app} {number}"));
+        let streams = random.up_to(2);
+        script.extend([Step::Append((0..=streams).map(entry).collect()), Step::Flush]);
+    }
+    let merge = script.len();
+    let last = |line: &str| Step::Append(vec![(0, 1, line.to_owned())]);
+    script.extend([Step::Compact, last("x"), Step::Compact, Step::Flush, last("y"), Step::Drop]);
+    (script, merge)
+}
+
 /// Plays a run with what the plan has, crashes it, crashes the recovery too, and looks whether the store
 /// is well after that. Returns how many operations there were.
 fn simulate(seed: u64, plan: Plan) -> Result<u64, Failure> {
-    let script = script(&mut Random::new(seed));
+    simulate_script(&script(&mut Random::new(seed)), seed, plan)
+}
+
+fn simulate_script(script: &[Step], seed: u64, plan: Plan) -> Result<u64, Failure> {
     let mut random = Random::new(seed ^ plan.stop_at.unwrap_or(0) << 32);
     let calm = Plan { stop_at: None, fail_at: None, ..plan };
     let may_lose_power = !plan.is_unsynced;
     let run = Run::open(FaultVfs::new(&MemVfs::new(), plan, seed), Model::default())?;
-    let run = run.play(&script)?;
+    let run = run.play(script)?;
     let operations = run.vfs.operations();
     let is_power_lost = may_lose_power && random.one_in(2);
     let (mut disk, mut model) = run.end(is_power_lost, &mut random);
@@ -308,6 +328,23 @@ fn a_killed_process_loses_nothing_although_appends_are_not_synced() {
     at_every_operation(seeds(), stop).unwrap_or_else(|failure| panic!("{failure}"));
     let fail = |number| Plan { fail_at: Some((number, 1)), is_unsynced, ..Plan::default() };
     at_every_operation(seeds(), fail).unwrap_or_else(|failure| panic!("{failure}"));
+}
+
+#[test]
+fn a_merge_loses_nothing_wherever_it_ends() {
+    for seed in seeds() {
+        let (script, merge) = script_of_a_merge(&mut Random::new(seed));
+        let play = |script: &[Step], plan: Plan| {
+            simulate_script(script, seed, plan)
+                .unwrap_or_else(|failure| panic!("seed {seed}, {plan:?}: {failure}"))
+        };
+        let begin = play(&script[..merge], Plan::default());
+        let end = play(&script, Plan::default());
+        for number in begin..end {
+            play(&script, Plan { stop_at: Some(number), ..Plan::default() });
+            play(&script, Plan { fail_at: Some((number, 1)), ..Plan::default() });
+        }
+    }
 }
 
 /// The simulation is worth something only if it sees a store that is wrong.

@@ -264,3 +264,27 @@ fn label_names_and_values_are_those_of_the_range() {
     assert_eq!(values(11, 30), [""; 0], "a hole");
     assert_eq!(values(31, 41), ["new"]);
 }
+
+#[test]
+fn merged_segments_keep_entries_times_and_ties() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let line = format!("tie {number}");
+        append(&store, "a", &[(7, &line), (100 - number, "late")]).unwrap();
+        append(&store, &format!("only {number}"), &[(1, "x")]).unwrap();
+        store.flush().unwrap();
+        expected.push((7, line));
+    }
+    expected.extend((81..=100).map(|time| (time, "late".to_owned())));
+    let before = store.snapshot();
+    store.compact().unwrap();
+    assert!(store.stats().segments < 8, "{} segments", store.stats().segments);
+    assert_eq!(before.stats(&tenant(), &[], TimeRange::ALL).unwrap().entries, 60);
+    for store in [store, open(&vfs.crash())] {
+        assert_eq!(read(&store, "a"), expected);
+        assert_eq!(read(&store, "only 3"), told(&[(1, "x")]));
+        assert_eq!(append(&store, "a", &[(7, "tie 3")]).unwrap().duplicates, 1);
+    }
+}
