@@ -106,14 +106,22 @@ impl<'a> Records<'a> {
         self.reader.rest().len()
     }
 
+    /// Whether a later record of this file is whole behind the bytes that are none. Tries every byte, so
+    /// it is for files of which records are few.
+    pub(crate) fn has_record_behind(&self) -> bool {
+        let rest = self.reader.rest();
+        // Each record between takes at least its header.
+        let most = self.next_sequence.saturating_add(crate::codec::len_u64(rest));
+        (1..rest.len()).any(|start| {
+            let found = whole_record(&mut Reader::new(&rest[start..]));
+            found.is_some_and(|(sequence, _)| sequence > self.next_sequence && sequence < most)
+        })
+    }
+
     fn record(&mut self) -> Option<(u64, &'a [u8])> {
         let mut reader = self.reader.clone();
-        let head = reader.take(RECORD_HEADER_BYTES)?;
-        let payload_len = usize::try_from(u32_le(head)?).ok()?;
-        let (crc, sequence) = (u32_le(&head[4..])?, u64_le(&head[8..])?);
-        let payload = reader.take(payload_len)?;
-        let expected = crc32c::crc32c_append(crc32c::crc32c(payload), &sequence.to_le_bytes());
-        if crc != expected || sequence != self.next_sequence {
+        let (sequence, payload) = whole_record(&mut reader)?;
+        if sequence != self.next_sequence {
             return None;
         }
         self.reader = reader;
@@ -133,6 +141,16 @@ impl<'a> Iterator for Records<'a> {
         self.is_torn = record.is_none();
         record
     }
+}
+
+/// A record whose checksum is right, whatever its sequence.
+fn whole_record<'a>(reader: &mut Reader<'a>) -> Option<(u64, &'a [u8])> {
+    let head = reader.take(RECORD_HEADER_BYTES)?;
+    let payload_len = usize::try_from(u32_le(head)?).ok()?;
+    let (crc, sequence) = (u32_le(&head[4..])?, u64_le(&head[8..])?);
+    let payload = reader.take(payload_len)?;
+    let expected = crc32c::crc32c_append(crc32c::crc32c(payload), &sequence.to_le_bytes());
+    (crc == expected).then_some((sequence, payload))
 }
 
 fn u32_le(bytes: &[u8]) -> Option<u32> {

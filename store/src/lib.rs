@@ -43,6 +43,7 @@ mod head;
 mod io;
 mod manifest;
 mod model;
+mod newest;
 mod paths;
 mod predicate;
 mod scan;

@@ -61,16 +61,32 @@ impl Paths {
     }
 }
 
-/// The number in the name of a file with this extension.
+/// The number in the name of a file with this extension; `None` for a name that is not just as the store
+/// writes it, for such a file is not the store's.
 pub(crate) fn number(path: &Path, extension: &str) -> Option<u64> {
-    if path.extension()? != extension {
-        return None;
-    }
-    path.file_stem()?.to_str()?.parse().ok()
+    let name = path.file_name()?.to_str()?;
+    let number = name.strip_suffix(extension)?.strip_suffix('.')?.parse().ok()?;
+    (name == format!("{number:010}.{extension}")).then_some(number)
 }
 
 /// An error of the file system, with what was tried.
 pub(crate) fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
     let path = path.to_owned();
     move |source| StoreError::Io { action, path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_as_the_store_writes_them_have_a_number() {
+        let paths = Paths::new(Path::new("/db"));
+        for id in [1, 9_999_999_999, u64::MAX] {
+            assert_eq!(number(&paths.wal_file(id), "wal"), Some(id));
+        }
+        for name in ["1.wal", "+000000001.wal", "0000000001.seg", "0000000001wal", "x.wal"] {
+            assert_eq!(number(Path::new(name), "wal"), None, "{name}");
+        }
+    }
 }

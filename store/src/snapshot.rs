@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
-use crate::segment::{SegmentChunk, StreamEntry};
+use crate::segment::{Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
     Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, ReadScratch, StoreError, TenantId,
@@ -51,26 +51,10 @@ impl Snapshot {
         range: TimeRange,
     ) -> Result<Vec<Labels>, StoreError> {
         let mut labels: BTreeSet<Labels> = BTreeSet::new();
-        for (live, entries) in self.segment_streams(tenant, selector, range)? {
-            let mut unsure: HashSet<Labels> = HashSet::new();
-            for entry in entries {
-                // With a bound in the range there is an entry in it; else it may have a hole there.
-                if range.contains(entry.first) || range.contains(entry.last) {
-                    labels.insert(entry.labels);
-                } else {
-                    unsure.insert(entry.labels);
-                }
-            }
-            unsure.retain(|stream| !labels.contains(stream));
-            if !unsure.is_empty() {
-                labels.extend(self.with_rows(live, tenant, selector, range, &unsure)?);
-            }
+        for live in self.overlapping(range) {
+            self.add_series(live, tenant, selector, range, &mut labels)?;
         }
-        for stream in self.head_streams(tenant, selector) {
-            if stream.runs.iter().any(|run| !run.rows_in(range).is_empty()) {
-                labels.insert(stream.labels.clone());
-            }
-        }
+        labels.extend(self.head_series(tenant, selector, range));
         Ok(labels.into_iter().collect())
     }
 
@@ -84,11 +68,12 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let series = self.series(tenant, selector, range)?;
-        let names = series.iter().flat_map(Labels::iter).map(|(name, _)| name);
+        let (mut names, series) =
+            self.texts_and_series(tenant, selector, range, |segment| segment.label_names(tenant))?;
         // Sets first, texts after: streams share their names.
-        let distinct: BTreeSet<&str> = names.collect();
-        Ok(distinct.into_iter().map(str::to_owned).collect())
+        let of_series = series.iter().flat_map(Labels::iter).map(|(name, _)| name);
+        names.extend(of_series.collect::<BTreeSet<_>>().into_iter().map(str::to_owned));
+        Ok(names)
     }
 
     /// The values that the label `name` has in those streams.
@@ -102,10 +87,12 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let series = self.series(tenant, selector, range)?;
-        let distinct: BTreeSet<&str> =
-            series.iter().filter_map(|labels| labels.get(name)).collect();
-        Ok(distinct.into_iter().map(str::to_owned).collect())
+        let (mut values, series) = self.texts_and_series(tenant, selector, range, |segment| {
+            segment.label_values(tenant, name)
+        })?;
+        let of_series = series.iter().filter_map(|labels| labels.get(name));
+        values.extend(of_series.collect::<BTreeSet<_>>().into_iter().map(str::to_owned));
+        Ok(values)
     }
 
     /// How much there is in the range.
@@ -183,6 +170,66 @@ impl Snapshot {
 
     fn head_streams(&self, tenant: &TenantId, selector: &[Matcher]) -> Vec<&HeadStream> {
         self.heads.iter().flat_map(|head| head.select(tenant, selector)).collect()
+    }
+
+    /// The labels of the head's streams that pass and have an entry in the range. Some may come twice.
+    fn head_series(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> impl Iterator<Item = Labels> {
+        let streams = self.head_streams(tenant, selector).into_iter();
+        let is_in = move |run: &Arc<HeadRun>| !run.rows_in(range).is_empty();
+        let in_range = streams.filter(move |stream| stream.runs.iter().any(is_in));
+        in_range.map(|stream| stream.labels.clone())
+    }
+
+    /// Adds the labels of a segment's streams that pass and have an entry in the range.
+    fn add_series(
+        &self,
+        live: &LiveSegment,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+        labels: &mut BTreeSet<Labels>,
+    ) -> Result<(), StoreError> {
+        let mut unsure: HashSet<Labels> = HashSet::new();
+        for entry in self.or_damaged(live, live.segment.series(tenant, selector, range))? {
+            // With a bound in the range there is an entry in it; else it may have a hole there.
+            if range.contains(entry.first) || range.contains(entry.last) {
+                labels.insert(entry.labels);
+            } else {
+                unsure.insert(entry.labels);
+            }
+        }
+        unsure.retain(|stream| !labels.contains(stream));
+        if !unsure.is_empty() {
+            labels.extend(self.with_rows(live, tenant, selector, range, &unsure)?);
+        }
+        Ok(())
+    }
+
+    /// What `of_segment` says of the segments that are in the range as a whole, for which no stream need
+    /// be looked at when all of them are meant, and the series of the rest.
+    fn texts_and_series(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+        of_segment: impl Fn(&Segment) -> Result<BTreeSet<String>, StoreError>,
+    ) -> Result<(BTreeSet<String>, BTreeSet<Labels>), StoreError> {
+        let (mut texts, mut series) = (BTreeSet::new(), BTreeSet::new());
+        for live in self.overlapping(range) {
+            let meta = live.segment.meta();
+            if selector.is_empty() && range.covers(meta.first, meta.last) {
+                texts.extend(self.or_damaged(live, of_segment(&live.segment))?);
+            } else {
+                self.add_series(live, tenant, selector, range, &mut series)?;
+            }
+        }
+        series.extend(self.head_series(tenant, selector, range));
+        Ok((texts, series))
     }
 
     /// The streams of each segment whose bounds meet the range.

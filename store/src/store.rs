@@ -127,6 +127,8 @@ pub struct StoreStats {
     pub appends: u64,
     /// Flushes of the head since the store was opened.
     pub flushes: u64,
+    /// Merges of small segments since the store was opened.
+    pub merges: u64,
     /// Segments set aside because they are damaged.
     pub damaged_segments: u64,
     /// Entries that the log gave back when the store was opened.
@@ -153,6 +155,7 @@ struct Handle {
 impl Handle {
     fn let_go(&self) {
         self.workers.stop();
+        self.core.end();
         *self.lock.lock() = None;
     }
 }
@@ -191,8 +194,14 @@ impl Store {
     /// Appends a batch and waits until it is durable. Visible to snapshots taken after it returns.
     ///
     /// # Errors
-    /// Nothing of the batch is kept on an error, but for [`StoreError::Poisoned`], after which the
-    /// store must be reopened to know.
+    /// [`StoreError::Io`] when the log or, with the head full, a segment could not be written: the batch
+    /// is not kept, and the next may be. When a full disk leaves no room to say so in the log, a store
+    /// that is opened before the next append or flush that succeeds may still find the batch there, as a
+    /// whole. [`StoreError::Poisoned`] after a failed sync: the store must be reopened to know.
+    /// Otherwise nothing of the batch is kept on an error.
+    ///
+    /// With [`Durability::None`] a write that fails may be one of earlier batches: they stay readable,
+    /// but are durable only from the next flush on.
     pub fn append(
         &self,
         tenant: &TenantId,
@@ -229,6 +238,16 @@ impl Store {
         self.handle.core.flush()
     }
 
+    /// Merges segments that are small and of one day, as the store does by itself behind a flush that was
+    /// due, and waits for it.
+    ///
+    /// # Errors
+    /// Refusals of the file system; the segments are then as before. Damaged segments are left alone.
+    pub fn compact(&self) -> Result<(), StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.compact()
+    }
+
     /// Figures about the store.
     #[must_use]
     pub fn stats(&self) -> StoreStats {
@@ -242,6 +261,10 @@ impl Store {
     /// As [`flush`](Self::flush); the directory is let go all the same.
     pub fn close(&self) -> Result<(), StoreError> {
         let outcome = self.handle.core.close();
+        if matches!(outcome, Err(StoreError::Closed)) {
+            // Another call is at it, or done, and lets the directory go when it is.
+            return outcome;
+        }
         self.handle.let_go();
         outcome
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::ReadScratch;
 use crate::batch::Entry;
 use crate::head::{Head, PendingStream};
+use crate::newest::NewestTimes;
 use crate::segment::Segment;
 use crate::{Labels, TenantId, Timestamp};
 
@@ -17,6 +18,8 @@ pub(crate) struct View {
     pub(crate) frozen: Option<Arc<Frozen>>,
     /// The live segments, the oldest first.
     pub(crate) segments: Arc<Vec<LiveSegment>>,
+    /// The newest timestamps of streams in segments, as far as they are remembered.
+    pub(crate) newest: Arc<NewestTimes>,
     /// Sentences about what is missing since the store was opened.
     pub(crate) warnings: Arc<Vec<String>>,
 }
@@ -50,6 +53,9 @@ impl View {
             if let Some(stream) = view.stream_by_bytes(tenant, stream.label_bytes) {
                 return stream.newest;
             }
+        }
+        if let Some(newest) = self.newest.get(tenant, stream.label_bytes) {
+            return newest;
         }
         let newest = |live: &LiveSegment| match live.segment.newest(tenant, labels) {
             Ok(newest) => newest,

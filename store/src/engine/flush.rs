@@ -6,6 +6,8 @@
 //! 3. One record in the manifest says that the segment is live and the log is flushed up to there.
 //! 4. Readers get the segment instead of the frozen head, and the older files of the log go.
 //!
+//! Where the head is empty but the log is not, since all that came was there already, 2 is left out.
+//!
 //! A crash before 3 leaves a file that is swept and a log that is replayed; one after 3 leaves log files
 //! that replay passes over.
 
@@ -29,8 +31,11 @@ impl Core {
     /// Refusals of the file system; what was in memory is then still there.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
         let outcome = {
-            let _one_at_a_time = self.flushing.lock();
-            self.flush_all()
+            let sealing = self.sealing.lock();
+            if sealing.is_over {
+                return Err(StoreError::Closed);
+            }
+            self.guard(|| self.flush_all())
         };
         let failure = match &outcome {
             Ok(()) => None,
@@ -58,7 +63,7 @@ impl Core {
         let _alone = self.gate.write();
         let head = Arc::clone(&self.view().head);
         if head.size().entries == 0 {
-            return Ok(None);
+            return self.cut_log().map(|()| None);
         }
         let end_sequence = self.wal.rotate()?;
         let frozen = Arc::new(Frozen { head, end_sequence });
@@ -70,6 +75,25 @@ impl Core {
         drop(self.control.lock());
         self.flushed.notify_all();
         Ok(Some(frozen))
+    }
+
+    /// Lets the log begin anew, with all that is in it being in segments.
+    fn cut_log(&self) -> Result<(), StoreError> {
+        let mut manifest = self.manifest.lock();
+        if !self.wal.is_behind(manifest.live().flushed) {
+            return Ok(());
+        }
+        let end_sequence = self.wal.rotate()?;
+        manifest.commit(&[Edit::Flushed(end_sequence)])?;
+        drop(manifest);
+        self.trim_log(end_sequence);
+        Ok(())
+    }
+
+    fn trim_log(&self, sequence: u64) {
+        if let Err(error) = self.wal.trim(sequence) {
+            tracing::warn!(%error, "an old file of the write-ahead log stays for now");
+        }
     }
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), StoreError> {
@@ -92,14 +116,15 @@ impl Core {
         // From here on the file stays on an error: whether the commit is on disk is then unknown, and
         // the next open sweeps a file that is not live.
         self.manifest.lock().commit(&[Edit::Add(id), Edit::Flushed(frozen.end_sequence)])?;
+        // Nobody else changes it: flushes come one at a time.
+        let newest = Arc::new(self.view().newest.with(&frozen.head.view()));
         self.publish(|view| {
             view.frozen = None;
+            view.newest = newest;
             Arc::make_mut(&mut view.segments).push(LiveSegment { id, segment });
         });
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
-        if let Err(error) = self.wal.trim(frozen.end_sequence) {
-            tracing::warn!(%error, "an old file of the write-ahead log stays for now");
-        }
+        self.trim_log(frozen.end_sequence);
         Ok(())
     }
 
@@ -121,7 +146,7 @@ impl Core {
 }
 
 /// Removes a file that nothing refers to. Should that fail, the next open sweeps it.
-fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
+pub(super) fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
     if let Err(error) = vfs.remove(path) {
         tracing::debug!(%error, path = %path.display(), "a temporary file stays for now");
     }

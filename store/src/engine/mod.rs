@@ -1,10 +1,13 @@
 //! What all clones of a store and its threads share, and the path of an append.
 
+mod compact;
 mod flush;
 mod recover;
 mod worker;
 
+use std::collections::BTreeSet;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -16,7 +19,7 @@ pub(crate) use self::worker::Workers;
 use crate::batch::WriteBatch;
 use crate::head::{HeadSize, Pending};
 use crate::manifest::Manifest;
-use crate::paths::Paths;
+use crate::paths::{Paths, io_error};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
@@ -25,6 +28,10 @@ use crate::{
 
 /// Appends wait for a flush when the head is larger than its budget by this factor.
 const HOLD_BACK_FACTOR: u64 = 2;
+
+/// The log is cut when it has more than the head's budget by this factor: entries that are there already
+/// fill the log and not the head, and a sender that repeats itself must not fill the disk.
+const LOG_FACTOR: u64 = 8;
 
 /// What a store is opened with.
 #[derive(Clone, Debug)]
@@ -44,18 +51,26 @@ pub(crate) struct Core {
     wal: Wal,
     counters: Counters,
     is_closed: AtomicBool,
-    /// One flush at a time.
-    flushing: Mutex<()>,
+    /// Whoever makes segments holds it, one at a time.
+    sealing: Mutex<Sealing>,
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
     gate: RwLock<()>,
     manifest: Mutex<Manifest>,
-    view: RwLock<Arc<View>>,
     control: Mutex<Control>,
+    view: RwLock<Arc<View>>,
     /// Told when the worker has something to look at, or is to stop.
     work: Condvar,
     /// Told when a flush is over, whatever came of it.
     flushed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Sealing {
+    /// The directory may be someone else's: no more segments.
+    is_over: bool,
+    /// Segments with damage that a merge met.
+    unmergeable: BTreeSet<u64>,
 }
 
 #[derive(Debug, Default)]
@@ -69,6 +84,7 @@ struct Control {
 struct Counters {
     appends: AtomicU64,
     flushes: AtomicU64,
+    merges: AtomicU64,
     damaged_segments: AtomicU64,
     replayed_entries: AtomicU64,
 }
@@ -116,11 +132,15 @@ impl Core {
     /// Waits while the head is far over its budget because a flush is behind.
     fn hold_back(&self) -> Result<(), StoreError> {
         let limit = self.options.head_bytes_max.saturating_mul(HOLD_BACK_FACTOR);
-        if self.view().head.size().bytes < limit {
+        let is_full = || {
+            let size = self.view().head.size();
+            size.entries > 0 && size.bytes >= limit
+        };
+        if !is_full() {
             return Ok(());
         }
         let mut control = self.control.lock();
-        while self.view().head.size().bytes >= limit && !control.is_stopping {
+        while is_full() && !control.is_stopping {
             if let Some((kind, detail)) = &control.flush_failure {
                 let source = io::Error::new(*kind, detail.clone());
                 let path = self.paths.segment_dir();
@@ -132,11 +152,13 @@ impl Core {
         Ok(())
     }
 
-    /// Whether a head of this size is to be flushed.
+    /// Whether a head of this size, or the log, is to be flushed.
     fn is_due(&self, size: HeadSize) -> bool {
         let age = |first_at| self.options.clock.elapsed().saturating_sub(first_at);
-        size.bytes >= self.options.head_bytes_max
+        let bytes_max = self.options.head_bytes_max;
+        (size.entries > 0 && size.bytes >= bytes_max)
             || size.first_at.is_some_and(|first_at| age(first_at) >= self.options.head_age_max)
+            || self.wal.record_bytes() > bytes_max.saturating_mul(LOG_FACTOR)
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -164,6 +186,21 @@ impl Core {
         drop(self.gate.write());
         self.flush()?;
         self.wal.sync()
+    }
+
+    /// Waits for a flush that is under way and lets no other begin, before the directory is let go.
+    pub(crate) fn end(&self) {
+        self.sealing.lock().is_over = true;
+    }
+
+    /// Makes segments, by `act`. A thread that died of a bug there would leave appends waiting for it, so
+    /// a panic is an error; what it held is let go by unwinding, and a manifest in the midst of a commit
+    /// is written anew by the next one.
+    fn guard(&self, act: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+        panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
+            let bug = io::Error::other("a bug: it panicked");
+            Err(io_error("make a segment in", &self.paths.segment_dir())(bug))
+        })
     }
 
     /// Makes the log durable, as the last thing before the store is let go without being closed.
@@ -194,6 +231,7 @@ impl Core {
             wal_syncs: self.wal.syncs(),
             appends: self.counters.appends.load(Ordering::Relaxed),
             flushes: self.counters.flushes.load(Ordering::Relaxed),
+            merges: self.counters.merges.load(Ordering::Relaxed),
             damaged_segments: self.counters.damaged_segments.load(Ordering::Relaxed),
             replayed_entries: self.counters.replayed_entries.load(Ordering::Relaxed),
         }

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{Control, Core, Counters, Options, drop_sealed};
+use super::{Control, Core, Counters, Options, Sealing, drop_sealed};
 use crate::head::Pending;
 use crate::manifest::{Edit, Manifest};
 use crate::paths::{Paths, io_error, number};
@@ -63,11 +63,11 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         wal,
         counters,
         is_closed: AtomicBool::new(false),
-        flushing: Mutex::new(()),
+        sealing: Mutex::new(Sealing::default()),
         gate: RwLock::new(()),
         manifest: Mutex::new(manifest),
-        view: RwLock::new(Arc::new(view)),
         control: Mutex::new(Control::default()),
+        view: RwLock::new(Arc::new(view)),
         work: Condvar::new(),
         flushed: Condvar::new(),
     })
@@ -120,12 +120,16 @@ fn open_segments(
     let mut segments = Vec::new();
     for id in manifest.live().segments.clone() {
         let path = paths.segment(id);
+        let aside = paths.damaged_dir().join(path.file_name().unwrap_or_default());
         match Segment::open(vfs, &path) {
             Ok(segment) => segments.push(LiveSegment { id, segment }),
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "setting a damaged segment aside");
-                let aside = paths.damaged_dir().join(path.file_name().unwrap_or_default());
                 vfs.replace(&path, &aside).map_err(io_error("set aside", &path))?;
+                manifest.commit(&[Edit::Remove(id)])?;
+            }
+            // Whoever set it aside was stopped before the commit.
+            Err(error) if is_missing(&error) && vfs.file_len(&aside).is_ok() => {
                 manifest.commit(&[Edit::Remove(id)])?;
             }
             Err(error) if is_missing(&error) => {

@@ -70,6 +70,10 @@ impl Core {
             if let Err(error) = self.flush() {
                 tracing::error!(%error, "cannot flush; the entries stay in memory and in the log");
                 self.pause(RETRY_AFTER);
+                continue;
+            }
+            if let Err(error) = self.compact() {
+                tracing::warn!(%error, "small segments stay as they are for now");
             }
         }
     }
@@ -98,7 +102,10 @@ impl Core {
     fn sync_every(&self, interval: Duration) {
         loop {
             self.pause(interval);
-            if self.control.lock().is_stopping || self.wal.sync().is_err() {
+            // After another error there may be room the next time.
+            if self.control.lock().is_stopping
+                || matches!(self.wal.sync(), Err(StoreError::Poisoned))
+            {
                 return;
             }
         }

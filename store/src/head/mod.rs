@@ -188,6 +188,12 @@ impl HeadView {
         self.tenants.get(tenant).map_or(0, |head| head.table.len())
     }
 
+    /// All streams with their tenants, in no order.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (&TenantId, &HeadStream)> {
+        let tenants = self.tenants.iter();
+        tenants.flat_map(|(tenant, head)| head.table.iter().map(move |stream| (tenant, stream)))
+    }
+
     /// Tenants with their streams, both sorted: the order of a segment.
     pub(crate) fn sorted(&self) -> Vec<(&TenantId, Vec<&HeadStream>)> {
         let mut tenants: Vec<_> = self.tenants.iter().collect();

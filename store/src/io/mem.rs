@@ -52,6 +52,20 @@ struct Content {
     synced: usize,
 }
 
+impl Content {
+    /// What a power failure leaves of the bytes. See [`MemVfs::crash_by`].
+    fn left_by(&self, choose: &mut impl FnMut(usize) -> usize) -> Self {
+        let synced = self.synced.min(self.bytes.len());
+        let kept = synced + choose(self.bytes.len() - synced);
+        let mut bytes = self.bytes[..kept].to_vec();
+        if choose(3) == 0 {
+            let whole = synced + choose(kept - synced);
+            bytes[whole..].fill(0);
+        }
+        Self { synced: bytes.len(), bytes }
+    }
+}
+
 impl MemVfs {
     /// An empty file system.
     #[must_use]
@@ -79,6 +93,36 @@ impl MemVfs {
             (path.clone(), Arc::new(Mutex::new(left)))
         };
         let files: BTreeMap<_, _> = names.durable.iter().map(survive).collect();
+        let after = Names {
+            dirs: names.dirs.clone(),
+            durable: files.clone(),
+            live: files,
+            locks: BTreeSet::new(),
+        };
+        Self { shared: Arc::new(Shared { names: Mutex::new(after), faults: Arc::default() }) }
+    }
+
+    /// As [`crash`](Self::crash), but what was not synced is lost, kept or torn as `choose` says: asked
+    /// for a number of `0..=n` it decides how many unsynced bytes of a file reached the disk, how many
+    /// of those are zeros because only the length did, and whether a name that was made, replaced or
+    /// removed without a sync of its directory is as before or as after.
+    #[must_use]
+    pub fn crash_by(&self, mut choose: impl FnMut(usize) -> usize) -> Self {
+        let names = self.shared.names.lock();
+        let paths: BTreeSet<&PathBuf> = names.live.keys().chain(names.durable.keys()).collect();
+        let mut files = BTreeMap::new();
+        for path in paths {
+            let (live, durable) = (names.live.get(path), names.durable.get(path));
+            let is_settled = match (live, durable) {
+                (Some(live), Some(durable)) => Arc::ptr_eq(live, durable),
+                _ => false,
+            };
+            let left = if is_settled || choose(1) == 0 { durable } else { live };
+            if let Some(content) = left {
+                let left = content.lock().left_by(&mut choose);
+                files.insert(path.clone(), Arc::new(Mutex::new(left)));
+            }
+        }
         let after = Names {
             dirs: names.dirs.clone(),
             durable: files.clone(),
@@ -189,6 +233,16 @@ impl Vfs for MemVfs {
         names.durable.retain(|path, _| path.parent() != Some(dir));
         let here = names.live.iter().filter(|(path, _)| path.parent() == Some(dir));
         names.durable.extend(here.map(|(path, content)| (path.clone(), Arc::clone(content))));
+        Ok(())
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        if self.shared.faults.syncs_fail.load(Ordering::SeqCst) {
+            return Err(io::Error::other("the disk does not sync"));
+        }
+        let content = self.content(path)?;
+        let mut content = content.lock();
+        content.synced = content.bytes.len();
         Ok(())
     }
 

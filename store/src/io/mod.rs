@@ -70,6 +70,12 @@ pub trait Vfs: Send + Sync + Debug {
     /// What the file system refuses.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
 
+    /// Makes the bytes of a file durable that was written by someone who may have ended before its sync.
+    ///
+    /// # Errors
+    /// What the file system refuses.
+    fn sync_file(&self, path: &Path) -> io::Result<()>;
+
     /// A file's length in bytes.
     ///
     /// # Errors

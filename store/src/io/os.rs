@@ -62,11 +62,15 @@ impl Vfs for OsVfs {
     }
 
     fn create_dir_all(&self, dir: &Path) -> io::Result<()> {
+        let above = parent(dir);
         if dir.is_dir() {
-            return Ok(());
+            // Whoever made it may have been stopped before the sync of its name.
+            return match self.sync_dir(above) {
+                Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                outcome => outcome,
+            };
         }
         // One level at a time, because each new name is made durable by its parent's sync.
-        let above = parent(dir);
         self.create_dir_all(above)?;
         match fs::create_dir(dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
@@ -83,6 +87,11 @@ impl Vfs for OsVfs {
     #[cfg(not(unix))]
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    fn sync_file(&self, path: &Path) -> io::Result<()> {
+        // Not every system syncs through a handle that can only read.
+        OpenOptions::new().append(true).open(path)?.sync_all()
     }
 
     fn file_len(&self, path: &Path) -> io::Result<u64> {

@@ -7,13 +7,17 @@
 //!       2 | segment id varint        the segment is no more
 //!       3 | sequence varint          records of the log below this one are in segments
 //! ```
-//! A torn record at the end was never acted on and is ignored. Opening writes the file anew in one
+//! The order of the segments is that of their entries' arrival. A segment comes behind those before it,
+//! unless segments were removed by the same commit before it is added: it then has their entries, and
+//! the place of the first of them.
+//!
+//! A torn record at the end was never acted on and is ignored. There is one at most, since a commit is
+//! synced before the next: bytes that are no record and have one behind them are damage. Opening writes the file anew in one
 //! record, under another name that then replaces it.
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -43,7 +47,8 @@ pub(crate) enum Edit {
 /// What the edits so far come to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Live {
-    pub(crate) segments: BTreeSet<u64>,
+    /// By arrival of their entries.
+    pub(crate) segments: Vec<u64>,
     /// The first record of the log that is in no segment.
     pub(crate) flushed: u64,
     /// An id that no segment had.
@@ -52,22 +57,32 @@ pub(crate) struct Live {
 
 impl Default for Live {
     fn default() -> Self {
-        Self { segments: BTreeSet::new(), flushed: 1, next_id: 1 }
+        Self { segments: Vec::new(), flushed: 1, next_id: 1 }
     }
 }
 
 impl Live {
-    fn apply(&mut self, edit: Edit) {
-        match edit {
-            Edit::Add(id) => {
-                self.segments.insert(id);
+    /// Applies the edits of one commit.
+    fn apply(&mut self, edits: &[Edit]) {
+        let mut place = None;
+        for &edit in edits {
+            match edit {
+                Edit::Add(id) => {
+                    self.segments.retain(|&other| other != id);
+                    let end = self.segments.len();
+                    self.segments.insert(place.take().unwrap_or(end).min(end), id);
+                }
+                Edit::Remove(id) => {
+                    if let Some(index) = self.segments.iter().position(|&other| other == id) {
+                        self.segments.remove(index);
+                        place = Some(place.unwrap_or(index).min(index));
+                    }
+                }
+                Edit::Flushed(sequence) => self.flushed = self.flushed.max(sequence),
+            }
+            if let Edit::Add(id) | Edit::Remove(id) = edit {
                 self.next_id = self.next_id.max(id.saturating_add(1));
             }
-            Edit::Remove(id) => {
-                self.segments.remove(&id);
-                self.next_id = self.next_id.max(id.saturating_add(1));
-            }
-            Edit::Flushed(sequence) => self.flushed = self.flushed.max(sequence),
         }
     }
 
@@ -115,7 +130,7 @@ impl Manifest {
     /// A new segment's id.
     pub(crate) fn take_id(&mut self) -> u64 {
         let id = self.live.next_id;
-        self.live.next_id += 1;
+        self.live.next_id = id.saturating_add(1);
         id
     }
 
@@ -126,7 +141,7 @@ impl Manifest {
     /// may find them so.
     pub(crate) fn commit(&mut self, edits: &[Edit]) -> Result<(), StoreError> {
         let mut live = self.live.clone();
-        edits.iter().for_each(|&edit| live.apply(edit));
+        live.apply(edits);
         match self.file.take() {
             Some(mut file) => {
                 let record = record(self.next_sequence, edits)?;
@@ -195,7 +210,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Live, StoreError> {
         offset,
         detail: detail.to_owned(),
     };
-    let records = match Records::open(MAGIC, bytes) {
+    let mut records = match Records::open(MAGIC, bytes) {
         Ok(records) => records,
         Err(BadHeader::Damaged) => return Err(corrupt(0, "not the header of a manifest")),
         Err(BadHeader::Version(found)) => {
@@ -205,11 +220,14 @@ fn read(path: &Path, bytes: &[u8]) -> Result<Live, StoreError> {
     };
     let mut live = Live::default();
     let mut records_read = 0;
-    for (_, payload) in records {
+    for (_, payload) in records.by_ref() {
         records_read += 1;
-        for edit in read_edits(payload).ok_or_else(|| corrupt(0, "an unknown edit"))? {
-            live.apply(edit);
-        }
+        live.apply(&read_edits(payload).ok_or_else(|| corrupt(0, "an unknown edit"))?);
+    }
+    if records.is_torn() && records.has_record_behind() {
+        let offset = bytes.len() - records.bytes_left();
+        let offset = u64::try_from(offset).unwrap_or(u64::MAX);
+        return Err(corrupt(offset, "a commit that is not whole, with others behind it"));
     }
     // The first record is synced before the file gets its name: without it the file is damaged.
     if records_read == 0 {

@@ -62,5 +62,37 @@ fn after_a_failed_commit_the_file_is_written_anew() {
     vfs.fail_syncs(false);
     manifest.commit(&[Edit::Add(3)]).unwrap();
     manifest.commit(&[Edit::Add(4)]).unwrap();
-    assert_eq!(open(&vfs.crash()).live().segments, BTreeSet::from([3, 4]));
+    assert_eq!(open(&vfs.crash()).live().segments, [3, 4]);
+}
+
+#[test]
+fn damage_in_front_of_a_commit_is_not_taken_for_a_torn_end() {
+    let vfs = new_vfs();
+    let mut manifest = open(&vfs);
+    let first = vfs.read(Path::new(PATH)).unwrap().len();
+    (1..=3).for_each(|id| manifest.commit(&[Edit::Add(id)]).unwrap());
+    let whole = vfs.read(Path::new(PATH)).unwrap();
+    let last = whole.len() - (whole.len() - first) / 3;
+    // Taking it for a torn end would leave out segments, whose files would then be swept.
+    for byte in first..last {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 0x10;
+        vfs.put(Path::new(PATH), bytes);
+        let refused = Manifest::open(Arc::new(vfs.clone()), Path::new(PATH));
+        assert!(matches!(refused, Err(StoreError::Corrupt { .. })), "byte {byte}: {refused:?}");
+    }
+}
+
+#[test]
+fn a_segment_takes_the_place_of_those_it_is_made_of() {
+    let vfs = new_vfs();
+    let mut manifest = open(&vfs);
+    (1..=5).for_each(|id| manifest.commit(&[Edit::Add(id)]).unwrap());
+    manifest.commit(&[Edit::Remove(2), Edit::Remove(3), Edit::Add(6)]).unwrap();
+    assert_eq!(manifest.live().segments, [1, 6, 4, 5]);
+    manifest.commit(&[Edit::Add(7)]).unwrap();
+    manifest.commit(&[Edit::Remove(5), Edit::Remove(7), Edit::Add(8)]).unwrap();
+    for _ in 0..2 {
+        assert_eq!(open(&vfs).live().segments, [1, 6, 4, 8], "once from commits, once from one");
+    }
 }

@@ -110,6 +110,18 @@ impl SegmentChunk {
         Ok(batch)
     }
 
+    /// Reads all rows with all columns.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged block.
+    pub(super) fn read_whole(&self, scratch: &mut ReadScratch) -> Result<Batch, StoreError> {
+        // Not by a range: none has the last nanosecond in it.
+        let selected = Selected { rows: self.block_rows(), passing: None, bytes_scanned: 0 };
+        let mut batch = Batch::default();
+        self.fill(&selected, Columns::ALL, &mut scratch.segment, &mut batch)?;
+        Ok(batch)
+    }
+
     /// Whether a row of exactly this content is there.
     pub(super) fn contains(
         &self,

@@ -84,6 +84,7 @@ mod footer;
 mod frame;
 mod fuzz;
 mod index;
+mod merge;
 mod reader;
 mod stream_table;
 #[cfg(test)]
@@ -95,6 +96,7 @@ use crate::Timestamp;
 pub(crate) use cache::DecodeCache;
 pub(crate) use chunk::SegmentChunk;
 pub(crate) use fuzz::open_segment_bytes;
+pub(crate) use merge::merge;
 pub(crate) use reader::{Segment, StreamEntry};
 pub(crate) use writer::SegmentWriter;
 

@@ -132,6 +132,26 @@ impl Segment {
         })
     }
 
+    /// A tenant's streams by labels, each with its chunks by ascending time.
+    ///
+    /// # Errors
+    /// As [`series`](Self::series).
+    pub(super) fn whole_streams(
+        self: &Arc<Self>,
+        tenant: &TenantId,
+    ) -> Result<Vec<(Labels, Vec<SegmentChunk>)>, StoreError> {
+        let table = self.streams()?;
+        let whole = |ordinal| {
+            let stream = table.stream(ordinal)?;
+            let (labels, runs) = (stream.labels()?, stream.runs()?);
+            let chunk =
+                |run| SegmentChunk { segment: Arc::clone(self), labels: labels.clone(), run };
+            Ok((labels.clone(), runs.into_iter().map(chunk).collect()))
+        };
+        let streams: Decoded<Vec<_>> = table.of_tenant(tenant).map(whole).collect();
+        streams.map_err(|damage| self.table_damage(damage))
+    }
+
     /// The latest timestamp of a stream; `None` when it is not there.
     ///
     /// # Errors
@@ -182,7 +202,6 @@ impl Segment {
     ///
     /// # Errors
     /// As [`series`](Self::series).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
     pub(crate) fn label_names(&self, tenant: &TenantId) -> Result<BTreeSet<String>, StoreError> {
         let table = self.streams()?;
         if self.asks_index(table, tenant) {
@@ -197,7 +216,6 @@ impl Segment {
     ///
     /// # Errors
     /// As [`series`](Self::series).
-    #[cfg_attr(not(test), expect(dead_code, reason = "for snapshots that ask without a selector"))]
     pub(crate) fn label_values(
         &self,
         tenant: &TenantId,

@@ -1,15 +1,18 @@
 //! Reading the log back.
 //!
-//! In each file records are read up to the first that is not whole. In the last file that is a torn
-//! tail: an append waits for all before it, so nothing behind was acknowledged. Opening begins a new
-//! file with the sequence behind the last whole record, so that a file in the middle with bad bytes is
-//! harmless when the next one begins where its records end, and damaged when numbers are missing.
+//! In each file records are read up to the first that is not whole, or to where the next file's begin.
+//! What a file has behind that was never acknowledged: an append waits for all before it, and a file
+//! that has taken bytes of a failed write is left alone and followed by one that begins with the same
+//! sequence. Opening begins a new file with the sequence behind the last whole record, so that a file in
+//! the middle with bad bytes is harmless when the next one begins where its records end, and damaged
+//! when numbers are missing.
 
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use super::writer::LogFile;
 use super::{MAGIC, split};
-use crate::frame::{BadHeader, Records, VERSION};
+use crate::frame::{BadHeader, HEADER_BYTES, Records, VERSION};
 use crate::paths::{Paths, io_error, number};
 use crate::{StoreError, TenantId, Vfs};
 
@@ -35,22 +38,29 @@ pub(crate) fn replay(
     mut apply: impl FnMut(&TenantId, &[u8]) -> Result<(), StoreError>,
 ) -> Result<Replayed, StoreError> {
     let mut replayed = Replayed { next_sequence: from, ..Replayed::default() };
-    for (number, path) in log_files(vfs, paths)? {
+    let files = log_files(vfs, paths)?;
+    let ends = ends(vfs, &files)?;
+    for ((number, path), end) in files.into_iter().zip(ends) {
         let bytes = vfs.read(&path).map_err(io_error("read", &path))?;
         let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let mut is_damaged = false;
         match Records::open(MAGIC, &bytes) {
             Ok(records) => {
                 replayed.expect(records.next_sequence());
-                replay_file(records, &path, from, &mut replayed, &mut apply)?;
+                replay_file(records, &path, from..end, &mut replayed, &mut apply)?;
             }
             Err(BadHeader::Version(found)) => {
                 return Err(StoreError::FutureFormat { path, found, supported: VERSION });
             }
-            // Whether anything is missing shows in where the next file begins.
-            Err(BadHeader::Damaged) => {}
+            // Whether anything is missing shows in where the next file begins; and the header is durable
+            // before there is a record, so that one too short for records had none.
+            Err(BadHeader::Damaged) => is_damaged = bytes.len() > HEADER_BYTES,
+        }
+        if is_damaged {
+            replayed.warnings.push(format!("write-ahead-log file {number:010}.wal has no header"));
         }
         let end_sequence = replayed.next_sequence;
-        replayed.files.push(LogFile { number, bytes: len, end_sequence, is_damaged: false });
+        replayed.files.push(LogFile { number, bytes: len, end_sequence, is_damaged });
     }
     Ok(replayed)
 }
@@ -77,13 +87,17 @@ impl Replayed {
 fn replay_file(
     mut records: Records<'_>,
     path: &Path,
-    from: u64,
+    wanted: Range<u64>,
     replayed: &mut Replayed,
     apply: &mut impl FnMut(&TenantId, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
     for (sequence, payload) in records.by_ref() {
+        if sequence >= wanted.end {
+            tracing::warn!(path = %path.display(), sequence, "leaving out appends that failed");
+            return Ok(());
+        }
         replayed.next_sequence = replayed.next_sequence.max(sequence + 1);
-        if sequence < from {
+        if sequence < wanted.start {
             continue;
         }
         match split(payload) {
@@ -101,7 +115,21 @@ fn replay_file(
     Ok(())
 }
 
-fn log_files(vfs: &dyn Vfs, paths: &Paths) -> Result<Vec<(u64, std::path::PathBuf)>, StoreError> {
+/// Where each file's records end at the latest: at the first of any file behind it.
+fn ends(vfs: &dyn Vfs, files: &[(u64, PathBuf)]) -> Result<Vec<u64>, StoreError> {
+    let mut ends = vec![u64::MAX; files.len()];
+    let mut end = u64::MAX;
+    for (slot, (_, path)) in ends.iter_mut().zip(files).rev() {
+        *slot = end;
+        let bytes = vfs.read(path).map_err(io_error("read", path))?;
+        if let Ok(records) = Records::open(MAGIC, &bytes) {
+            end = end.min(records.next_sequence());
+        }
+    }
+    Ok(ends)
+}
+
+fn log_files(vfs: &dyn Vfs, paths: &Paths) -> Result<Vec<(u64, PathBuf)>, StoreError> {
     let dir = paths.wal_dir();
     let listed = vfs.list(&dir).map_err(io_error("list", &dir))?;
     let mut files: Vec<_> =

@@ -1,5 +1,6 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use super::replay::Replayed;
@@ -12,8 +13,12 @@ fn paths() -> Paths {
 }
 
 fn begin(vfs: &MemVfs, replayed: Replayed) -> Wal {
+    begin_with(vfs, replayed, Durability::Sync)
+}
+
+fn begin_with(vfs: &MemVfs, replayed: Replayed, durability: Durability) -> Wal {
     let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
-    Wal::begin(vfs, paths(), Durability::Sync, replayed.next_sequence, replayed.files).unwrap()
+    Wal::begin(vfs, paths(), durability, replayed.next_sequence, replayed.files).unwrap()
 }
 
 fn new_vfs() -> MemVfs {
@@ -119,14 +124,150 @@ fn appenders_share_syncs() {
 }
 
 #[test]
-fn a_failed_sync_or_write_poisons_the_log() {
-    for fail in [MemVfs::fail_syncs, MemVfs::fail_writes] {
-        let vfs = new_vfs();
-        let wal = begin(&vfs, read(&vfs, 1).1);
-        fail(&vfs, true);
-        assert!(matches!(wal.append(&tenant(), b"x"), Err(StoreError::Poisoned)));
-        fail(&vfs, false);
-        assert!(matches!(wal.append(&tenant(), b"y"), Err(StoreError::Poisoned)));
-        assert!(matches!(wal.sync(), Err(StoreError::Poisoned)));
+fn a_failed_sync_poisons_the_log() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    vfs.fail_syncs(true);
+    assert!(matches!(wal.append(&tenant(), b"x"), Err(StoreError::Poisoned)));
+    vfs.fail_syncs(false);
+    assert!(matches!(wal.append(&tenant(), b"y"), Err(StoreError::Poisoned)));
+    assert!(matches!(wal.sync(), Err(StoreError::Poisoned)));
+}
+
+#[test]
+fn a_refused_write_takes_the_record_back_and_the_log_goes_on() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_writes(true);
+    for _ in 0..3 {
+        let refused = wal.append(&tenant(), b"x");
+        assert!(matches!(refused, Err(StoreError::Io { .. })), "{refused:?}");
     }
+    assert!(wal.rotate().is_err());
+    vfs.fail_writes(false);
+    wal.append(&tenant(), b"b").unwrap();
+    assert_eq!(wal.rotate().unwrap(), 3);
+    wal.append(&tenant(), b"c").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into(), "c".into()], vec![]));
+    assert_eq!(vfs.list(&paths().wal_dir()).unwrap().len(), 3, "none for a file not begun");
+}
+
+#[test]
+fn a_record_that_is_whole_although_its_write_failed_ends_at_the_next_file() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    for batch in ["a", "failed", "failed too"] {
+        wal.append(&tenant(), batch.as_bytes()).unwrap();
+    }
+    // As if the last two had failed: the next file begins with their sequences.
+    let (_file, _) = super::writer::begin_file(&vfs, &paths(), 2, 2).unwrap();
+    let (batches, replayed) = read(&vfs, 1);
+    assert_eq!((batches, replayed.next_sequence), (vec!["a".to_owned()], 2));
+    let wal = begin(&vfs, replayed);
+    wal.append(&tenant(), b"b").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
+}
+
+#[test]
+fn everyone_in_a_refused_group_is_told() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    vfs.delay_syncs(Duration::from_millis(5));
+    let acknowledged = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for writer in 0..8 {
+            let (wal, acknowledged) = (&wal, &acknowledged);
+            scope.spawn(move || {
+                for number in 0..40 {
+                    let batch = format!("{writer} {number}");
+                    if wal.append(&tenant(), batch.as_bytes()).is_ok() {
+                        acknowledged.fetch_add(1, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+        for _ in 0..10 {
+            std::thread::sleep(Duration::from_millis(7));
+            vfs.fail_writes(true);
+            std::thread::sleep(Duration::from_millis(3));
+            vfs.fail_writes(false);
+        }
+    });
+    wal.append(&tenant(), b"last").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!(replayed.warnings, [""; 0]);
+    let acknowledged = acknowledged.load(Ordering::SeqCst);
+    assert_eq!(batches.len(), acknowledged + 1);
+    assert!(acknowledged < 320, "no write failed");
+}
+
+#[test]
+fn a_record_that_was_read_but_not_synced_outlives_the_next_crash() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_syncs(true);
+    wal.append(&tenant(), b"not synced").unwrap_err();
+    vfs.fail_syncs(false);
+    // The process ends, the machine does not.
+    let (batches, replayed) = read(&vfs, 1);
+    assert_eq!(batches, ["a", "not synced"]);
+    begin(&vfs, replayed).append(&tenant(), b"b").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!(batches, ["a", "not synced", "b"]);
+    assert_eq!(replayed.warnings, [""; 0]);
+}
+
+#[test]
+fn a_lost_header_is_reported_though_no_file_follows() {
+    let vfs = two_files();
+    let path = paths().wal_file(2);
+    let mut bytes = vfs.read(&path).unwrap();
+    bytes[9] ^= 1;
+    vfs.put(&path, bytes);
+    let (batches, replayed) = read(&vfs, 1);
+    assert_eq!(batches, ["a", "b"]);
+    assert_eq!(replayed.warnings, ["write-ahead-log file 0000000002.wal has no header"]);
+}
+
+#[test]
+fn a_file_that_is_gone_does_not_keep_the_others() {
+    let vfs = two_files();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    vfs.remove(&paths().wal_file(1)).unwrap();
+    wal.trim(5).unwrap();
+    assert_eq!(vfs.list(&paths().wal_dir()).unwrap(), [paths().wal_file(3)]);
+}
+
+#[test]
+fn nothing_is_written_in_front_of_a_file_that_could_not_be_begun() {
+    let vfs = new_vfs();
+    let wal = begin(&vfs, read(&vfs, 1).1);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_syncs(true);
+    wal.rotate().unwrap_err();
+    vfs.fail_syncs(false);
+    // The file was removed, but a power failure could bring it back.
+    drop(super::writer::begin_file(&vfs, &paths(), 2, 2).unwrap());
+    wal.append(&tenant(), b"b").unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
+}
+
+#[test]
+fn what_was_acknowledged_unsynced_is_synced_before_its_file_is_left() {
+    let vfs = new_vfs();
+    let interval = Durability::Interval(Duration::from_secs(1));
+    let wal = begin_with(&vfs, read(&vfs, 1).1, interval);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_writes(true);
+    wal.append(&tenant(), b"x").unwrap_err();
+    vfs.fail_writes(false);
+    wal.append(&tenant(), b"b").unwrap();
+    wal.sync().unwrap();
+    let (batches, replayed) = read(&vfs.crash(), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
 }

@@ -3,11 +3,24 @@
 //! Appenders put their records in a queue. One of them, the leader, writes and syncs all that is queued
 //! while the others go on queueing; when it is done, those whose records it took are done too, and one
 //! of the rest leads the next group. So a sync is shared by all who came during the one before.
+//!
+//! # When the disk refuses
+//! A failed **sync** leaves unknown what is durable, and a later one that succeeds proves nothing: the
+//! log takes nothing more until it is opened anew.
+//!
+//! A failed **write** is another matter, since nothing was promised of it. The file may now end in a part
+//! of the group, or even in all of it, so it is synced and then left alone for good, and the records of
+//! the group and of the queue are taken back: their appenders are told, and their sequences are given out
+//! again. The next file begins with the first of those sequences, and in
+//! [replay](super::replay) a file's records end where the next file's begin. As long as no such file can
+//! be made, which takes an append or a flush that finds room, a reopened log may still give back a record
+//! that reached the disk whole.
 
-use std::io::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::mem;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
@@ -16,8 +29,15 @@ use crate::frame::{self, HEADER_BYTES};
 use crate::paths::{Paths, io_error};
 use crate::{Durability, StoreError, TenantId, Vfs, WriteFile};
 
-/// The largest batch, in bytes of its log record: positions in a run's text have 32 bits.
-const BATCH_BYTES_MAX: usize = 1 << 30;
+/// The largest batch, in bytes of its log record. Half of the longest column of a segment's block, which
+/// may have the metadata of a whole batch behind that of earlier ones.
+const BATCH_BYTES_MAX: usize = 1 << 29;
+
+/// Bytes of a file without records.
+const HEADER_LEN: u64 = HEADER_BYTES as u64;
+
+/// A group's buffer is kept for the next one unless it is larger: a huge batch is an exception.
+const SPARE_BYTES_MAX: usize = 16 << 20;
 
 /// With [`Durability::None`], how many bytes may wait in the process before they are written.
 const UNWRITTEN_BYTES_MAX: usize = 1 << 20;
@@ -31,6 +51,8 @@ pub(crate) struct Wal {
     state: Mutex<State>,
     /// Told whenever a leader is done.
     progress: Condvar,
+    /// The next file's. Not used again when that file could not be made, for it may be there by half.
+    next_number: AtomicU64,
     syncs: AtomicU64,
 }
 
@@ -38,6 +60,8 @@ pub(crate) struct Wal {
 struct State {
     /// Records that nobody has written yet.
     queue: Vec<u8>,
+    /// What their appenders look at.
+    group: Arc<Group>,
     /// The buffer of the group before, to be used again.
     spare: Vec<u8>,
     next_sequence: u64,
@@ -45,15 +69,59 @@ struct State {
     written: u64,
     /// All records below this one are durable.
     durable: u64,
-    /// The file; a leader has it while it is `None`.
-    file: Option<Box<dyn WriteFile>>,
+    tail: Tail,
     is_poisoned: bool,
-    /// The next file's. Not used again when that file could not be made, for it may be there by half.
-    next_number: u64,
-    /// The file being written.
+    /// The file that was written last.
     current: LogFile,
     /// The files before it that are not deleted yet.
     sealed: Vec<LogFile>,
+}
+
+/// Where the next group goes.
+#[derive(Debug)]
+enum Tail {
+    /// To this file.
+    Open(Box<dyn WriteFile>),
+    /// A leader has the file.
+    Taken,
+    /// To a new file: a write failed, or a file that was to come behind may be there by half and ends
+    /// the ones before it. All that was written is durable.
+    Abandoned,
+}
+
+/// Records that are written together.
+#[derive(Debug, Default)]
+struct Group {
+    /// Set when they were taken back. Their sequences then say nothing any more.
+    failure: OnceLock<Failure>,
+}
+
+/// Why the file system refused, for everyone whose records it refused.
+#[derive(Clone, Debug)]
+struct Failure {
+    action: &'static str,
+    path: PathBuf,
+    kind: io::ErrorKind,
+    os_code: Option<i32>,
+    detail: String,
+}
+
+/// What a leader brings back.
+#[derive(Debug)]
+struct Led {
+    tail: Tail,
+    /// The files it made.
+    begun: Vec<LogFile>,
+    outcome: Result<(), Fault>,
+}
+
+/// How bad it is.
+#[derive(Debug)]
+enum Fault {
+    /// The group is not in the log; the log goes on.
+    Refused(Failure),
+    /// What is durable is unknown.
+    Unknown(StoreError),
 }
 
 /// A file of the log.
@@ -83,28 +151,42 @@ impl Wal {
         next_sequence: u64,
         sealed: Vec<LogFile>,
     ) -> Result<Self, StoreError> {
-        let number = sealed.last().map_or(1, |last| last.number + 1);
+        for file in &sealed {
+            // What replay read may be in the system's memory only, if whoever wrote it was ended before
+            // its sync. The new file's first sequence says that it is there.
+            let path = paths.wal_file(file.number);
+            vfs.sync_file(&path).map_err(io_error("sync", &path))?;
+        }
+        let number = sealed.last().map_or(1, |last| last.number.saturating_add(1));
         let (file, current) = begin_file(&*vfs, &paths, number, next_sequence)?;
         let state = State {
             queue: Vec::new(),
+            group: Arc::default(),
             spare: Vec::new(),
             next_sequence,
             written: next_sequence,
             durable: next_sequence,
-            file: Some(file),
+            tail: Tail::Open(file),
             is_poisoned: false,
-            next_number: number + 1,
             current,
             sealed,
         };
-        let (state, progress, syncs) = (Mutex::new(state), Condvar::new(), AtomicU64::new(0));
-        Ok(Self { vfs, paths, durability, state, progress, syncs })
+        Ok(Self {
+            vfs,
+            paths,
+            durability,
+            state: Mutex::new(state),
+            progress: Condvar::new(),
+            next_number: AtomicU64::new(number.saturating_add(1)),
+            syncs: AtomicU64::new(0),
+        })
     }
 
     /// Appends a record and waits until it is as durable as the log was told to make it.
     ///
     /// # Errors
-    /// [`StoreError::Invalid`] for a batch that is too large, with nothing written. Otherwise
+    /// [`StoreError::Invalid`] for a batch that is too large, with nothing written.
+    /// [`StoreError::Io`] when it could not be written: the log is without it and takes others.
     /// [`StoreError::Poisoned`]: the record may or may not be found by the next replay.
     pub(crate) fn append(&self, tenant: &TenantId, batch: &[u8]) -> Result<(), StoreError> {
         let mut tenant_bytes = Vec::new();
@@ -117,42 +199,60 @@ impl Wal {
         let crc = frame::payload_crc(&parts);
 
         let mut state = self.state.lock();
-        let sequence = state.next_sequence;
         if state.is_poisoned {
             return Err(StoreError::Poisoned);
         }
+        let sequence = state.next_sequence;
+        let Some(end) = sequence.checked_add(1) else {
+            return Err(StoreError::Invalid("the log has no sequence left".to_owned()));
+        };
         frame::put_record(&mut state.queue, sequence, payload_len, crc, &parts);
-        state.next_sequence += 1;
-        let end = state.next_sequence;
+        state.next_sequence = end;
         match self.durability {
-            Durability::Sync => self.wait(state, end, Stage::Durable),
-            Durability::Interval(_) => self.wait(state, end, Stage::Written),
+            Durability::Sync => self.wait(state, end, Stage::Durable).map(drop),
+            Durability::Interval(_) => self.wait(state, end, Stage::Written).map(drop),
             Durability::None if state.queue.len() < UNWRITTEN_BYTES_MAX => Ok(()),
-            Durability::None => self.wait(state, end, Stage::Written),
+            Durability::None => self.wait(state, end, Stage::Written).map(drop),
         }
     }
 
     /// Makes everything appended so far durable.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), when some of it was taken back meanwhile.
     pub(crate) fn sync(&self) -> Result<(), StoreError> {
         let state = self.state.lock();
         let end = state.next_sequence;
-        self.wait(state, end, Stage::Durable)
+        self.wait(state, end, Stage::Durable).map(drop)
     }
 
     /// Makes everything durable and begins a new file. Returns the sequence of its first record.
     ///
     /// Nobody may append meanwhile.
     pub(crate) fn rotate(&self) -> Result<u64, StoreError> {
-        self.sync()?;
-        let mut state = self.state.lock();
-        let (number, next_sequence) = (state.next_number, state.next_sequence);
-        state.next_number += 1;
-        let (file, current) = begin_file(&*self.vfs, &self.paths, number, next_sequence)?;
-        let mut sealed = std::mem::replace(&mut state.current, current);
-        sealed.end_sequence = next_sequence;
-        state.sealed.push(sealed);
-        state.file = Some(file);
+        let state = self.state.lock();
+        let end = state.next_sequence;
+        let mut state = self.wait(state, end, Stage::Durable)?;
+        while matches!(state.tail, Tail::Taken) {
+            self.progress.wait(&mut state);
+        }
+        if state.is_poisoned {
+            return Err(StoreError::Poisoned);
+        }
+        // Should the new file not come to be used, its header may be on disk all the same, and then
+        // ends the records of this one.
+        state.tail = Tail::Abandoned;
+        let next_sequence = state.next_sequence;
+        let (file, begun) = self.begin_next(next_sequence)?;
+        state.began(begun, next_sequence);
+        state.tail = Tail::Open(file);
         Ok(next_sequence)
+    }
+
+    /// Whether there are records from `sequence` on, or bytes that only a new file tells from records.
+    pub(crate) fn is_behind(&self, sequence: u64) -> bool {
+        let state = self.state.lock();
+        state.next_sequence > sequence || matches!(state.tail, Tail::Abandoned)
     }
 
     /// Deletes the files that have only records below `sequence`; damaged ones are set aside.
@@ -167,22 +267,36 @@ impl Wal {
             state.sealed = left;
             done
         };
-        for (index, file) in done.iter().enumerate() {
-            if let Err(error) = self.discard(file) {
-                self.state.lock().sealed.splice(0..0, done[index..].iter().cloned());
-                return Err(error);
+        let mut outcome = Ok(());
+        for file in done {
+            if let Err(error) = self.discard(&file) {
+                outcome = Err(error);
+                self.state.lock().sealed.push(file);
             }
         }
-        Ok(())
+        outcome
     }
 
     fn discard(&self, file: &LogFile) -> Result<(), StoreError> {
         let path = self.paths.wal_file(file.number);
-        if !file.is_damaged {
-            return self.vfs.remove(&path).map_err(io_error("remove", &path));
+        let outcome = if file.is_damaged {
+            let aside = self.paths.damaged_dir().join(path.file_name().unwrap_or_default());
+            self.vfs.replace(&path, &aside).map_err(io_error("set aside", &path))
+        } else {
+            self.vfs.remove(&path).map_err(io_error("remove", &path))
+        };
+        match outcome {
+            // Somebody else did it; waiting for the file would be for ever.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {
+                Ok(())
+            }
+            other => other,
         }
-        let aside = self.paths.damaged_dir().join(path.file_name().unwrap_or_default());
-        self.vfs.replace(&path, &aside).map_err(io_error("set aside", &path))
+    }
+
+    /// Bytes of the records in the file that is written to.
+    pub(crate) fn record_bytes(&self) -> u64 {
+        self.state.lock().current.bytes.saturating_sub(HEADER_LEN)
     }
 
     /// Bytes of the log's files.
@@ -196,24 +310,30 @@ impl Wal {
         self.syncs.load(Ordering::Relaxed)
     }
 
-    /// Waits until all records below `end` have come to `stage`, leading groups where nobody else does.
+    /// Waits until all records below `end`, the last of which is in the queue or before it, have come to
+    /// `stage`, leading groups where nobody else does.
     fn wait<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
         end: u64,
         stage: Stage,
-    ) -> Result<(), StoreError> {
+    ) -> Result<MutexGuard<'a, State>, StoreError> {
+        let group = Arc::clone(&state.group);
         loop {
-            if state.is_poisoned {
-                return Err(StoreError::Poisoned);
+            // First of all: when the records were taken back, others may have come as far as `end`.
+            if let Some(failure) = group.failure.get() {
+                return Err(failure.to_error());
             }
             let reached = if stage == Stage::Written { state.written } else { state.durable };
             if reached >= end {
-                return Ok(());
+                return Ok(state);
             }
-            match state.file.take() {
-                Some(file) => state = self.lead(state, file, stage),
-                None => self.progress.wait(&mut state),
+            if state.is_poisoned {
+                return Err(StoreError::Poisoned);
+            }
+            match mem::replace(&mut state.tail, Tail::Taken) {
+                Tail::Taken => self.progress.wait(&mut state),
+                tail => state = self.lead(state, tail, stage),
             }
         }
     }
@@ -222,57 +342,160 @@ impl Wal {
     fn lead<'a>(
         &'a self,
         mut state: MutexGuard<'a, State>,
-        mut file: Box<dyn WriteFile>,
+        tail: Tail,
         stage: Stage,
     ) -> MutexGuard<'a, State> {
-        let spare = std::mem::take(&mut state.spare);
-        let mut group = std::mem::replace(&mut state.queue, spare);
-        let end = state.next_sequence;
-        let path = self.paths.wal_file(state.current.number);
+        let spare = mem::take(&mut state.spare);
+        let mut records = mem::replace(&mut state.queue, spare);
+        let group = mem::take(&mut state.group);
+        let (first, end) = (state.written, state.next_sequence);
+        let number = state.current.number;
         drop(state);
 
-        let outcome = self.write(&mut *file, &group, stage, path);
+        let led = self.write_group(tail, number, first, &records, stage);
 
         let mut state = self.state.lock();
-        state.current.bytes += u64::try_from(group.len()).unwrap_or(0);
-        group.clear();
-        state.spare = group;
-        match outcome {
+        led.begun.into_iter().for_each(|begun| state.began(begun, first));
+        state.tail = led.tail;
+        match led.outcome {
             Ok(()) => {
-                state.file = Some(file);
+                state.current.bytes += u64::try_from(records.len()).unwrap_or(0);
                 state.written = end;
                 if stage == Stage::Durable {
                     state.durable = end;
                 }
             }
-            Err(error) => {
-                // After a failed sync the system may have dropped the pages, and a second sync that
-                // succeeds would prove nothing: only reading the log again can tell what is there.
+            Err(Fault::Refused(failure)) => {
+                tracing::warn!(error = %failure.to_error(), "the write-ahead log refuses appends");
+                state.take_back(&group, &failure);
+            }
+            Err(Fault::Unknown(error)) => {
                 tracing::error!(%error, "the write-ahead log failed; the store is read-only now");
                 state.is_poisoned = true;
             }
+        }
+        if records.capacity() <= SPARE_BYTES_MAX {
+            records.clear();
+            state.spare = records;
         }
         self.progress.notify_all();
         state
     }
 
-    fn write(
+    /// Writes a group whose first record is `first`, to a new file if there is none to go on with.
+    fn write_group(
         &self,
-        file: &mut dyn WriteFile,
-        group: &[u8],
+        tail: Tail,
+        number: u64,
+        first: u64,
+        records: &[u8],
         stage: Stage,
-        path: PathBuf,
-    ) -> Result<(), StoreError> {
-        if let Err(source) = file.write_all(group) {
-            return Err(StoreError::Io { action: "write", path, source });
+    ) -> Led {
+        let mut led = Led { tail: Tail::Abandoned, begun: Vec::new(), outcome: Ok(()) };
+        let (mut file, number) = match tail {
+            Tail::Open(file) => (file, number),
+            Tail::Taken | Tail::Abandoned => match self.begin_next(first) {
+                Ok((file, begun)) => {
+                    let number = begun.number;
+                    led.begun.push(begun);
+                    (file, number)
+                }
+                Err(error) => return led.fail(Fault::from_begin(error)),
+            },
+        };
+        let path = self.paths.wal_file(number);
+        if let Err(source) = file.write_all(records) {
+            let failure = Failure::new("write", &path, &source);
+            // What was acknowledged without a sync must not wait for a file that nobody has open.
+            if let Err(source) = file.sync() {
+                return led.fail(Fault::Unknown(io_error("sync", &path)(source)));
+            }
+            if let Ok((file, begun)) = self.begin_next(first) {
+                led.begun.push(begun);
+                led.tail = Tail::Open(file);
+            }
+            return led.fail(Fault::Refused(failure));
         }
         if stage == Stage::Durable {
             if let Err(source) = file.sync() {
-                return Err(StoreError::Io { action: "sync", path, source });
+                return led.fail(Fault::Unknown(io_error("sync", &path)(source)));
             }
             self.syncs.fetch_add(1, Ordering::Relaxed);
         }
-        Ok(())
+        led.tail = Tail::Open(file);
+        led
+    }
+
+    fn begin_next(&self, first: u64) -> Result<(Box<dyn WriteFile>, LogFile), StoreError> {
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        let begun = begin_file(&*self.vfs, &self.paths, number, first);
+        if begun.is_err() {
+            // On a full disk there would be one for every append that is tried.
+            drop(self.vfs.remove(&self.paths.wal_file(number)));
+        }
+        begun
+    }
+}
+
+impl State {
+    /// Takes note of a new file, whose first record is `first`.
+    fn began(&mut self, begun: LogFile, first: u64) {
+        let mut sealed = mem::replace(&mut self.current, begun);
+        sealed.end_sequence = first;
+        self.sealed.push(sealed);
+    }
+
+    /// Forgets all records that are not written: those of the group that could not be, and those queued
+    /// behind it, whose sequences would leave a gap.
+    fn take_back(&mut self, group: &Group, failure: &Failure) {
+        let queued = mem::take(&mut self.group);
+        for group in [group, &*queued] {
+            // Nobody else sets it, so it is not set yet.
+            drop(group.failure.set(failure.clone()));
+        }
+        self.queue.clear();
+        self.next_sequence = self.written;
+        // The file was synced before it was abandoned.
+        self.durable = self.written;
+    }
+}
+
+impl Led {
+    fn fail(mut self, fault: Fault) -> Self {
+        self.outcome = Err(fault);
+        self
+    }
+}
+
+impl Fault {
+    /// A file that could not be begun was never used, so that nothing about it is of any matter.
+    fn from_begin(error: StoreError) -> Self {
+        match error {
+            StoreError::Io { action, path, source } => {
+                Self::Refused(Failure::new(action, &path, &source))
+            }
+            other => Self::Unknown(other),
+        }
+    }
+}
+
+impl Failure {
+    fn new(action: &'static str, path: &Path, source: &io::Error) -> Self {
+        Self {
+            action,
+            path: path.to_owned(),
+            kind: source.kind(),
+            os_code: source.raw_os_error(),
+            detail: source.to_string(),
+        }
+    }
+
+    fn to_error(&self) -> StoreError {
+        let source = match self.os_code {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(self.kind, self.detail.clone()),
+        };
+        StoreError::Io { action: self.action, path: self.path.clone(), source }
     }
 }
 
@@ -281,7 +504,7 @@ fn too_large(bytes: usize) -> StoreError {
 }
 
 /// A file with its header, durable under its name.
-fn begin_file(
+pub(super) fn begin_file(
     vfs: &dyn Vfs,
     paths: &Paths,
     number: u64,
@@ -292,6 +515,8 @@ fn begin_file(
     file.write_all(&frame::header(MAGIC, first_sequence)).map_err(io_error("write", &path))?;
     file.sync().map_err(io_error("sync", &path))?;
     vfs.sync_dir(&paths.wal_dir()).map_err(io_error("sync", &paths.wal_dir()))?;
-    let bytes = u64::try_from(HEADER_BYTES).unwrap_or(0);
-    Ok((file, LogFile { number, bytes, end_sequence: first_sequence, is_damaged: false }))
+    Ok((
+        file,
+        LogFile { number, bytes: HEADER_LEN, end_sequence: first_sequence, is_damaged: false },
+    ))
 }

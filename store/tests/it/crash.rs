@@ -1,9 +1,11 @@
 //! Power failures: what was acknowledged is there again, and the store goes on from it.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use timberline_store::{Durability, MemVfs, StoreError, Vfs};
+use timberline_store::{Durability, MemVfs, Store, StoreError, Vfs};
 
+use crate::faults::{FaultVfs, Plan};
 use crate::util::*;
 
 fn wal_file(number: u32) -> PathBuf {
@@ -91,4 +93,41 @@ fn a_flush_that_fails_keeps_the_entries_and_is_made_up_for() {
     store.flush().unwrap();
     assert_eq!(store.stats().segments, 1);
     assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one"), (2, "two")]));
+}
+
+#[test]
+fn a_full_disk_refuses_appends_until_there_is_room() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    vfs.fail_writes(true);
+    for _ in 0..3 {
+        assert!(matches!(append(&store, "a", &[(2, "two")]), Err(StoreError::Io { .. })));
+    }
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+    vfs.fail_writes(false);
+    append(&store, "a", &[(3, "three")]).unwrap();
+    let expected = told(&[(1, "one"), (3, "three")]);
+    assert_eq!(read(&store, "a"), expected);
+    assert_eq!(read(&open(&vfs.crash()), "a"), expected);
+    store.close().unwrap();
+    assert_eq!(read(&open(&vfs), "a"), expected);
+}
+
+#[test]
+fn a_flush_that_panics_is_one_that_failed() {
+    let operations = |panic_at| {
+        let vfs = FaultVfs::new(&MemVfs::new(), Plan { panic_at, ..Plan::default() }, 1);
+        let store = Store::builder().vfs(Arc::new(vfs.clone())).open(DIR).unwrap();
+        append(&store, "a", &[(1, "one")]).unwrap();
+        (vfs.operations(), store)
+    };
+    // A new file of the log takes four; then comes the segment.
+    let segment = operations(None).0 + 4;
+    let (_, store) = operations(Some(segment));
+    assert!(matches!(store.flush(), Err(StoreError::Io { .. })));
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+    store.flush().unwrap();
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+    store.close().unwrap();
 }

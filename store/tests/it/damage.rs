@@ -56,3 +56,40 @@ fn segments_without_a_manifest_are_left_alone() {
     assert!(matches!(refused, Err(StoreError::Corrupt { what: "manifest", .. })));
     assert_eq!(vfs.list(&Path::new(DIR).join("segments")).unwrap().len(), 1);
 }
+
+#[test]
+fn a_segment_that_was_set_aside_before_a_crash_is_reported_once() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "x")]).unwrap();
+    store.close().unwrap();
+    // The file was moved, the manifest does not say so yet.
+    let name = "0000000001.seg";
+    let path = Path::new(DIR).join("segments").join(name);
+    let bytes = vfs.read(&path).unwrap();
+    vfs.put(&Path::new(DIR).join("damaged").join(name), bytes);
+    vfs.remove(&path).unwrap();
+    let store = open(&vfs);
+    assert_eq!(store.snapshot().warnings(), ["0000000001.seg is damaged and set aside"]);
+    assert_eq!(store.stats().damaged_segments, 1);
+}
+
+#[test]
+fn a_damaged_segment_does_not_keep_others_from_being_merged() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    for number in 0..10 {
+        append(&store, "a", &[(number, "x")]).unwrap();
+        store.flush().unwrap();
+    }
+    store.close().unwrap();
+    // In its first block: its tables can be read.
+    let path = Path::new(DIR).join("segments").join("0000000001.seg");
+    let mut bytes = vfs.read(&path).unwrap();
+    bytes[14] ^= 1;
+    vfs.put(&path, bytes);
+    let store = open(&vfs);
+    store.compact().unwrap();
+    assert_eq!((store.stats().merges, store.stats().segments), (1, 2));
+    assert_eq!(store.snapshot().stats(&tenant(), &[], TimeRange::ALL).unwrap().entries, 10);
+}

@@ -3,6 +3,8 @@
 
 mod crash;
 mod damage;
+mod faults;
 mod model;
+mod simulation;
 mod util;
 mod write;

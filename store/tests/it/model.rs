@@ -14,6 +14,7 @@ type Drawn = (usize, i64, String, Option<u8>);
 enum Op {
     Append(Vec<Drawn>),
     Flush,
+    Compact,
     Reopen,
     Close,
     Crash { torn_bytes: usize },
@@ -28,6 +29,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         8 => prop::collection::vec(any_entry(), 0..12).prop_map(Op::Append),
         2 => Just(Op::Flush),
+        2 => Just(Op::Compact),
         1 => Just(Op::Reopen),
         1 => Just(Op::Close),
         1 => (0usize..40).prop_map(|torn_bytes| Op::Crash { torn_bytes }),
@@ -110,6 +112,15 @@ proptest! {
                     prop_assert_eq!(appended, model.append(&entries));
                 }
                 Op::Flush => store.flush().unwrap(),
+                Op::Compact => {
+                    // Until there are enough to be merged.
+                    for number in 0..8 {
+                        let entries = [(0, 5, format!("b{number}"), None)];
+                        prop_assert_eq!(append_drawn(&store, &entries), model.append(&entries));
+                        store.flush().unwrap();
+                    }
+                    store.compact().unwrap();
+                }
                 Op::Reopen => {
                     drop(store);
                     store = open(&vfs);

@@ -196,3 +196,95 @@ fn appends_under_a_tiny_budget_all_arrive() {
         assert_eq!(read(&store, app).len(), 50);
     }
 }
+
+#[test]
+fn whoever_closes_second_does_not_let_the_directory_go() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    vfs.delay_syncs(Duration::from_millis(100));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| store.close());
+        thread::sleep(Duration::from_millis(50));
+        assert!(matches!(store.close(), Err(StoreError::Closed)));
+        assert!(matches!(on(&vfs).open(DIR), Err(StoreError::Locked { .. })));
+        first.join().unwrap().unwrap();
+    });
+    vfs.delay_syncs(Duration::ZERO);
+    assert_eq!(read(&open(&vfs), "a"), told(&[(1, "one")]));
+}
+
+#[test]
+fn repeated_entries_do_not_fill_the_log() {
+    let vfs = MemVfs::new();
+    let store = on(&vfs).head_bytes_max(100).open(DIR).unwrap();
+    append(&store, "a", &[(1, "one")]).unwrap();
+    store.flush().unwrap();
+    for _ in 0..1000 {
+        assert_eq!(append(&store, "a", &[(1, "one")]).unwrap().duplicates, 1);
+    }
+    let begun = Instant::now();
+    while store.stats().wal_bytes > 2000 {
+        assert!(begun.elapsed() < Duration::from_secs(20), "{} bytes", store.stats().wal_bytes);
+        thread::sleep(Duration::from_millis(5));
+    }
+    store.flush().unwrap();
+    let store = open(&vfs.crash());
+    assert_eq!((store.stats().replayed_entries, store.stats().segments), (0, 1));
+    assert_eq!(read(&store, "a"), told(&[(1, "one")]));
+}
+
+#[test]
+fn a_head_without_a_budget_is_flushed_with_every_append() {
+    let store = on(&MemVfs::new()).head_bytes_max(0).open(DIR).unwrap();
+    append(&store, "a", &[(1, "one")]).unwrap();
+    append(&store, "a", &[(2, "")]).unwrap();
+    append(&store, "a", &[(3, "three")]).unwrap();
+    assert_eq!(read(&store, "a"), told(&[(1, "one"), (2, ""), (3, "three")]));
+}
+
+#[test]
+fn label_names_and_values_are_those_of_the_range() {
+    let store = open(&MemVfs::new());
+    append(&store, "old", &[(10, "x")]).unwrap();
+    append(&store, "both", &[(10, "x"), (30, "x")]).unwrap();
+    store.flush().unwrap();
+    append(&store, "new", &[(40, "x")]).unwrap();
+    let snapshot = store.snapshot();
+    let values = |start, end| {
+        let range = TimeRange::new(start, end);
+        let values = snapshot.label_values(&tenant(), "app", &[], range).unwrap();
+        let names = snapshot.label_names(&tenant(), &[], range).unwrap();
+        assert_eq!(names.is_empty(), values.is_empty());
+        values.into_iter().collect::<Vec<_>>()
+    };
+    assert_eq!(values(0, 100), ["both", "new", "old"]);
+    assert_eq!(values(0, 31), ["both", "old"], "the segment as a whole");
+    assert_eq!(values(11, 100), ["both", "new"], "a part of the segment");
+    assert_eq!(values(11, 30), [""; 0], "a hole");
+    assert_eq!(values(31, 41), ["new"]);
+}
+
+#[test]
+fn merged_segments_keep_entries_times_and_ties() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let mut expected = Vec::new();
+    for number in 0..20 {
+        let line = format!("tie {number}");
+        append(&store, "a", &[(7, &line), (100 - number, "late")]).unwrap();
+        append(&store, &format!("only {number}"), &[(1, "x")]).unwrap();
+        store.flush().unwrap();
+        expected.push((7, line));
+    }
+    expected.extend((81..=100).map(|time| (time, "late".to_owned())));
+    let before = store.snapshot();
+    store.compact().unwrap();
+    assert!(store.stats().segments < 8, "{} segments", store.stats().segments);
+    assert_eq!(before.stats(&tenant(), &[], TimeRange::ALL).unwrap().entries, 60);
+    for store in [store, open(&vfs.crash())] {
+        assert_eq!(read(&store, "a"), expected);
+        assert_eq!(read(&store, "only 3"), told(&[(1, "x")]));
+        assert_eq!(append(&store, "a", &[(7, "tie 3")]).unwrap().duplicates, 1);
+    }
+}

@@ -1,0 +1,103 @@
+//! One segment of several.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use super::chunk::SegmentChunk;
+use super::reader::Segment;
+use super::{SegmentMeta, SegmentWriter};
+use crate::io::Vfs;
+use crate::{Batch, Labels, ReadScratch, StoreError, TenantId};
+
+/// Writes the rows of all sources, which come by arrival, to a new segment. Rows alike in stream and
+/// time keep the order of their sources.
+///
+/// Holds a few blocks of each source, and of each of a tenant's streams its labels and its runs.
+///
+/// # Errors
+/// [`StoreError::Corrupt`] for a damaged source; what the file system refuses.
+pub(crate) fn merge(
+    vfs: &dyn Vfs,
+    path: &Path,
+    sources: &[Arc<Segment>],
+) -> Result<SegmentMeta, StoreError> {
+    let mut writer = SegmentWriter::create(vfs, path)?;
+    let mut scratches: Vec<ReadScratch> = sources.iter().map(|_| ReadScratch::new()).collect();
+    let mut tenants: BTreeSet<&TenantId> = BTreeSet::new();
+    for source in sources {
+        tenants.extend(source.tenants()?);
+    }
+    for tenant in tenants {
+        let mut streams: BTreeMap<Labels, Vec<Cursor>> = BTreeMap::new();
+        for (place, source) in sources.iter().enumerate() {
+            for (labels, chunks) in source.whole_streams(tenant)? {
+                streams.entry(labels).or_default().push(Cursor::new(place, chunks));
+            }
+        }
+        for (labels, cursors) in streams {
+            writer.stream(tenant, &labels);
+            merge_stream(&mut writer, cursors, &mut scratches)?;
+        }
+    }
+    writer.finish()
+}
+
+fn merge_stream(
+    writer: &mut SegmentWriter,
+    mut cursors: Vec<Cursor>,
+    scratches: &mut [ReadScratch],
+) -> Result<(), StoreError> {
+    for cursor in &mut cursors {
+        cursor.load(scratches)?;
+    }
+    // The first of equal ones is taken, and cursors come by the arrival of their entries.
+    while let Some(cursor) = cursors
+        .iter_mut()
+        .filter(|cursor| cursor.time().is_some())
+        .min_by_key(|cursor| cursor.time())
+    {
+        if let Some(row) = cursor.batch.rows().get(cursor.row) {
+            let batch = &cursor.batch;
+            writer.row(row.timestamp, batch.line(row), &batch.metadata(row))?;
+        }
+        cursor.row += 1;
+        cursor.load(scratches)?;
+    }
+    Ok(())
+}
+
+/// A place in one source's part of a stream.
+#[derive(Debug)]
+struct Cursor {
+    /// Which source.
+    place: usize,
+    /// Those that were not read yet, by ascending time.
+    chunks: std::vec::IntoIter<SegmentChunk>,
+    batch: Batch,
+    row: usize,
+}
+
+impl Cursor {
+    fn new(place: usize, chunks: Vec<SegmentChunk>) -> Self {
+        Self { place, chunks: chunks.into_iter(), batch: Batch::default(), row: 0 }
+    }
+
+    /// When the next row is; `None` at the end.
+    fn time(&self) -> Option<i64> {
+        self.batch.rows().get(self.row).map(|row| row.timestamp)
+    }
+
+    /// Reads the next chunk if there is no row left of this one.
+    fn load(&mut self, scratches: &mut [ReadScratch]) -> Result<(), StoreError> {
+        while self.time().is_none() {
+            let (Some(chunk), Some(scratch)) = (self.chunks.next(), scratches.get_mut(self.place))
+            else {
+                return Ok(());
+            };
+            self.batch = chunk.read_whole(scratch)?;
+            self.row = 0;
+        }
+        Ok(())
+    }
+}
