@@ -84,6 +84,8 @@ fn wrong_values_are_refused() {
     for text in [
         "limits_config:\n  query_timeout: 5\n",
         "limits_config:\n  max_query_series: -1\n",
+        "limits_config:\n  ingestion_rate_mb: -1\n",
+        "limits_config:\n  ingestion_burst_size_mb: .inf\n",
         "store:\n  durability: sometimes\n",
         "store:\n  head_bytes_max: much\n",
         "auth_enabled: 3\n",

@@ -10,6 +10,7 @@
 //! refused with Loki's words, and what is right about the same push is stored all the same.
 
 mod body;
+mod budget;
 mod check;
 mod clock;
 mod core;

@@ -45,6 +45,9 @@ pub(crate) enum DecodeError {
     /// The body or a part of it is larger than it may be.
     #[error("{0}")]
     TooLarge(String),
+    /// Other pushes take up the memory that there is for all.
+    #[error("too much is being pushed at once: send it again later")]
+    Busy,
 }
 
 impl DecodeError {
