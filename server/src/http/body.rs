@@ -18,7 +18,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60);
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
 /// The most that is set aside for a body before it is there.
-const FIRST_BYTES_MAX: usize = 1 << 20;
+const FIRST_BYTES_MAX: usize = 4 << 20;
 
 /// The whole body.
 ///
