@@ -29,6 +29,9 @@ pub enum ApiError {
     /// The client stopped in the middle of its body.
     #[error("the request body did not come to its end in time")]
     BodyPaused,
+    /// Other requests take up the memory that there is for all.
+    #[error("too much is being pushed at once: send it again later")]
+    Busy,
     /// The request's body could not be read to its end.
     #[error("cannot read the request body: {0}")]
     Body(String),
@@ -52,6 +55,7 @@ impl ApiError {
             Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyPaused => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Query(error) => query_status(error),
             Self::Store(error) => store_status(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -129,6 +133,7 @@ mod tests {
             (ApiError::Tenant(TenantError::Several), 400),
             (ApiError::BadRequest(String::new()), 400),
             (ApiError::BodyPaused, 408),
+            (ApiError::Busy, 503),
             (ApiError::Query(QueryError::Timeout), 504),
             (ApiError::Query(QueryError::Cancelled), 499),
             (ApiError::Query(QueryError::Store(StoreError::Closed)), 503),

@@ -144,6 +144,42 @@ fn bodies_that_are_too_large_are_refused() {
     assert_eq!(stored(&server), [""; 0]);
 }
 
+#[test]
+fn bodies_share_the_memory_that_there_is_for_pushes() {
+    const MAX: usize = 1000;
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: a body of the largest size, and unpacked twice.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = MAX;
+        limits.max_decompressed_size = MAX;
+    });
+    let half_sent = [(); 3].map(|()| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let head = format!(
+            "POST /loki/api/v1/push HTTP/1.1\r\nHost: test\r\nContent-Type: {JSON}\r\n\
+             Content-Length: {MAX}\r\n\r\n"
+        );
+        stream.write_all(&[head.as_bytes(), &[b' '; MAX - 1]].concat()).unwrap();
+        stream
+    });
+    // Servers see what is sent a little later.
+    let until = |status: u16| {
+        (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let answer = push(&server, JSON, "", &body(JSON, "x"));
+            assert!(matches!(answer.status, 204 | 503), "{}", answer.text());
+            let busy = "too much is being pushed at once: send it again later\n";
+            assert!(answer.status == 204 || answer.text() == busy);
+            answer.status == status
+        })
+    };
+    assert!(until(503), "there is room for everyone");
+    drop(half_sent);
+    assert!(until(204), "nothing was given back");
+}
+
 /// A gigabyte of zeros in a few bytes per encoding.
 #[cfg(target_os = "linux")]
 fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {

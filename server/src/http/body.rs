@@ -13,7 +13,7 @@ use crate::error::ApiError;
 /// How long a client may pause in the middle of a body.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
 
-/// How long the rest of a body that is too large is read and forgotten. A connection that is closed
+/// How long the rest of a body that is refused is read and forgotten. A connection that is closed
 /// with bytes unread is reset, and the client may lose the answer that says what is wrong.
 const DRAIN_MAX: Duration = Duration::from_secs(2);
 
@@ -27,18 +27,41 @@ const FIRST_BYTES_MAX: usize = 4 << 20;
 /// has; [`ApiError::BodyPaused`] and [`ApiError::Body`] when the client stops sending or breaks the
 /// protocol.
 pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    read_patiently(body, limit, PAUSE_MAX).await
+    read_patiently(body, limit, PAUSE_MAX, |_| true).await
 }
 
-async fn read_patiently(mut body: Body, limit: usize, pause: Duration) -> Result<Bytes, ApiError> {
+/// The same out of memory that many share: `take` is asked for each part, before it is kept.
+///
+/// # Errors
+/// As [`read_body`], and [`ApiError::Busy`] when `take` refuses.
+pub(crate) async fn read_shared_body(
+    body: Body,
+    limit: usize,
+    take: impl FnMut(usize) -> bool,
+) -> Result<Bytes, ApiError> {
+    read_patiently(body, limit, PAUSE_MAX, take).await
+}
+
+async fn read_patiently(
+    mut body: Body,
+    limit: usize,
+    pause: Duration,
+    mut take: impl FnMut(usize) -> bool,
+) -> Result<Bytes, ApiError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
-        return Err(too_large(body, limit).await);
+        drain(body).await;
+        return Err(ApiError::BodyTooLarge { limit });
     }
     let mut read = BytesMut::new();
     while let Some(data) = next(&mut body, pause).await? {
         if data.len() > limit - read.len() {
-            return Err(too_large(body, limit).await);
+            drain(body).await;
+            return Err(ApiError::BodyTooLarge { limit });
+        }
+        if !take(data.len()) {
+            drain(body).await;
+            return Err(ApiError::Busy);
         }
         if read.is_empty() && body.is_end_stream() {
             return Ok(data);
@@ -58,11 +81,11 @@ async fn next(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, ApiErro
     Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
 }
 
-async fn too_large(mut body: Body, limit: usize) -> ApiError {
-    let drain = async { while let Ok(Some(_)) = next(&mut body, DRAIN_MAX).await {} };
+/// Reads the rest and forgets it.
+async fn drain(mut body: Body) {
+    let rest = async { while let Ok(Some(_)) = next(&mut body, DRAIN_MAX).await {} };
     // In vain where the client goes on for longer: it has been given its chance.
-    let _ = timeout(DRAIN_MAX, drain).await;
-    ApiError::BodyTooLarge { limit }
+    let _ = timeout(DRAIN_MAX, rest).await;
 }
 
 #[cfg(test)]
@@ -100,7 +123,7 @@ mod tests {
     fn read(parts: &[&'static [u8]], ends: bool, limit: usize) -> Result<Bytes, ApiError> {
         let body = Body::new(Parts { parts: parts.iter().copied().collect(), ends });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(read_patiently(body, limit, Duration::from_millis(1)))
+        runtime.block_on(read_patiently(body, limit, Duration::from_millis(1), |len| len < 9))
     }
 
     #[test]
@@ -114,6 +137,11 @@ mod tests {
         assert_eq!(whole, "abc");
         let announced = runtime.block_on(read_body(Body::from("abcd"), 3));
         assert!(matches!(announced, Err(ApiError::BodyTooLarge { .. })));
+    }
+
+    #[test]
+    fn bodies_out_of_shared_memory_may_have_to_come_again() {
+        assert!(matches!(read(&[b"ab", b"123456789"], true, 100), Err(ApiError::Busy)));
     }
 
     #[test]

@@ -67,7 +67,8 @@ impl Envelope {
         Self { format, encoding: Encoding::Identity }
     }
 
-    /// The JSON or protobuf of a body. What it takes up is added to `share`, which must live as long.
+    /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
+    /// live as long.
     pub(crate) fn open<'a>(
         &self,
         body: &'a [u8],
@@ -79,7 +80,6 @@ impl Envelope {
             return Err(too_large(body.len(), sent_max));
         }
         let body = match self.encoding {
-            Encoding::Identity if !share.grow(body.len()) => return Err(DecodeError::Busy),
             Encoding::Identity => Cow::Borrowed(body),
             Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), max, share)?.into(),
             Encoding::Deflate => deflate(body, max, share)?.into(),

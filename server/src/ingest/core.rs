@@ -27,8 +27,8 @@ pub(crate) struct Core<B> {
     backend: B,
     limits: IngestLimits,
     clock: Clock,
-    /// What the bodies that are open may take up together.
-    memory: Budget,
+    /// What the bodies of pushes may take up together.
+    pub(crate) memory: Budget,
     streams: StreamCache,
     tenant_rate: Option<RateLimiter<TenantId>>,
     stream_rate: Option<RateLimiter<(TenantId, Labels)>>,
@@ -54,10 +54,7 @@ impl<B: Backend> Core<B> {
             backend,
             tenant_rate: RateLimiter::new(megabytes.0 * MIB, megabytes.1 * MIB),
             stream_rate,
-            // A body that is not too large by itself must pass when it is alone.
-            memory: Budget::new(
-                limits.push_memory_bytes_max.max(limits.max_decompressed_size.saturating_mul(2)),
-            ),
+            memory: Budget::new(memory_bytes_max(&limits)),
             limits,
             clock,
             streams: StreamCache::default(),
@@ -182,6 +179,12 @@ impl<B: Backend> Core<B> {
         discards.add(reason, entries, bytes);
         self.metrics.discarded(tenant, &discards);
     }
+}
+
+/// What the limits say, but enough for the largest push when it is alone: as sent, and unpacked twice.
+fn memory_bytes_max(limits: &IngestLimits) -> usize {
+    let unpacked = limits.max_decompressed_size.saturating_mul(2);
+    limits.push_memory_bytes_max.max(unpacked.saturating_add(limits.max_recv_msg_size))
 }
 
 fn internal(error: &InvalidLabels) -> PushError {

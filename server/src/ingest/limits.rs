@@ -67,8 +67,8 @@ pub struct IngestLimits {
     /// The largest push body after decompression.
     #[serde(with = "units::size")]
     pub max_decompressed_size: usize,
-    /// Bytes that the bodies of all pushes at work may take up, decompressed; more are answered with
-    /// 503. Never less than the largest push needs by itself.
+    /// Bytes that the bodies of all pushes may take up together, as sent and decompressed; more are
+    /// answered with 503. Never less than the largest push needs by itself.
     #[serde(with = "units::size")]
     pub push_memory_bytes_max: usize,
 }
@@ -175,7 +175,7 @@ const DESCRIPTIONS: [(&str, &str); 22] = [
     ("max_decompressed_size", "The largest push body after decompression."),
     (
         "push_memory_bytes_max",
-        "Bytes that the bodies of all pushes at work may take up, decompressed; more get 503.",
+        "Bytes that the bodies of all pushes may take up together, with what they unpack to; more get 503.",
     ),
 ];
 
