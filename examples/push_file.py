@@ -4,7 +4,8 @@
   push_file.py push FILE NAME=VALUE [NAME=VALUE ...] [--url http://127.0.0.1:3100] [--start NANOSECONDS]
   push_file.py read NAME=VALUE [NAME=VALUE ...]      [--url ...] [--start NANOSECONDS] > FILE
 
-A line is what stands before a newline; the file must be UTF-8. Lines get timestamps a microsecond apart,
+A line is what stands before a newline; the file must be UTF-8. `read` ends every line with a newline, also
+the last one of a file that does not end in one. Lines get timestamps a microsecond apart,
 from --start (an hour ago by default; `push` prints it), so that `read` gives them back in the file's order.
 Needs nothing but Python's standard library.
 """

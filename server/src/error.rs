@@ -26,6 +26,12 @@ pub enum ApiError {
         /// The limit that was passed.
         limit: usize,
     },
+    /// The client stopped in the middle of its body.
+    #[error("the request body did not come to its end in time")]
+    BodyPaused,
+    /// Other requests take up the memory that there is for all.
+    #[error("too much is being pushed at once: send it again later")]
+    Busy,
     /// The request's body could not be read to its end.
     #[error("cannot read the request body: {0}")]
     Body(String),
@@ -48,6 +54,8 @@ impl ApiError {
             Self::Tenant(TenantError::Missing) => StatusCode::UNAUTHORIZED,
             Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyPaused => StatusCode::REQUEST_TIMEOUT,
+            Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
             Self::Query(error) => query_status(error),
             Self::Store(error) => store_status(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -124,6 +132,8 @@ mod tests {
             (ApiError::Tenant(TenantError::Missing), 401),
             (ApiError::Tenant(TenantError::Several), 400),
             (ApiError::BadRequest(String::new()), 400),
+            (ApiError::BodyPaused, 408),
+            (ApiError::Busy, 503),
             (ApiError::Query(QueryError::Timeout), 504),
             (ApiError::Query(QueryError::Cancelled), 499),
             (ApiError::Query(QueryError::Store(StoreError::Closed)), 503),

@@ -13,6 +13,7 @@ pub mod cli;
 pub mod config;
 pub mod encode;
 pub mod error;
+mod first_bytes;
 pub mod http;
 pub mod ingest;
 mod logs;

@@ -15,6 +15,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Config;
+use crate::first_bytes::FirstBytes;
 use crate::state::AppState;
 use crate::{http, shutdown};
 
@@ -24,9 +25,13 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Connections that may be open. More wait in the operating system's queue until one ends.
 const CONNECTIONS_MAX: usize = 10_000;
 
-/// How long a connection may take to send the next request's head. Longer than clients keep idle
+/// How long a connection may take to send its first bytes or the next request's head. Longer than clients keep idle
 /// connections (90 s in Go), or a push may meet a connection that is just being closed.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// How long an HTTP/2 connection may be silent before it is asked whether anyone is there. A peer that
+/// vanished without a word would hold its connection for ever.
+const PING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// How long queries that were cut off may take to notice.
 const STOP_PAUSE: Duration = Duration::from_secs(1);
@@ -154,7 +159,9 @@ async fn close(state: &Arc<AppState>) -> Result<(), ServeError> {
 async fn accept(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    builder.http2().timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+    http2.keep_alive_interval(PING_INTERVAL);
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         // The semaphore is never closed.
@@ -183,6 +190,7 @@ fn spawn(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }
+    let stream = FirstBytes::new(stream, HEADER_TIMEOUT);
     let service = TowerToHyperService::new(router.clone());
     let connection =
         builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();

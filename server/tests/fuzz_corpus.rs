@@ -1,23 +1,11 @@
-//! Everything the fuzzers were started with, and every crash they found, through the same entrances.
+//! The fuzzers' corpora, through the functions that the fuzzers call.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::path::Path;
+#[path = "../../fuzz/replay.rs"]
+mod replay;
 
+use replay::replay;
 use timberline::fuzzing;
-
-/// Runs `target` on each file of its corpus; one that panics is named by what is printed before.
-fn replay(name: &str, target: fn(&[u8])) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus").join(name);
-    let files = std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut count = 0;
-    for file in files {
-        let path = file.unwrap().path();
-        println!("{}", path.display());
-        target(&std::fs::read(&path).unwrap());
-        count += 1;
-    }
-    assert!(count > 0, "{} is empty", folder.display());
-}
 
 #[test]
 fn json_pushes_are_taken_or_refused() {

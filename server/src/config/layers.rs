@@ -34,7 +34,7 @@ pub enum ConfigError {
         /// What is wrong, and where.
         message: String,
     },
-    /// A variable begins with `TIMBERLINE_` but is no key.
+    /// A variable begins with `TIMBERLINE_` but is no key, nor one of those that Kubernetes makes.
     #[error("unknown environment variable {0}: `timberline config --print` lists the keys")]
     UnknownVariable(String),
     /// A variable's value is not right for its key.
@@ -55,7 +55,8 @@ pub enum ConfigError {
 pub struct Layers {
     /// A YAML file.
     pub file: Option<PathBuf>,
-    /// Variables of the environment; those without the prefix `TIMBERLINE_` are passed over.
+    /// Variables of the environment. Those without the prefix `TIMBERLINE_` are passed over, and those
+    /// that Kubernetes makes for a service of that name.
     pub environment: Vec<(OsString, OsString)>,
     /// `--data-dir`
     pub data_dir: Option<PathBuf>,
@@ -118,12 +119,29 @@ fn apply_variable(tree: &mut Value, name: &OsString, value: &OsString) -> Result
         return Ok(());
     }
     let wrong = |reason: String| ConfigError::Variable { name: name.to_string(), reason };
-    let path =
-        path_of_variable(&name).ok_or_else(|| ConfigError::UnknownVariable(name.to_string()))?;
+    let Some(path) = path_of_variable(&name) else {
+        let unknown = || ConfigError::UnknownVariable(name.to_string());
+        return is_made_by_kubernetes(&name).then_some(()).ok_or_else(unknown);
+    };
     let text = value.to_str().ok_or_else(|| wrong("not UTF-8".to_owned()))?;
     insert(tree, &path, scalar(&path, text).map_err(wrong)?);
     // Checked at once, so that the message can name the variable.
     Config::deserialize(&*tree).map(drop).map_err(|error| wrong(error.to_string()))
+}
+
+/// Whether Kubernetes may have made the variable. It gives every container such variables for every
+/// service in the namespace, and a service is likely to be called `timberline`, or to begin so.
+fn is_made_by_kubernetes(name: &str) -> bool {
+    let is_port = |rest: &str| {
+        let mut words = rest.split('_');
+        let number = words.next().unwrap_or_default();
+        let protocol = words.next().unwrap_or_default();
+        number.parse::<u16>().is_ok() && matches!(protocol, "TCP" | "UDP" | "SCTP")
+    };
+    name.ends_with("_SERVICE_HOST")
+        || name.ends_with("_PORT")
+        || name.contains("_SERVICE_PORT_")
+        || name.split_once("_PORT_").is_some_and(|(_, rest)| is_port(rest))
 }
 
 /// The variable of a key: its path in capitals, `_` for dots.

@@ -84,6 +84,8 @@ fn wrong_values_are_refused() {
     for text in [
         "limits_config:\n  query_timeout: 5\n",
         "limits_config:\n  max_query_series: -1\n",
+        "limits_config:\n  ingestion_rate_mb: -1\n",
+        "limits_config:\n  ingestion_burst_size_mb: .inf\n",
         "store:\n  durability: sometimes\n",
         "store:\n  head_bytes_max: much\n",
         "auth_enabled: 3\n",
@@ -136,4 +138,26 @@ fn unknown_and_wrong_variables_are_named() {
     let error = load("TIMBERLINE_AUTH_ENABLED", "maybe").unwrap_err();
     assert!(error.contains("TIMBERLINE_AUTH_ENABLED"), "{error}");
     assert!(load("TIMBERLINE_CONFIG", "some.yaml").is_ok());
+}
+
+#[test]
+fn variables_of_kubernetes_services_are_passed_over() {
+    for name in [
+        "TIMBERLINE_SERVICE_HOST",
+        "TIMBERLINE_SERVICE_PORT",
+        "TIMBERLINE_SERVICE_PORT_HTTP_METRICS",
+        "TIMBERLINE_PORT",
+        "TIMBERLINE_PORT_3100_TCP",
+        "TIMBERLINE_PORT_3100_TCP_ADDR",
+        "TIMBERLINE_GATEWAY_PORT_80_TCP_PROTO",
+    ] {
+        let environment = variables(&[(name, "tcp://10.0.0.1:3100")]);
+        let layers = Layers { environment, ..Layers::default() };
+        assert_eq!(layers.load().unwrap(), Config::default(), "{name}");
+        assert!(!keys().any(|key| variable_of_path(&key.path) == name));
+    }
+    for name in ["TIMBERLINE_PORT_X_TCP", "TIMBERLINE_PORTS", "TIMBERLINE_SERVICE"] {
+        let layers = Layers { environment: variables(&[(name, "1")]), ..Layers::default() };
+        assert!(layers.load().is_err(), "{name}");
+    }
 }

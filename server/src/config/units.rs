@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use serde::de::{Error as _, Unexpected};
+use serde::{Deserialize as _, Deserializer};
+
 /// The units of durations, in nanoseconds, largest first. Days, weeks and years are Prometheus's.
 const DURATION_UNITS: [(&str, u64); 9] = [
     ("y", 365 * 86_400_000_000_000),
@@ -118,6 +121,18 @@ pub fn format_size(bytes: u64) -> String {
         Some((unit, shift)) => format!("{}{unit}", bytes >> shift),
         None => format!("{bytes}B"),
     }
+}
+
+/// `#[serde(deserialize_with = "…")]` for amounts: a number that is finite and not below 0.
+///
+/// # Errors
+/// Anything else.
+pub fn not_negative<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(input)?;
+    if number.is_finite() && number >= 0.0 {
+        return Ok(number);
+    }
+    Err(D::Error::invalid_value(Unexpected::Float(number), &"a number that is not negative"))
 }
 
 /// `#[serde(with = "…")]` for [`Duration`]s written as `10m`.

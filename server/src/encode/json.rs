@@ -67,6 +67,10 @@ impl Json {
 
     /// A text of bytes that may not be UTF-8: what is not becomes U+FFFD.
     pub(super) fn bytes(&mut self, bytes: &[u8]) {
+        // Nearly all lines are UTF-8, and to check that is several times as fast as to go by chunks.
+        if let Ok(text) = std::str::from_utf8(bytes) {
+            return self.text(text);
+        }
         self.0.push(b'"');
         for chunk in bytes.utf8_chunks() {
             self.escaped(chunk.valid().as_bytes());

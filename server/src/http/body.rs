@@ -1,20 +1,151 @@
-//! Reading request bodies, never more than they may be.
+//! Reading request bodies, never more than they may be and never for ever.
+
+use std::time::Duration;
 
 use axum::body::Body;
-use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use bytes::{Bytes, BytesMut};
+use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
+use tokio::time::timeout;
 
 use crate::error::ApiError;
+
+/// How long a client may pause in the middle of a body.
+const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// How long the rest of a body that is refused is read and forgotten. A connection that is closed
+/// with bytes unread is reset, and the client may lose the answer that says what is wrong.
+const DRAIN_MAX: Duration = Duration::from_secs(2);
+
+/// The most that is set aside for a body before it is there.
+const FIRST_BYTES_MAX: usize = 4 << 20;
 
 /// The whole body.
 ///
 /// # Errors
-/// [`ApiError::BodyTooLarge`] as soon as it passes `limit` bytes; [`ApiError::Body`] when the client
-/// stops sending or breaks the protocol.
+/// [`ApiError::BodyTooLarge`] when it is announced to have more than `limit` bytes, or as soon as it
+/// has; [`ApiError::BodyPaused`] and [`ApiError::Body`] when the client stops sending or breaks the
+/// protocol.
 pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(ApiError::BodyTooLarge { limit }),
-        Err(error) => Err(ApiError::Body(error.to_string())),
+    read_patiently(body, limit, PAUSE_MAX, |_| true).await
+}
+
+/// The same out of memory that many share: `take` is asked for each part, before it is kept.
+///
+/// # Errors
+/// As [`read_body`], and [`ApiError::Busy`] when `take` refuses.
+pub(crate) async fn read_shared_body(
+    body: Body,
+    limit: usize,
+    take: impl FnMut(usize) -> bool,
+) -> Result<Bytes, ApiError> {
+    read_patiently(body, limit, PAUSE_MAX, take).await
+}
+
+async fn read_patiently(
+    mut body: Body,
+    limit: usize,
+    pause: Duration,
+    mut take: impl FnMut(usize) -> bool,
+) -> Result<Bytes, ApiError> {
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
+    if announced > limit {
+        drain(body).await;
+        return Err(ApiError::BodyTooLarge { limit });
+    }
+    let mut read = BytesMut::new();
+    while let Some(data) = next(&mut body, pause).await? {
+        if data.len() > limit - read.len() {
+            drain(body).await;
+            return Err(ApiError::BodyTooLarge { limit });
+        }
+        if !take(data.len()) {
+            drain(body).await;
+            return Err(ApiError::Busy);
+        }
+        if read.is_empty() && body.is_end_stream() {
+            return Ok(data);
+        }
+        if read.is_empty() {
+            read.reserve(announced.min(FIRST_BYTES_MAX));
+        }
+        read.extend_from_slice(&data);
+    }
+    Ok(read.freeze())
+}
+
+/// The body's next bytes; trailers are none.
+async fn next(body: &mut Body, pause: Duration) -> Result<Option<Bytes>, ApiError> {
+    let frame = timeout(pause, body.frame()).await.map_err(|_| ApiError::BodyPaused)?;
+    let frame = frame.transpose().map_err(|error| ApiError::Body(error.to_string()))?;
+    Ok(frame.map(|frame| frame.into_data().unwrap_or_default()))
+}
+
+/// Reads the rest and forgets it.
+async fn drain(mut body: Body) {
+    let rest = async { while let Ok(Some(_)) = next(&mut body, DRAIN_MAX).await {} };
+    // In vain where the client goes on for longer: it has been given its chance.
+    let _ = timeout(DRAIN_MAX, rest).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body of these parts that goes on for ever where it does not end.
+    struct Parts {
+        parts: VecDeque<&'static [u8]>,
+        ends: bool,
+    }
+
+    impl hyper::body::Body for Parts {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            match self.parts.pop_front() {
+                Some(part) => Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(part))))),
+                None if self.ends => Poll::Ready(None),
+                None => Poll::Pending,
+            }
+        }
+    }
+
+    fn read(parts: &[&'static [u8]], ends: bool, limit: usize) -> Result<Bytes, ApiError> {
+        let body = Body::new(Parts { parts: parts.iter().copied().collect(), ends });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(read_patiently(body, limit, Duration::from_millis(1), |len| len < 9))
+    }
+
+    #[test]
+    fn bodies_are_read_up_to_their_limit() {
+        assert_eq!(read(&[], true, 0).unwrap(), "");
+        assert_eq!(read(&[b"ab", b"", b"c"], true, 3).unwrap(), "abc");
+        let large = read(&[b"ab", b"cd", b"ef"], true, 3);
+        assert!(matches!(large, Err(ApiError::BodyTooLarge { limit: 3 })));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let whole = runtime.block_on(read_body(Body::from("abc"), 3)).unwrap();
+        assert_eq!(whole, "abc");
+        let announced = runtime.block_on(read_body(Body::from("abcd"), 3));
+        assert!(matches!(announced, Err(ApiError::BodyTooLarge { .. })));
+    }
+
+    #[test]
+    fn bodies_out_of_shared_memory_may_have_to_come_again() {
+        assert!(matches!(read(&[b"ab", b"123456789"], true, 100), Err(ApiError::Busy)));
+    }
+
+    #[test]
+    fn clients_that_stop_sending_are_not_waited_for() {
+        assert!(matches!(read(&[b"ab"], false, 3), Err(ApiError::BodyPaused)));
     }
 }

@@ -17,13 +17,14 @@ mod work;
 
 use std::sync::Arc;
 
-use ::http::StatusCode;
 use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
+use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
@@ -36,7 +37,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
         // Answers repeat label names over and over: they are worth compressing, pushes' are empty.
         .layer(CompressionLayer::new())
         .merge(push::routes(state))
-        .fallback(|| async { not_found() })
+        .fallback(not_found)
         .layer(CatchPanicLayer::custom(|_| {
             text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())
         }))
@@ -69,7 +70,12 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/flush", get(admin::flush).post(admin::flush))
 }
 
-fn not_found() -> Response {
+/// A path that is not ours. gRPC has its own way to say so: to its clients a 404 is a broken server.
+async fn not_found(headers: HeaderMap) -> Response {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if content_type.starts_with(b"application/grpc") {
+        return Status::unimplemented("unknown service").into_http();
+    }
     text_response(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
 }
 

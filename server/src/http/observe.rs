@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use ::http::Method;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
 
 use crate::state::AppState;
 
-/// The route of requests that have none, so that strangers cannot make new metric series.
-const UNKNOWN_ROUTE: &str = "other";
+/// The route or method of requests that have none of ours, so that strangers cannot make new series.
+const OTHER: &str = "other";
 
 /// Counts the request and its time by method, route and status, and logs it at level debug.
 pub(super) async fn request(
@@ -21,13 +22,25 @@ pub(super) async fn request(
     let begun = Instant::now();
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or_else(|| UNKNOWN_ROUTE.to_owned(), |path| name_of(path.as_str()));
+    let route = matched.map_or_else(|| OTHER.to_owned(), |path| name_of(path.as_str()));
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    let known_method = if method.as_str().len() <= 7 { method.as_str() } else { UNKNOWN_ROUTE };
-    state.metrics.observe_request(known_method, &route, status, took);
+    state.metrics.observe_request(method_name(&method), &route, status, took);
     tracing::debug!(%method, route, status, ?took, "request");
     response
+}
+
+/// The method as metrics show it: one of a few, whatever clients invent.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        _ => OTHER,
+    }
 }
 
 /// `/loki/api/v1/label/{name}/values` is `loki_api_v1_label_name_values`, as in Loki's metrics.

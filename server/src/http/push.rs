@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
 
-use super::body::read_body;
+use super::body::read_shared_body;
 use crate::ingest::PushService;
 use crate::state::AppState;
 use crate::tenant::Tenant;
@@ -29,7 +29,10 @@ async fn push(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let body = match read_body(body, state.config.limits_config.ingest.max_recv_msg_size).await {
+    // Given back when the push is done, or its client gone.
+    let mut share = state.ingester.share();
+    let max = state.config.limits_config.ingest.max_recv_msg_size;
+    let body = match read_shared_body(body, max, |len| share.grow(len)).await {
         Ok(body) => body,
         Err(error) => return error.into_line_response(),
     };

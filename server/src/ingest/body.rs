@@ -1,7 +1,8 @@
 //! What a push's headers say of its body, and the body without its compression.
 //!
 //! A small body can stand for a huge one. Decompression therefore stops at a limit, and memory grows
-//! with what really comes out, never with what a header promises.
+//! with what really comes out, never with what a header promises; and all bodies that are open at a time
+//! share one budget.
 
 use std::borrow::Cow;
 use std::io::{self, Read};
@@ -9,6 +10,7 @@ use std::io::{self, Read};
 use ::http::HeaderMap;
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
 
+use super::budget::Share;
 use super::limits::IngestLimits;
 use super::push::DecodeError;
 
@@ -65,11 +67,13 @@ impl Envelope {
         Self { format, encoding: Encoding::Identity }
     }
 
-    /// The JSON or protobuf of a body.
+    /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
+    /// live as long.
     pub(crate) fn open<'a>(
         &self,
         body: &'a [u8],
         limits: &IngestLimits,
+        share: &mut Share<'_>,
     ) -> Result<Cow<'a, [u8]>, DecodeError> {
         let (sent_max, max) = (limits.max_recv_msg_size, limits.max_decompressed_size);
         if body.len() > sent_max {
@@ -77,14 +81,14 @@ impl Envelope {
         }
         let body = match self.encoding {
             Encoding::Identity => Cow::Borrowed(body),
-            Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), max)?.into(),
-            Encoding::Deflate => deflate(body, max)?.into(),
-            Encoding::Zstd => zstd(body, max)?.into(),
+            Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), max, share)?.into(),
+            Encoding::Deflate => deflate(body, max, share)?.into(),
+            Encoding::Zstd => zstd(body, max, share)?.into(),
         };
         match self.format {
             Format::Json if body.len() > max => Err(too_large(body.len(), max)),
             Format::Json => Ok(body),
-            Format::Protobuf => snappy(&body, max).map(Cow::Owned),
+            Format::Protobuf => snappy(&body, max, share).map(Cow::Owned),
         }
     }
 }
@@ -130,9 +134,23 @@ fn too_large(size: usize, max: usize) -> DecodeError {
     DecodeError::TooLarge(format!("request body too large: {size} bytes, limit: {max} bytes"))
 }
 
-fn inflate(input: impl Read, max: usize) -> Result<Vec<u8>, DecodeError> {
+/// A reader whose bytes are kept and so count against a share.
+struct Metered<'s, 'b, R> {
+    input: R,
+    share: &'s mut Share<'b>,
+}
+
+impl<R: Read> Read for Metered<'_, '_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let len = self.input.read(out)?;
+        if self.share.grow(len) { Ok(len) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+    }
+}
+
+fn inflate(input: impl Read, max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, DecodeError> {
     let mut out = Vec::new();
     let limit = u64::try_from(max).unwrap_or(u64::MAX).saturating_add(1);
+    let input = Metered { input, share };
     input.take(limit).read_to_end(&mut out).map_err(|error| corrupt(&error))?;
     if out.len() > max {
         let text = format!("request body too large: over {max} bytes when decompressed");
@@ -142,11 +160,14 @@ fn inflate(input: impl Read, max: usize) -> Result<Vec<u8>, DecodeError> {
 }
 
 fn corrupt(error: &io::Error) -> DecodeError {
+    if error.kind() == io::ErrorKind::OutOfMemory {
+        return DecodeError::Busy;
+    }
     DecodeError::malformed(format!("cannot decompress the body: {error}"))
 }
 
 /// Raw DEFLATE; also with zlib's header, which is what the word means by the standard.
-fn deflate(body: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
+fn deflate(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, DecodeError> {
     let zlib_header = match body {
         [first, second, ..] => {
             first & 0x0f == 8 && u16::from_be_bytes([*first, *second]).is_multiple_of(31)
@@ -155,21 +176,21 @@ fn deflate(body: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
     };
     if zlib_header {
         // Raw data may begin like this by chance, so a failure here is not the last word.
-        match inflate(flate2::read::ZlibDecoder::new(body), max) {
+        match inflate(flate2::read::ZlibDecoder::new(body), max, share) {
             Err(DecodeError::Malformed(_)) => {}
             done => return done,
         }
     }
-    inflate(flate2::read::DeflateDecoder::new(body), max)
+    inflate(flate2::read::DeflateDecoder::new(body), max, share)
 }
 
-fn zstd(body: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
+fn zstd(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, DecodeError> {
     let mut decoder = zstd::Decoder::with_buffer(body).map_err(|error| corrupt(&error))?;
     decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(|error| corrupt(&error))?;
-    inflate(decoder, max)
+    inflate(decoder, max, share)
 }
 
-fn snappy(body: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
+fn snappy(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, DecodeError> {
     let corrupt = |_| DecodeError::malformed("snappy: corrupt input");
     let len = snap::raw::decompress_len(body).map_err(corrupt)?;
     if len > max {
@@ -178,6 +199,9 @@ fn snappy(body: &[u8], max: usize) -> Result<Vec<u8>, DecodeError> {
     // A length that the body cannot reach would cost memory for nothing.
     if len > body.len().saturating_mul(SNAPPY_RATIO_MAX) {
         return Err(DecodeError::malformed("snappy: corrupt input"));
+    }
+    if !share.grow(len) {
+        return Err(DecodeError::Busy);
     }
     snap::raw::Decoder::new().decompress_vec(body).map_err(corrupt)
 }
@@ -188,6 +212,7 @@ mod tests {
 
     use ::http::HeaderValue;
 
+    use super::super::budget::Budget;
     use super::*;
 
     fn headers(content_type: &'static str, encoding: &'static str) -> HeaderMap {
@@ -206,7 +231,16 @@ mod tests {
         limits: &IngestLimits,
     ) -> Result<Vec<u8>, DecodeError> {
         let envelope = Envelope::from_headers(&headers("application/json", encoding))?;
-        envelope.open(body, limits).map(Cow::into_owned)
+        open_as(envelope, body, limits)
+    }
+
+    fn open_as(
+        envelope: Envelope,
+        body: &[u8],
+        limits: &IngestLimits,
+    ) -> Result<Vec<u8>, DecodeError> {
+        let budget = Budget::new(usize::MAX);
+        envelope.open(body, limits, &mut budget.share()).map(Cow::into_owned)
     }
 
     fn compressed(body: &[u8]) -> [(&'static str, Vec<u8>); 5] {
@@ -292,11 +326,33 @@ mod tests {
         let limits = IngestLimits::default();
         let protobuf = Envelope::plain(Format::Protobuf);
         let sent = snap::raw::Encoder::new().compress_vec(&[7; 100_000]).unwrap();
-        assert_eq!(protobuf.open(&sent, &limits).unwrap().len(), 100_000);
-        let promise = protobuf.open(&[0x80, 0x80, 0x80, 0x40, 0x00], &limits).unwrap_err();
+        assert_eq!(open_as(protobuf, &sent, &limits).unwrap().len(), 100_000);
+        let promise = open_as(protobuf, &[0x80, 0x80, 0x80, 0x40, 0x00], &limits).unwrap_err();
         assert_eq!(promise.to_string(), "snappy: corrupt input");
-        let promise = protobuf.open(&[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00], &limits).unwrap_err();
+        let promise =
+            open_as(protobuf, &[0xff, 0xff, 0xff, 0xff, 0x0f, 0x00], &limits).unwrap_err();
         assert!(matches!(promise, DecodeError::TooLarge(_)));
-        assert!(protobuf.open(b"", &limits).is_err());
+        assert!(open_as(protobuf, b"", &limits).is_err());
+    }
+
+    #[test]
+    fn open_bodies_share_a_budget() {
+        let limits = IngestLimits::default();
+        let body = vec![b' '; 100_000];
+        let snappy = snap::raw::Encoder::new().compress_vec(&body).unwrap();
+        let mut sent =
+            compressed(&body).map(|(encoding, sent)| ("application/json", encoding, sent));
+        sent[4] = ("application/x-protobuf", "snappy", snappy);
+        for (content_type, encoding, sent) in sent {
+            let envelope = Envelope::from_headers(&headers(content_type, encoding)).unwrap();
+            let budget = Budget::new(2 * body.len() + 50_000);
+            let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());
+            assert!(envelope.open(&sent, &limits, &mut one).is_ok(), "{encoding}");
+            assert!(envelope.open(&sent, &limits, &mut two).is_ok(), "{encoding}");
+            let busy = envelope.open(&sent, &limits, &mut three);
+            assert_eq!(busy, Err(DecodeError::Busy), "{encoding}");
+            drop((one, three));
+            assert!(envelope.open(&sent, &limits, &mut budget.share()).is_ok(), "{encoding}");
+        }
     }
 }

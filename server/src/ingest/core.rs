@@ -8,6 +8,7 @@ use prometheus::Registry;
 use timberline_store::{InvalidLabels, Labels, TenantId, Timestamp};
 
 use super::body::{Envelope, Format};
+use super::budget::Budget;
 use super::check::{Checked, check};
 use super::clock::Clock;
 use super::error::PushError;
@@ -26,6 +27,8 @@ pub(crate) struct Core<B> {
     backend: B,
     limits: IngestLimits,
     clock: Clock,
+    /// What the bodies of pushes may take up together.
+    pub(crate) memory: Budget,
     streams: StreamCache,
     tenant_rate: Option<RateLimiter<TenantId>>,
     stream_rate: Option<RateLimiter<(TenantId, Labels)>>,
@@ -51,6 +54,7 @@ impl<B: Backend> Core<B> {
             backend,
             tenant_rate: RateLimiter::new(megabytes.0 * MIB, megabytes.1 * MIB),
             stream_rate,
+            memory: Budget::new(memory_bytes_max(&limits)),
             limits,
             clock,
             streams: StreamCache::default(),
@@ -66,7 +70,9 @@ impl<B: Backend> Core<B> {
         body: &[u8],
     ) -> Result<(), PushError> {
         let undecodable = |error| PushError::undecodable(&error, envelope.format);
-        let opened = envelope.open(body, &self.limits).map_err(|error| {
+        // Given back when the push is done.
+        let mut share = self.memory.share();
+        let opened = envelope.open(body, &self.limits, &mut share).map_err(|error| {
             if matches!(error, super::push::DecodeError::TooLarge(_)) {
                 self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
             }
@@ -173,6 +179,12 @@ impl<B: Backend> Core<B> {
         discards.add(reason, entries, bytes);
         self.metrics.discarded(tenant, &discards);
     }
+}
+
+/// What the limits say, but enough for the largest push when it is alone: as sent, and unpacked twice.
+fn memory_bytes_max(limits: &IngestLimits) -> usize {
+    let unpacked = limits.max_decompressed_size.saturating_mul(2);
+    limits.push_memory_bytes_max.max(unpacked.saturating_add(limits.max_recv_msg_size))
 }
 
 fn internal(error: &InvalidLabels) -> PushError {

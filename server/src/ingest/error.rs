@@ -32,6 +32,7 @@ impl PushError {
     pub(crate) fn undecodable(error: &DecodeError, format: Format) -> Self {
         let status = match (error, format) {
             (DecodeError::TooLarge(_), Format::Protobuf) => StatusCode::PAYLOAD_TOO_LARGE,
+            (DecodeError::Busy, _) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
         Self::new(status, error.to_string())
@@ -74,6 +75,18 @@ mod tests {
         for (error, status) in [(full, 503), (StoreError::Poisoned, 503), (StoreError::Closed, 503)]
         {
             assert_eq!(PushError::store(&error).status.as_u16(), status, "{error}");
+        }
+    }
+
+    #[test]
+    fn bodies_that_cannot_be_read_have_a_status() {
+        for (error, format, status) in [
+            (DecodeError::malformed("x"), Format::Protobuf, 400),
+            (DecodeError::TooLarge(String::new()), Format::Json, 400),
+            (DecodeError::TooLarge(String::new()), Format::Protobuf, 413),
+            (DecodeError::Busy, Format::Json, 503),
+        ] {
+            assert_eq!(PushError::undecodable(&error, format).status.as_u16(), status, "{error}");
         }
     }
 

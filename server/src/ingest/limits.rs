@@ -15,8 +15,10 @@ use crate::config::units;
 #[non_exhaustive]
 pub struct IngestLimits {
     /// Bytes of lines and metadata per tenant and second, in MiB; 0 = unlimited.
+    #[serde(deserialize_with = "units::not_negative")]
     pub ingestion_rate_mb: f64,
     /// How much may come at once while the rate is limited, in MiB; the largest push that passes.
+    #[serde(deserialize_with = "units::not_negative")]
     pub ingestion_burst_size_mb: f64,
     /// Bytes of lines and metadata per stream and second; 0 = unlimited.
     #[serde(with = "units::size")]
@@ -65,6 +67,10 @@ pub struct IngestLimits {
     /// The largest push body after decompression.
     #[serde(with = "units::size")]
     pub max_decompressed_size: usize,
+    /// Bytes that the bodies of all pushes may take up together, as sent and decompressed; more are
+    /// answered with 503. Never less than the largest push needs by itself.
+    #[serde(with = "units::size")]
+    pub push_memory_bytes_max: usize,
 }
 
 impl Default for IngestLimits {
@@ -91,6 +97,7 @@ impl Default for IngestLimits {
             discover_log_levels: true,
             max_recv_msg_size: 100 << 20,
             max_decompressed_size: 256 << 20,
+            push_memory_bytes_max: 1 << 30,
         }
     }
 }
@@ -120,7 +127,7 @@ impl IngestLimits {
     }
 }
 
-const DESCRIPTIONS: [(&str, &str); 21] = [
+const DESCRIPTIONS: [(&str, &str); 22] = [
     (
         "ingestion_rate_mb",
         "Bytes of lines and metadata per tenant and second, in MiB; 0 = unlimited.",
@@ -166,6 +173,10 @@ const DESCRIPTIONS: [(&str, &str); 21] = [
     ("discover_log_levels", "Whether every entry gets a detected_level."),
     ("max_recv_msg_size", "The largest push body as sent."),
     ("max_decompressed_size", "The largest push body after decompression."),
+    (
+        "push_memory_bytes_max",
+        "Bytes that the bodies of all pushes may take up together, with what they unpack to; more get 503.",
+    ),
 ];
 
 #[cfg(test)]

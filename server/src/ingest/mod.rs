@@ -10,6 +10,7 @@
 //! refused with Loki's words, and what is right about the same push is stored all the same.
 
 mod body;
+mod budget;
 mod check;
 mod clock;
 mod core;
@@ -38,6 +39,7 @@ use std::sync::Arc;
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use prometheus::Registry;
+use prost::Message as _;
 use timberline_store::{Store, TenantId};
 
 pub use self::clock::Clock;
@@ -46,8 +48,10 @@ pub use self::grpc::PushService;
 pub use self::limits::IngestLimits;
 
 use self::body::{Envelope, Format};
+use self::budget::Share;
 use self::core::Core;
 use self::proto::logproto::PushRequest;
+use self::push::DecodeError;
 
 /// The write path over a store. Cheap to clone; all clones share caches and rate limits.
 #[derive(Clone, Debug)]
@@ -71,6 +75,11 @@ impl Ingester {
         clock: Clock,
     ) -> Self {
         Self { core: Arc::new(Core::new(store, limits, registry, clock)) }
+    }
+
+    /// A share of the memory that there is for pushes, to read a body with.
+    pub(crate) fn share(&self) -> Share<'_> {
+        self.core.memory.share()
     }
 
     /// Takes in the body of `POST /loki/api/v1/push`. When it returns `Ok`, every entry is durable.
@@ -103,8 +112,12 @@ impl Ingester {
     ) -> Result<(), PushError> {
         let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
         blocking(move || {
-            let push = protobuf::borrow(&request)
-                .map_err(|error| PushError::undecodable(&error, Format::Protobuf))?;
+            let undecodable = |error| PushError::undecodable(&error, Format::Protobuf);
+            let mut share = core.memory.share();
+            if !share.grow(request.encoded_len()) {
+                return Err(undecodable(DecodeError::Busy));
+            }
+            let push = protobuf::borrow(&request).map_err(undecodable)?;
             core.accept(&tenant, push)
         })
         .await

@@ -30,6 +30,9 @@ const GENERATION_TEXTS_MAX: usize = 32_768;
 /// How many bytes the label texts of a generation may have.
 const GENERATION_BYTES_MAX: usize = 16 << 20;
 
+/// Longer texts are not kept: no sane stream has one, and a few would take the place of thousands.
+const TEXT_BYTES_MAX: usize = 64 << 10;
+
 /// A stream as the write path sees it.
 #[derive(Debug)]
 pub(crate) struct KnownStream {
@@ -125,7 +128,7 @@ struct Generations {
 }
 
 impl StreamCache {
-    /// The stream of a label text. Texts that do not parse are not kept.
+    /// The stream of a label text. Texts that do not parse or are very long are not kept.
     pub(crate) fn get(
         &self,
         text: &str,
@@ -137,6 +140,9 @@ impl StreamCache {
             return Ok(stream);
         }
         let stream = Arc::new(KnownStream::new(text, limits)?);
+        if text.len() > TEXT_BYTES_MAX {
+            return Ok(stream);
+        }
         shard.lock().insert(text.into(), Arc::clone(&stream));
         Ok(stream)
     }
@@ -237,5 +243,17 @@ mod tests {
         };
         assert!(cache.shards.iter().map(count).sum::<usize>() <= 2 * GENERATION_TEXTS_MAX);
         assert!(cache.get("{a}", &limits).is_err());
+    }
+
+    #[test]
+    fn very_long_texts_are_not_kept() {
+        let (cache, limits) = (StreamCache::default(), IngestLimits::default());
+        let kept = |value_len| {
+            let text = format!("{{a=\"{}\"}}", "x".repeat(value_len));
+            let first = cache.get(&text, &limits).unwrap();
+            Arc::ptr_eq(&first, &cache.get(&text, &limits).unwrap())
+        };
+        assert!(kept(1000));
+        assert!(!kept(TEXT_BYTES_MAX));
     }
 }

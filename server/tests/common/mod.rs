@@ -1,6 +1,9 @@
 //! A server inside the test's process, and a client that speaks just enough HTTP/1.1.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+#[cfg(unix)]
+pub mod process;
+
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -108,6 +111,32 @@ impl Response {
 
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {}", self.text()))
+    }
+}
+
+/// The lines that a query finds between `start` and `end`, page by page, oldest first.
+pub fn lines(address: SocketAddr, query: &str, start: i64, end: i64) -> Vec<(i64, String)> {
+    const PAGE: usize = 5000;
+    let mut found: Vec<(i64, String)> = Vec::new();
+    loop {
+        let from = found.last().map_or(start, |(timestamp, _)| timestamp + 1).to_string();
+        let (to, limit) = (end.to_string(), PAGE.to_string());
+        let mut params = vec![("query", query), ("direction", "forward"), ("limit", &limit)];
+        params.extend([("start", from.as_str()), ("end", &to)]);
+        let target = with_params("/loki/api/v1/query_range", &params);
+        let answer = request(address, "GET", &target, &[], b"");
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        let before = found.len();
+        for stream in answer.json()["data"]["result"].as_array().unwrap() {
+            for value in stream["values"].as_array().unwrap() {
+                let (timestamp, line) = (value[0].as_str().unwrap(), value[1].as_str().unwrap());
+                found.push((timestamp.parse().unwrap(), line.to_owned()));
+            }
+        }
+        found[before..].sort();
+        if found.len() < before + PAGE {
+            return found;
+        }
     }
 }
 

@@ -1,0 +1,230 @@
+//! Bodies of pushes over HTTP: every format in every encoding, and those that are too large or stand
+//! for more than they are.
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking; helpers are shared"
+)]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+
+use common::{Response, TestServer};
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use prost::Message as _;
+use timberline::ingest::proto::logproto::{EntryAdapter, PushRequest, StreamAdapter};
+
+const JSON: &str = "application/json";
+const PROTOBUF: &str = "application/x-protobuf";
+const SECOND: i64 = 1_793_538_000;
+const NANOS: i64 = 1_000_000_000;
+
+/// A push of one line at [`SECOND`] into `{job="bytes"}`.
+fn body(content_type: &str, line: &str) -> Vec<u8> {
+    if content_type == JSON {
+        let values = serde_json::json!([[(SECOND * NANOS).to_string(), line]]);
+        let stream = serde_json::json!({"stream": {"job": "bytes"}, "values": values});
+        return serde_json::json!({"streams": [stream]}).to_string().into_bytes();
+    }
+    let timestamp = Some(prost_types::Timestamp { seconds: SECOND, nanos: 0 });
+    let entry = EntryAdapter { timestamp, line: line.to_owned(), structured_metadata: Vec::new() };
+    let labels = "{job=\"bytes\"}".to_owned();
+    let request = PushRequest { streams: vec![StreamAdapter { labels, entries: vec![entry] }] };
+    snap::raw::Encoder::new().compress_vec(&request.encode_to_vec()).unwrap()
+}
+
+/// What an encoding makes of a body, or of nothing in particular.
+fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
+    let level = Compression::default();
+    match encoding {
+        "gzip" => {
+            let mut out = GzEncoder::new(Vec::new(), level);
+            out.write_all(body).unwrap();
+            out.finish().unwrap()
+        }
+        "deflate" => {
+            let mut out = DeflateEncoder::new(Vec::new(), level);
+            out.write_all(body).unwrap();
+            out.finish().unwrap()
+        }
+        "zlib" => {
+            let mut out = ZlibEncoder::new(Vec::new(), level);
+            out.write_all(body).unwrap();
+            out.finish().unwrap()
+        }
+        "zstd" => zstd::encode_all(body, 3).unwrap(),
+        _ => body.to_vec(),
+    }
+}
+
+fn push(server: &TestServer, content_type: &str, encoding: &str, body: &[u8]) -> Response {
+    let mut headers = vec![("Content-Type", content_type)];
+    headers.extend((!encoding.is_empty()).then_some(("Content-Encoding", encoding)));
+    server.request("POST", "/loki/api/v1/push", &headers, body)
+}
+
+fn stored(server: &TestServer) -> Vec<String> {
+    let (start, end) = ((SECOND - 1) * NANOS, (SECOND + 1) * NANOS);
+    let found = common::lines(server.address(), "{job=\"bytes\"}", start, end);
+    found.into_iter().map(|(_, line)| line).collect()
+}
+
+#[test]
+fn every_format_is_taken_in_every_encoding() {
+    let server = TestServer::start(common::accept_any_time);
+    let mut sent = Vec::new();
+    for content_type in [JSON, "application/json; charset=utf-8", PROTOBUF] {
+        for (encoding, written) in [
+            ("", ""),
+            ("snappy", ""),
+            ("gzip", "gzip"),
+            ("deflate", "deflate"),
+            ("deflate", "zlib"),
+            ("zstd", "zstd"),
+        ] {
+            let line = format!("{content_type} as {written} called {encoding}: \u{e9}\t\"<\r");
+            let content = if content_type == PROTOBUF { PROTOBUF } else { JSON };
+            let bytes = encoded(written, &body(content, &line));
+            let answer = push(&server, content_type, encoding, &bytes);
+            assert_eq!((answer.status, answer.text().as_str()), (204, ""), "{line}");
+            sent.push(line);
+        }
+    }
+    sent.sort();
+    assert_eq!(stored(&server), sent);
+    for content_type in [JSON, PROTOBUF] {
+        let answer = push(&server, content_type, "br", b"");
+        let text = "Content-Encoding \"br\" not supported\n";
+        assert_eq!((answer.status, answer.text().as_str()), (400, text));
+        for encoding in ["gzip", "deflate", "zstd"] {
+            let answer = push(&server, content_type, encoding, b"not so");
+            assert_eq!(answer.status, 400, "{encoding}");
+            assert!(answer.text().starts_with("cannot decompress the body: "), "{}", answer.text());
+        }
+    }
+    assert_eq!(stored(&server), sent, "nothing of the others");
+}
+
+#[test]
+fn bodies_that_are_too_large_are_refused() {
+    const MAX: usize = 100_000;
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.limits_config.ingest.max_recv_msg_size = MAX;
+        config.limits_config.ingest.max_decompressed_size = 2 * MAX;
+    });
+    // As sent, by what the head announces. Far more than the sockets' buffers hold, so that an answer
+    // that does not wait for the client would be lost.
+    for size in [MAX + 1, 20 * MAX] {
+        let answer = push(&server, JSON, "", &vec![b' '; size]);
+        let text = format!("request body too large: limit is {MAX} bytes\n");
+        assert_eq!((answer.status, answer.text()), (413, text), "{size}");
+    }
+    // The same without an announcement.
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    let head = "POST /loki/api/v1/push HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\
+                Content-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n";
+    stream.write_all(head.as_bytes()).unwrap();
+    for _ in 0..3 {
+        let chunk = [&b"c350\r\n"[..], &[b' '; 50_000], b"\r\n"].concat();
+        stream.write_all(&chunk).unwrap();
+    }
+    stream.write_all(b"0\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+    // After decompression: JSON is 400, as in Loki, and protobuf 413.
+    let large = vec![b' '; 2 * MAX + 1];
+    assert_eq!(push(&server, JSON, "gzip", &encoded("gzip", &large)).status, 400);
+    let packed = snap::raw::Encoder::new().compress_vec(&large).unwrap();
+    assert_eq!(push(&server, PROTOBUF, "", &packed).status, 413);
+    assert_eq!(stored(&server), [""; 0]);
+}
+
+#[test]
+fn bodies_share_the_memory_that_there_is_for_pushes() {
+    const MAX: usize = 1000;
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: a body of the largest size, and unpacked twice.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = MAX;
+        limits.max_decompressed_size = MAX;
+    });
+    let half_sent = [(); 3].map(|()| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let head = format!(
+            "POST /loki/api/v1/push HTTP/1.1\r\nHost: test\r\nContent-Type: {JSON}\r\n\
+             Content-Length: {MAX}\r\n\r\n"
+        );
+        stream.write_all(&[head.as_bytes(), &[b' '; MAX - 1]].concat()).unwrap();
+        stream
+    });
+    // Servers see what is sent a little later.
+    let until = |status: u16| {
+        (0..500).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(10));
+            let answer = push(&server, JSON, "", &body(JSON, "x"));
+            assert!(matches!(answer.status, 204 | 503), "{}", answer.text());
+            let busy = "too much is being pushed at once: send it again later\n";
+            assert!(answer.status == 204 || answer.text() == busy);
+            answer.status == status
+        })
+    };
+    assert!(until(503), "there is room for everyone");
+    drop(half_sent);
+    assert!(until(204), "nothing was given back");
+}
+
+/// A gigabyte of zeros in a few bytes per encoding.
+#[cfg(target_os = "linux")]
+fn bombs() -> Vec<(&'static str, &'static str, Vec<u8>)> {
+    const PART: usize = 16 << 20;
+    let zeros = vec![0; PART];
+    // Members of gzip and frames of zstd may follow each other; so may flushed blocks of DEFLATE.
+    let mut blocks = DeflateEncoder::new(Vec::new(), Compression::best());
+    blocks.write_all(&zeros).unwrap();
+    blocks.flush().unwrap();
+    let block = blocks.get_ref().clone();
+    let mut bombs = Vec::new();
+    for content_type in [JSON, PROTOBUF] {
+        bombs.push((content_type, "gzip", encoded("gzip", &zeros).repeat(64)));
+        bombs.push((content_type, "zstd", encoded("zstd", &zeros).repeat(64)));
+        bombs.push((content_type, "deflate", block.repeat(64)));
+    }
+    let gibibyte = [0x80, 0x80, 0x80, 0x80, 0x04];
+    bombs.push((PROTOBUF, "", [&gibibyte[..], &[0; 100]].concat()));
+    bombs
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn bodies_that_stand_for_a_gigabyte_cost_neither_memory_nor_time() {
+    use std::time::{Duration, Instant};
+
+    let directory = tempfile::TempDir::new().unwrap();
+    let limit = [("TIMBERLINE_LIMITS_CONFIG_MAX_DECOMPRESSED_SIZE", "16MiB")];
+    let server = common::process::Running::start_with(directory.path(), &limit);
+    let most_kib = || -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    let before = most_kib();
+    for (content_type, encoding, bomb) in bombs() {
+        let mut headers = vec![("Content-Type", content_type)];
+        headers.extend((!encoding.is_empty()).then_some(("Content-Encoding", encoding)));
+        let begun = Instant::now();
+        let answer = common::request(server.address, "POST", "/loki/api/v1/push", &headers, &bomb);
+        let status = if content_type == JSON { 400 } else { 413 };
+        assert_eq!(answer.status, status, "{content_type} {encoding}: {}", answer.text());
+        assert!(answer.text().starts_with("request body too large: "), "{}", answer.text());
+        assert!(begun.elapsed() < Duration::from_secs(20), "{encoding}: {:?}", begun.elapsed());
+    }
+    let grown = most_kib() - before;
+    assert!(grown < 200 << 10, "the server grew by {grown} KiB");
+}

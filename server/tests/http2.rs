@@ -1,0 +1,190 @@
+//! The same port over HTTP/2 without TLS: gRPC pushes, and queries.
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking; helpers are shared"
+)]
+
+mod common;
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use common::{TestServer, with_params};
+use http::{Request, Response, Uri};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::{Body, Incoming};
+use hyper::client::conn::http2::{SendRequest, handshake};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use timberline::ingest::proto::logproto::{
+    EntryAdapter, LabelPairAdapter, PushRequest, PushResponse, StreamAdapter,
+};
+use tokio::net::TcpStream;
+use tonic::client::Grpc;
+use tonic::codegen::Service;
+use tonic::codegen::http::uri::PathAndQuery;
+use tonic::{Code, Status};
+use tonic_prost::ProstCodec;
+
+const SECOND: i64 = 1_793_538_000;
+const PUSH: &str = "/logproto.Pusher/Push";
+
+/// An HTTP/2 connection.
+async fn connect<B>(address: SocketAddr) -> SendRequest<B>
+where
+    B: Body<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(async move { drop(connection.await) });
+    sender
+}
+
+/// A connection as the gRPC client wants it.
+struct Channel(SendRequest<tonic::body::Body>);
+
+impl Service<Request<tonic::body::Body>> for Channel {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        Box::pin(self.0.send_request(request))
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// Calls a method that takes a push, for a tenant or for none.
+fn call(
+    server: &TestServer,
+    method: &'static str,
+    tenant: Option<&'static str>,
+    push: PushRequest,
+) -> Result<(), Status> {
+    block_on(async {
+        let origin = Uri::try_from(format!("http://{}", server.address())).unwrap();
+        let channel = Channel(connect(server.address()).await);
+        let mut request = tonic::Request::new(push);
+        if let Some(tenant) = tenant {
+            request.metadata_mut().insert("x-scope-orgid", tenant.parse().unwrap());
+        }
+        let codec = ProstCodec::<PushRequest, PushResponse>::default();
+        let method = PathAndQuery::from_static(method);
+        Grpc::with_origin(channel, origin).unary(request, method, codec).await.map(drop)
+    })
+}
+
+fn stream(labels: &str, lines: &[&str]) -> StreamAdapter {
+    let entries = lines.iter().zip(0..).map(|(line, nanos)| EntryAdapter {
+        timestamp: Some(prost_types::Timestamp { seconds: SECOND, nanos }),
+        line: (*line).to_owned(),
+        structured_metadata: vec![LabelPairAdapter { name: "k".into(), value: "v".into() }],
+    });
+    StreamAdapter { labels: labels.to_owned(), entries: entries.collect() }
+}
+
+fn push(streams: Vec<StreamAdapter>) -> PushRequest {
+    PushRequest { streams }
+}
+
+/// The path of a query for what `{job="grpc"}` has.
+fn query() -> String {
+    let (start, end) = (SECOND.to_string(), (SECOND + 1).to_string());
+    let params = [("query", "{job=\"grpc\"}"), ("start", &start), ("end", &end)];
+    with_params("/loki/api/v1/query_range", &params)
+}
+
+/// Streams with their values, as HTTP/1.1 has them.
+fn result(server: &TestServer, tenant: Option<&str>) -> serde_json::Value {
+    let headers: Vec<_> = tenant.map(|tenant| ("X-Scope-OrgID", tenant)).into_iter().collect();
+    let answer = server.request("GET", &query(), &headers, b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    answer.json()["data"]["result"].clone()
+}
+
+#[test]
+fn lines_that_came_over_grpc_are_found_over_both_versions_of_http() {
+    let server = TestServer::start(common::accept_any_time);
+    let lines = ["level=warn one", "level=warn two \u{1f680}"];
+    call(&server, PUSH, None, push(vec![stream("{job=\"grpc\"}", &lines)])).unwrap();
+    let first = result(&server, None);
+    let values = serde_json::json!([
+        [format!("{SECOND}000000001"), lines[1]],
+        [format!("{SECOND}000000000"), lines[0]],
+    ]);
+    assert_eq!(first[0]["values"], values);
+    assert_eq!(first[0]["stream"]["detected_level"], "warn");
+    assert_eq!(first[0]["stream"]["k"], "v");
+    let second: serde_json::Value = block_on(async {
+        let mut connection = connect::<Empty<Bytes>>(server.address()).await;
+        let uri = format!("http://{}{}", server.address(), query());
+        let request = Request::get(uri).body(Empty::new()).unwrap();
+        let answer = connection.send_request(request).await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.version()), (200, http::Version::HTTP_2));
+        serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    });
+    assert_eq!(second["data"]["result"], first);
+}
+
+#[test]
+fn what_grpc_pushes_break_is_said_in_their_status() {
+    let server = TestServer::start(common::accept_any_time);
+    let long = "x".repeat(256 * 1024 + 1);
+    let huge = "x".repeat(5 << 20);
+    let dropped = "max entry size '262144' bytes exceeded for stream '{job=\"grpc\", \
+                   service_name=\"grpc\"}' while adding an entry with length '262145' bytes";
+    for (sent, code, text) in [
+        (
+            vec![],
+            Code::InvalidArgument,
+            "error at least one valid stream is required for ingestion",
+        ),
+        (
+            vec![stream("{job=\"grpc\"}", &["good"]), stream("{job=grpc}", &["bad"])],
+            Code::InvalidArgument,
+            "couldn't parse labels: 1:6: parse error: unexpected identifier \"grpc\" in label set, \
+             expected string",
+        ),
+        (vec![stream("{job=\"grpc\"}", &[&long])], Code::InvalidArgument, dropped),
+        (vec![stream("{job=\"grpc\"}", &[&huge])], Code::OutOfRange, ""),
+    ] {
+        let status = call(&server, PUSH, None, push(sent)).unwrap_err();
+        assert_eq!(status.code(), code, "{status:?}");
+        assert!(text.is_empty() || status.message() == text, "{}", status.message());
+        assert_eq!(result(&server, None), serde_json::json!([]), "{text}");
+    }
+    let some = push(vec![stream("{job=\"grpc\"}", &["good", &long])]);
+    let status = call(&server, PUSH, None, some).unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::InvalidArgument, dropped));
+    assert_eq!(result(&server, None)[0]["values"][0][1], "good", "the good part is stored");
+    for method in ["/logproto.Pusher/Pull", "/logproto.Nobody/Push"] {
+        let status = call(&server, method, None, push(vec![])).unwrap_err();
+        assert_eq!(status.code(), Code::Unimplemented, "{method}");
+    }
+}
+
+#[test]
+fn grpc_tenants_are_those_of_their_metadata() {
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.auth_enabled = true;
+    });
+    let sent = || push(vec![stream("{job=\"grpc\"}", &["x"])]);
+    let status = call(&server, PUSH, None, sent()).unwrap_err();
+    assert_eq!((status.code(), status.message()), (Code::Unknown, "no org id"));
+    let status = call(&server, PUSH, Some("a|b"), sent()).unwrap_err();
+    assert_eq!(status.message(), "multiple org IDs present");
+    call(&server, PUSH, Some("a"), sent()).unwrap();
+    assert_eq!(result(&server, Some("a")).as_array().unwrap().len(), 1);
+    assert_eq!(result(&server, Some("b")), serde_json::json!([]));
+}
