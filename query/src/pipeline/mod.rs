@@ -52,6 +52,8 @@ use self::unwrap::Unwrap;
 use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
 pub(crate) use self::label_sets::LabelSet;
+#[cfg(any(test, feature = "reference"))]
+pub(crate) use self::template::{Template, TemplateData};
 
 /// What the rest of the query needs from the pipeline.
 #[derive(Clone, Debug)]

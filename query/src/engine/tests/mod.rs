@@ -3,4 +3,5 @@
 mod logs;
 mod metric;
 mod property;
+mod random;
 mod support;
