@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::pipeline::Template;
 use crate::syntax::{
-    Grouping, LabelFilter, LabelFormatValue, RangeAggregation, RangeFunction, Stage, StageKind,
+    Grouping, LabelFilter, LabelFormatValue, RangeAggregation, RangeFunction, StageKind,
     VectorAggregation, VectorFunction,
 };
 
@@ -37,12 +37,16 @@ pub(super) fn known_grouping(
 }
 
 impl Needed {
-    /// What is needed where the entries of `range` are grouped so.
-    pub(super) fn new(range: &RangeAggregation, grouping: Option<&Grouping>) -> Self {
+    /// What is needed where the entries of `range`, which run through `stages`, are grouped so.
+    pub(super) fn new(
+        range: &RangeAggregation,
+        stages: &[&StageKind],
+        grouping: Option<&Grouping>,
+    ) -> Self {
         let Some(Grouping { without: false, labels }) = grouping else { return Self::default() };
         let mut names: BTreeSet<String> = labels.iter().cloned().collect();
         let mut all_known = true;
-        for stage in &range.log.stages {
+        for stage in stages {
             all_known &= add_stage(stage, &mut names);
         }
         if let Some(unwrap) = &range.unwrap {
@@ -64,8 +68,8 @@ impl Needed {
 }
 
 /// Adds the labels that a stage reads; `false` where it may be any.
-fn add_stage(stage: &Stage, names: &mut BTreeSet<String>) -> bool {
-    match &stage.kind {
+fn add_stage(stage: &StageKind, names: &mut BTreeSet<String>) -> bool {
+    match stage {
         StageKind::LabelFilter(filter) => add_filter(filter, names),
         StageKind::LineFormat(source) => return add_template(source, names),
         StageKind::LabelFormat(items) => {

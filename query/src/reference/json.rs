@@ -270,10 +270,10 @@ pub(super) fn expressions(
         Some(b'"') => Value::Null,
         Some(_) => return labels.fail_parsing(CODE, None),
     };
-    let mut missing = Vec::new();
+    let mut is_missing = false;
     for LabelExtraction { name, expression } in extractions {
         let Some(value) = find(whole, &path(expression)) else {
-            missing.push(name);
+            is_missing = true;
             continue;
         };
         let text = match value {
@@ -283,7 +283,8 @@ pub(super) fn expressions(
         let target = labels.free_name(name);
         labels.set(&target, text);
     }
-    for name in missing {
+    // Where one is missing, every name gets a label: also that of a label that was renamed.
+    for LabelExtraction { name, .. } in extractions.iter().filter(|_| is_missing) {
         if labels.get(name).is_none() {
             labels.set(name, String::new());
         }

@@ -295,9 +295,9 @@ fn passed(
         RangeFunction::AbsentOverTime => Some(&nothing),
         _ => range.grouping.as_ref().or(known),
     };
-    let needed = Needed::new(range, grouping);
     let needs_line =
         matches!(range.function, RangeFunction::BytesOverTime | RangeFunction::BytesRate);
+    let needed = Needed::new(range, &stages::seen(&range.log.stages, needs_line), grouping);
     let stages = Stages::new(&range.log.stages, range.unwrap.as_ref(), needs_line, &needed)?;
     let mut passed = Vec::new();
     for (arrival, entry) in reference.selected(&range.log)? {

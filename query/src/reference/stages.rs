@@ -55,13 +55,9 @@ impl<'q> Stages<'q> {
         needs_line: bool,
         needed: &Needed,
     ) -> Result<Self, ParseError> {
-        let mut kinds = Vec::new();
-        for (index, stage) in stages.iter().enumerate() {
-            let is_seen = needs_line || stages[index + 1..].iter().any(reads_line);
-            if !matches!(stage.kind, StageKind::LineFormat(_)) || is_seen {
-                compile(&stage.kind).map_err(ParseError::new)?;
-                kinds.push(&stage.kind);
-            }
+        let mut kinds = seen(stages, needs_line);
+        for kind in &kinds {
+            compile(kind).map_err(ParseError::new)?;
         }
         for filter in unwrap.iter().flat_map(|unwrap| &unwrap.filters) {
             filters::check(filter).map_err(ParseError::new)?;
@@ -115,6 +111,15 @@ impl<'q> Stages<'q> {
         }
         Ok(Some((line, Some(value.unwrap_or(0.0)))))
     }
+}
+
+/// The stages without templates of lines that nobody reads.
+pub(super) fn seen(stages: &[Stage], needs_line: bool) -> Vec<&StageKind> {
+    let seen = stages.iter().enumerate().filter(|(index, stage)| {
+        let is_read = needs_line || stages[index + 1..].iter().any(reads_line);
+        is_read || !matches!(stage.kind, StageKind::LineFormat(_))
+    });
+    seen.map(|(_, stage)| &stage.kind).collect()
 }
 
 fn reads_line(stage: &Stage) -> bool {
@@ -270,8 +275,13 @@ fn sequence_length(text: &[u8]) -> Option<usize> {
         return Some(introducer + title + 1);
     }
     let numbers = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b';').count();
-    let end = rest.get(numbers)?;
-    let ends =
-        matches!(end, b'A'..=b'P' | b'R' | b'Z' | b'c' | b'f'..=b'n' | b'q' | b'r' | b't' | b'y');
-    ends.then_some(introducer + numbers + 1)
+    let ends = rest.get(numbers).is_some_and(|end| {
+        matches!(end, b'A'..=b'P' | b'R' | b'Z' | b'c' | b'f'..=b'n' | b'q' | b'r' | b't' | b'y')
+    });
+    if ends {
+        return Some(introducer + numbers + 1);
+    }
+    // A digit ends the sequence, too, if nothing else does.
+    let digit = rest[..numbers].iter().rposition(u8::is_ascii_digit)?;
+    Some(introducer + digit + 1)
 }
