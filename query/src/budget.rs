@@ -37,6 +37,19 @@ impl Budget {
         )))
     }
 
+    /// Counts what has grown to `bytes` where `counted` were counted before.
+    ///
+    /// # Errors
+    /// As [`charge`](Self::charge).
+    pub(crate) fn follow(&self, bytes: usize, counted: &mut usize) -> Result<(), QueryError> {
+        let grown = bytes.saturating_sub(*counted);
+        if grown == 0 {
+            return Ok(());
+        }
+        *counted = bytes;
+        self.charge(grown)
+    }
+
     /// Counts `bytes` as let go.
     pub(crate) fn release(&self, bytes: usize) {
         self.used.fetch_sub(bytes, Ordering::Relaxed);

@@ -14,6 +14,9 @@ use crate::budget::Budget;
 use crate::label_text::label_text;
 use crate::{EngineLimits, QueryError, QueryStats};
 
+/// After how many rows of a chunk a query looks whether it may go on.
+pub(crate) const ROWS_PER_CHECK: usize = 64;
+
 /// What the parts of one running query share: its view of the store, its bounds and its figures.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {

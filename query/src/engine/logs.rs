@@ -21,7 +21,7 @@ use crate::plan::Selection;
 use crate::syntax::LogExpr;
 use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery, StreamResult};
 
-use super::context::{ChunkUnit, Context};
+use super::context::{ChunkUnit, Context, ROWS_PER_CHECK};
 use super::parallel::for_each;
 
 /// Chunks of a wave for each thread, at the most.
@@ -244,18 +244,12 @@ impl Thread<'_> {
             self.context.read(&unit.chunk, range, predicate, Columns::ALL, &mut self.scratch)?;
         self.set_stream(unit);
         let before = self.found.len();
+        let rows = batch.rows().iter().enumerate();
         match self.direction {
-            Direction::Forward => self.take(unit, &batch, batch.rows().iter().enumerate(), room),
-            Direction::Backward => {
-                self.take(unit, &batch, batch.rows().iter().enumerate().rev(), room);
-            }
+            Direction::Forward => self.take(unit, &batch, rows, room)?,
+            Direction::Backward => self.take(unit, &batch, rows.rev(), room)?,
         }
-        let found = &self.found[before..];
-        self.context.count_matched(found.len() as u64);
-        self.context.budget.charge(found.iter().map(Candidate::bytes).sum())?;
-        let bytes = self.worker.as_ref().map_or(0, Worker::memory_bytes);
-        self.context.budget.charge(bytes.saturating_sub(self.worker_bytes))?;
-        self.worker_bytes = bytes;
+        self.context.count_matched((self.found.len() - before) as u64);
         Ok(())
     }
 
@@ -272,31 +266,42 @@ impl Thread<'_> {
     }
 
     /// Runs rows through the pipeline until `room` have passed.
+    ///
+    /// # Errors
+    /// The budget's, timeout and cancellation. All are asked for within the chunk, since a template can
+    /// make large texts of short lines, and take its time.
     fn take<'b>(
         &mut self,
         unit: &ChunkUnit,
         batch: &'b Batch,
         rows: impl Iterator<Item = (usize, &'b Row)>,
         room: usize,
-    ) {
-        let Some(worker) = &mut self.worker else { return };
+    ) -> Result<(), QueryError> {
+        let Some(worker) = &mut self.worker else { return Ok(()) };
         let enough = self.found.len().saturating_add(room);
-        for (index, row) in rows {
+        for (count, (index, row)) in rows.enumerate() {
             if self.found.len() >= enough {
-                return;
+                break;
+            }
+            if count % ROWS_PER_CHECK == 0 {
+                self.context.check()?;
             }
             let metadata = metadata_of(batch, row);
             let processed = worker.process(row.timestamp, batch.line(row), metadata.as_ref());
             let Some(processed) = processed else { continue };
             let (line, labels) = (processed.line.into(), processed.labels);
-            self.found.push(Candidate {
+            let candidate = Candidate {
                 timestamp: row.timestamp,
                 stream: unit.stream,
                 place: (unit.rank, index),
                 line,
                 labels: worker.label_set(labels).clone(),
-            });
+            };
+            self.context.budget.charge(candidate.bytes())?;
+            self.found.push(candidate);
+            self.context.budget.follow(worker.memory_bytes(), &mut self.worker_bytes)?;
         }
+        Ok(())
     }
 }
 

@@ -42,7 +42,7 @@ fn check_hints(names: impl Fn() -> Names, run: impl Fn(&mut LabelBuilder<'_>)) {
         needed.sort_unstable();
         needed.dedup();
         let texts: Vec<_> = needed.iter().map(|&name| names.text(name).to_owned()).collect();
-        let required = Required { names: Some(needed), preserve_error: false };
+        let required = Required { names: Some(needed), ..Required::default() };
         let some = found(names, &required, &run);
         for name in texts {
             let (expected, got) = (all.labels.get(&name), some.labels.get(&name));

@@ -102,6 +102,20 @@ impl LabelFilter {
         }
     }
 
+    /// Whether the outcome depends on the values of the labels alone, and not on the entry's error.
+    pub(crate) fn is_blind_to_errors(&self) -> bool {
+        match self {
+            Self::Text { name, .. } => {
+                ![NameId::ERROR, NameId::ERROR_DETAILS, NameId::PRESERVE_ERROR].contains(name)
+            }
+            Self::Ip { .. } => false,
+            Self::Number { .. } | Self::Duration { .. } | Self::Bytes { .. } => true,
+            Self::And(left, right) | Self::Or(left, right) => {
+                left.is_blind_to_errors() && right.is_blind_to_errors()
+            }
+        }
+    }
+
     /// Calls `each` with the labels that the condition looks at.
     pub(crate) fn for_each_name(&self, each: &mut impl FnMut(NameId)) {
         match self {

@@ -28,6 +28,9 @@ pub(crate) struct Required {
     pub(crate) names: Option<Vec<NameId>>,
     /// Whether the query asks for `__error__`, so that a parser's error is an answer.
     pub(crate) preserve_error: bool,
+    /// Whether parsers look into objects that cannot have a needed label, in order to stop where they
+    /// would stop if all labels were needed.
+    pub(crate) looks_everywhere: bool,
 }
 
 impl Required {
@@ -110,11 +113,23 @@ impl<'p> LabelBuilder<'p> {
             missing: 0,
             scratch: String::new(),
         };
-        for name in required.names.iter().flatten() {
-            builder.slots[name.index()].required = true;
-        }
+        builder.mark(required);
         builder.set_stream(stream);
         builder
+    }
+
+    /// Notes which names are required, for entries that [`begin_for`](Self::begin_for) begins. Of
+    /// several `Required` at most one may name labels.
+    pub(crate) fn mark(&mut self, required: &Required) {
+        for name in required.names.iter().flatten() {
+            self.slots[name.index()].required = true;
+        }
+    }
+
+    /// As [`begin`](Self::begin), with other labels required than the entry before.
+    pub(crate) fn begin_for(&mut self, metadata: &Metadata, required: &'p Required) {
+        self.required = required;
+        self.begin(metadata);
     }
 
     /// Makes the coming entries be `stream`'s.
@@ -380,10 +395,9 @@ impl<'p> LabelBuilder<'p> {
 
     /// Whether a needed label's name may begin with `prefix`.
     pub(crate) fn needs_prefix(&self, prefix: &str) -> bool {
-        self.required
-            .names
-            .as_ref()
-            .is_none_or(|names| names.iter().any(|&name| self.names.text(name).starts_with(prefix)))
+        let begins_so = |name: &NameId| self.names.text(*name).starts_with(prefix);
+        self.required.looks_everywhere
+            || self.required.names.as_ref().is_none_or(|names| names.iter().any(begins_so))
     }
 
     /// The code of what went wrong.
@@ -530,7 +544,7 @@ mod tests {
         let mut names = Names::new();
         let required = Required {
             names: Some(vec![names.intern("a"), names.intern("b")]),
-            preserve_error: false,
+            ..Required::default()
         };
         let mut builder = LabelBuilder::new(names, &required, &labels(&[]));
         builder.begin(&labels(&[]));

@@ -64,6 +64,11 @@ impl Logfmt {
         Ok(Self { strict, wanted: Wanted::Keys(keys) })
     }
 
+    /// Whether every pair of a line becomes a label, and not only those that expressions name.
+    pub(crate) const fn takes_all(&self) -> bool {
+        matches!(self.wanted, Wanted::All { .. })
+    }
+
     /// Makes labels of the line's pairs. Faulty ones are left out; in strict mode they end the parsing
     /// with an error, and labels found before stay.
     pub(crate) fn parse(&self, line: &[u8], labels: &mut LabelBuilder<'_>, scratch: &mut String) {
@@ -382,7 +387,7 @@ mod tests {
             let wanted: Vec<NameId> = ["a", "b"].map(|name| names.intern(name)).into();
             let stage = Logfmt::compile(false, false, &[], &mut names).unwrap();
             let (every, some) =
-                (Required::default(), Required { names: Some(wanted.clone()), preserve_error: false });
+                (Required::default(), Required { names: Some(wanted.clone()), ..Required::default() });
             let values = [&every, &some].map(|required| {
                 let mut builder = LabelBuilder::new(names.clone(), required, &Labels::default());
                 builder.begin(&Labels::default());

@@ -36,6 +36,7 @@ mod line_filter;
 mod logfmt;
 mod names;
 mod pattern;
+mod precheck;
 mod regexp;
 mod step;
 mod template;
@@ -47,11 +48,14 @@ use timberline_store::{Labels, LinePredicate, Metadata, Timestamp};
 use self::label_sets::{LabelSets, Shape};
 use self::labels::{LabelBuilder, Required};
 use self::names::{NameId, Names, strip_collision_suffix};
+use self::precheck::{Precheck, Record};
 use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
 use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
 pub(crate) use self::label_sets::LabelSet;
+#[cfg(any(test, feature = "reference"))]
+pub(crate) use self::template::{Template, TemplateData};
 
 /// What the rest of the query needs from the pipeline.
 #[derive(Clone, Debug)]
@@ -96,6 +100,7 @@ pub(crate) struct Pipeline {
     unwrap: Option<Unwrap>,
     names: Names,
     required: Required,
+    precheck: Option<Precheck>,
     needs_line: bool,
 }
 
@@ -125,7 +130,9 @@ impl Pipeline {
         }
         let (predicate, steps) = move_line_filters(steps);
         let needs_line = steps.iter().any(Step::needs_line);
-        Ok(Self { predicate, steps, unwrap, names, required, needs_line })
+        let precheck =
+            required.names.is_none().then(|| Precheck::new(&steps, &mut names)).flatten();
+        Ok(Self { predicate, steps, unwrap, names, required, precheck, needs_line })
     }
 
     /// The line filters that see the line as it was stored. The store applies them;
@@ -166,9 +173,14 @@ impl Pipeline {
                 Shape::Without(excluded)
             }
         };
+        let mut labels = LabelBuilder::new(names, &self.required, stream);
+        if let Some(precheck) = &self.precheck {
+            labels.mark(precheck.required());
+        }
         Worker {
             pipeline: self,
-            labels: LabelBuilder::new(names, &self.required, stream),
+            labels,
+            record: Record::default(),
             sets: LabelSets::new(shape),
             scratch: Scratch::new(&self.steps),
             line: Vec::new(),
@@ -200,7 +212,10 @@ fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut 
     for label in grouped {
         needed.push(names.intern(label));
     }
-    let all_known = steps.iter().all(|step| step.add_needed(names, &mut needed));
+    let mut all_known = true;
+    for step in steps {
+        all_known &= step.add_needed(names, &mut needed);
+    }
     if let Some(unwrap) = unwrap {
         needed.push(unwrap.label);
         for filter in unwrap.filters() {
@@ -208,14 +223,18 @@ fn required(hints: &Hints, steps: &[Step], unwrap: Option<&Unwrap>, names: &mut 
         }
     }
     let preserve_error = needed.contains(&NameId::ERROR);
-    // A name that a collision made is only met under the name it had before.
+    add_plain_names(names, &mut needed);
+    Required { names: all_known.then_some(needed), preserve_error, ..Required::default() }
+}
+
+/// Adds what names were before a collision, since parsers meet them so. Puts each name there once.
+fn add_plain_names(names: &mut Names, needed: &mut Vec<NameId>) {
     for index in 0..needed.len() {
         let plain = strip_collision_suffix(names.text(needed[index])).to_owned();
         needed.push(names.intern(&plain));
     }
     needed.sort_unstable();
     needed.dedup();
-    Required { names: all_known.then_some(needed), preserve_error }
 }
 
 /// Moves line filters to the front, up to the stage that makes the line they test, and joins them.
@@ -253,6 +272,8 @@ fn move_line_filters(steps: Vec<Step>) -> (LinePredicate, Vec<Step>) {
 pub(crate) struct Worker<'p> {
     pipeline: &'p Pipeline,
     labels: LabelBuilder<'p>,
+    /// How the precheck has done so far.
+    record: Record,
     sets: LabelSets,
     scratch: Scratch,
     /// The line, once a stage has rewritten it.
@@ -291,7 +312,10 @@ impl Worker<'_> {
             self.labels.forget_names();
             self.sets.forget_keys();
         }
-        self.labels.begin(metadata);
+        if !self.may_pass(timestamp, line, metadata) {
+            return None;
+        }
+        self.labels.begin_for(metadata, &self.pipeline.required);
         let mut rewritten = false;
         for (index, step) in self.pipeline.steps.iter().enumerate() {
             let current = if rewritten { self.line.as_slice() } else { line };
@@ -311,6 +335,22 @@ impl Worker<'_> {
         let labels = self.sets.intern(&self.labels);
         let line = if rewritten { self.line.as_slice() } else { line };
         Some(Processed { line, labels, value })
+    }
+
+    /// Whether an entry passes the first label filters, as far as that is worth finding out beforehand.
+    fn may_pass(&mut self, timestamp: Timestamp, line: &[u8], metadata: &Metadata) -> bool {
+        let Some(precheck) = &self.pipeline.precheck else { return true };
+        if !self.record.is_worthwhile() {
+            return true;
+        }
+        self.labels.begin_for(metadata, precheck.required());
+        let steps = precheck.steps(&self.pipeline.steps);
+        let passes = steps.iter().enumerate().all(|(index, step)| {
+            let (labels, scratch) = (&mut self.labels, &mut self.scratch);
+            step.run(index, line, timestamp, labels, scratch) != Outcome::Drop
+        });
+        self.record.note(passes);
+        passes
     }
 
     /// A label set by the number that [`process`](Self::process) gave.

@@ -5,8 +5,8 @@ use timberline_store::MatchOp;
 
 use super::*;
 use crate::syntax::{
-    Comparison, LabelExtraction, LabelFilter, LabelFormat, LabelFormatValue, LabelMatcher,
-    LineFilter, LineFilterOp, LineOperand, NameOrMatcher, Span, UnwrapConversion,
+    Comparison, Expr, LabelExtraction, LabelFilter, LabelFormat, LabelFormatValue, LabelMatcher,
+    LineFilter, LineFilterOp, LineOperand, NameOrMatcher, Span, UnwrapConversion, parse,
 };
 
 fn stage(kind: StageKind) -> Stage {
@@ -468,5 +468,36 @@ proptest! {
                 prop_assert_eq!(first, again);
             }
         }
+    }
+}
+
+#[test]
+fn filters_that_drop_early_drop_the_same() {
+    for (stages, line) in [
+        // What would be found behind the fault is not found.
+        (r#"| json | status = 200"#, r#"{"a":{"b":nope},"status":200}"#),
+        (r#"| json | status != "200""#, r#"{"a":{"b":nope},"status":200}"#),
+        (r#"| json | status >= 500"#, r#"{"status":"high","status":503}"#),
+        (r#"| json | status >= 500 | __error__="""#, r#"{"status":503,"x":nope}"#),
+        (r#"| json | x="" | status >= 500"#, r#"{"status":503}"#),
+        (r#"| json | job_extracted="in" and job="out""#, r#"{"job":"in"}"#),
+        (r#"| logfmt | n > 3"#, "m=1 n=4 n=2"),
+        (r#"| logfmt --strict | n > 3 or m = 1"#, r#"m=1 "x n=4"#),
+    ] {
+        let query = format!(r#"{{job="out"}} {stages}"#);
+        let Ok(Expr::Log(expr)) = parse(&query) else { panic!("{query}") };
+        let passes = |checks: bool| {
+            let mut pipeline = Pipeline::compile(&expr.stages, None, &Hints::LOG).unwrap();
+            assert!(pipeline.precheck.is_some(), "{query}");
+            if !checks {
+                pipeline.precheck = None;
+            }
+            let stream = Labels::from_pairs([("job", "out")]).unwrap();
+            let mut worker = pipeline.worker(&stream, &Output::Full);
+            let processed = worker.process(0, line.as_bytes(), &Labels::default());
+            let labels = processed.map(|processed| processed.labels);
+            labels.map(|labels| worker.label_set(labels).labels.to_string())
+        };
+        assert_eq!(passes(true), passes(false), "{query} on {line}");
     }
 }

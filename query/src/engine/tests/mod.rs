@@ -1,6 +1,8 @@
 //! The engine over a real store: what queries answer, and that they answer what the reference does.
 
 mod logs;
+mod memory;
 mod metric;
 mod property;
+mod random;
 mod support;

@@ -1,250 +1,156 @@
 //! Random entries and random queries: the engine says what the reference says.
+//!
+//! `TIMBERLINE_RANDOM_QUERIES` says how many queries of each kind are asked (250), `TIMBERLINE_SEED`
+//! which seed the first fixture has. A failure prints its seed and the query.
 
-use std::collections::BTreeMap;
-
-use timberline_store::Labels;
-
+use super::random::{Random, fixture, fixture_with_errors, log_query, metric_query};
 use super::support::{Fixture, SECOND, instant, range};
+use crate::label_text::label_text;
 use crate::{Direction, EngineLimits, QueryError, QueryValue, RangeQuery};
 
-/// A small generator of numbers; the seed says all.
-struct Random(u64);
+/// Queries for each fixture.
+const QUERIES_PER_FIXTURE: u64 = 25;
 
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
-        mixed ^ (mixed >> 31)
-    }
+/// Differences that a failure prints.
+const DIFFERENCES_SHOWN: usize = 5;
 
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn pick<'a>(&mut self, of: &[&'a str]) -> &'a str {
-        of[usize::try_from(self.below(of.len() as u64)).unwrap()]
-    }
-}
-
-/// Entries of a few streams, in disorder, with equal times, some in segments and some in the head.
-fn random_fixture(random: &mut Random) -> Fixture {
-    let mut fixture = Fixture::new();
-    for _ in 0..40 + random.below(120) {
-        let (job, env) = (random.pick(&["a", "b", "c"]), random.pick(&["x", "y", ""]));
-        // Times on edges of windows, between them, and often the same.
-        let time = i64::try_from(random.below(120) * 1_000_000_000 + random.below(3)).unwrap();
-        let line = format!(
-            "level={} n={} {}",
-            random.pick(&["info", "warn", "error"]),
-            random.below(9),
-            random.pick(&["", "tail", "x=7"])
-        );
-        let tier = random.pick(&["gold", "tin"]);
-        let metadata: &[(&str, &str)] = match random.below(3) {
-            0 => &[("tier", tier)],
-            1 => &[("job", "meta"), ("tier", tier)],
-            _ => &[],
-        };
-        fixture.push(&[("job", job), ("env", env)], time, &line, metadata);
-        if random.below(30) == 0 {
-            fixture.store.flush().unwrap();
-        }
-    }
-    fixture
-}
-
-fn selection(random: &mut Random, stages: &[&str]) -> String {
-    let selector = random.pick(&[
-        r#"{job=~".+"}"#,
-        r#"{job="a"}"#,
-        r#"{job=~"a|b", env!="x"}"#,
-        r#"{env=""}"#,
-    ]);
-    // A selector needs a matcher that fails on the empty value.
-    let selector = if selector == r#"{env=""}"# { r#"{env="", job!=""}"# } else { selector };
-    let filter = random.pick(&[
-        "",
-        "",
-        r#"|= "error""#,
-        r#"!= "n=1" |= "level""#,
-        r#"|~ "n=[0-4]""#,
-        r#"|= "warn" or "tail""#,
-        r#"|= "nowhere""#,
-    ]);
-    format!("{selector} {filter} {}", random.pick(stages))
-}
-
-/// A range aggregation, as text.
-fn range_aggregation(random: &mut Random) -> String {
-    let window = random.pick(&["[10s]", "[7s]", "[1m]", "[10s] offset 15s", "[30s] offset -5s"]);
-    if random.below(2) == 0 {
-        let function = random.pick(&["count_over_time", "rate", "bytes_over_time", "bytes_rate"]);
-        let selection = selection(random, &["", "", "| logfmt", "| logfmt | n > 3"]);
-        return format!("{function}({selection} {window})");
-    }
-    let selection =
-        selection(random, &["| logfmt | unwrap n", "| logfmt | level != `info` | unwrap n"]);
-    let grouping =
-        random.pick(&["", " by (level)", " by (job, tier)", " without (tier, level)", " by ()"]);
-    match random.below(4) {
-        0 => format!("sum_over_time({selection} {window})"),
-        1 => format!("rate({selection} {window})"),
-        2 => format!("quantile_over_time(0.4, {selection} {window}){grouping}"),
-        _ => {
-            let function = random.pick(&[
-                "avg_over_time",
-                "min_over_time",
-                "max_over_time",
-                "first_over_time",
-                "last_over_time",
-                "stddev_over_time",
-                "stdvar_over_time",
-            ]);
-            format!("{function}({selection} {window}){grouping}")
-        }
-    }
-}
-
-/// A metric query, as text.
-fn metric_query(random: &mut Random, depth: u64) -> String {
-    let grouping = random.pick(&["", "by (job)", "by (tier, env)", "without (job)", "without ()"]);
-    match random.below(if depth == 0 { 1 } else { 6 }) {
-        0 => range_aggregation(random),
-        1..=3 => {
-            let function =
-                random.pick(&["sum", "sum", "avg", "min", "max", "count", "stddev", "stdvar"]);
-            format!("{function} {grouping} ({})", metric_query(random, depth - 1))
-        }
-        _ => {
-            let operator = random.pick(&[
-                "+", "-", "*", "/", "%", "^", "== bool", ">", "<= bool", "!=", "and", "or",
-                "unless",
-            ]);
-            let left = metric_query(random, depth - 1);
-            match random.below(3) {
-                0 if !matches!(operator, "and" | "or" | "unless") => {
-                    format!("({left}) {operator} 3")
-                }
-                1 if !matches!(operator, "and" | "or" | "unless") => {
-                    format!("2 {operator} ({left})")
-                }
-                _ => {
-                    let matching = random.pick(&[
-                        "",
-                        "on (job)",
-                        "ignoring (tier, level, n)",
-                        "on (job, env) group_left (tier)",
-                        "on (tier) group_right ()",
-                    ]);
-                    let right = metric_query(random, depth - 1);
-                    format!("({left}) {operator} {matching} ({right})")
-                }
-            }
-        }
-    }
-}
-
-/// A value that compares: series by labels, values rounded so that the order of sums does not show.
-fn comparable(value: Result<QueryValue, QueryError>) -> Result<BTreeMap<String, Vec<String>>, ()> {
+/// A value as lines that compare, numbers rounded so that the order of sums does not show.
+fn comparable(value: Result<QueryValue, QueryError>) -> Result<Vec<String>, String> {
     let rounded = |value: f64| {
         if value == 0.0 || value.abs() < 1e-9 { "0".to_owned() } else { format!("{value:.8e}") }
     };
-    let mut comparable: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let mut add = |labels: &Labels, text| {
-        comparable.entry(labels.to_string()).or_default().push(text);
-    };
-    match value.map_err(|_| ())? {
+    Ok(match value.map_err(|error| error.to_string())? {
         QueryValue::Streams(streams) => {
-            for stream in &streams {
-                for entry in &stream.entries {
+            let entries = streams.iter().flat_map(|stream| {
+                let labels = label_text(&stream.labels);
+                stream.entries.iter().map(move |entry| {
                     let line = String::from_utf8_lossy(&entry.line);
-                    add(&stream.labels, format!("{} {line}", entry.timestamp));
-                }
-            }
+                    let metadata = label_text(&entry.structured_metadata);
+                    let parsed = label_text(&entry.parsed);
+                    format!("{labels} {} {line} {metadata} {parsed}", entry.timestamp)
+                })
+            });
+            entries.collect()
         }
         QueryValue::Matrix(series) => {
-            for series in &series {
-                for (time, value) in &series.points {
-                    add(&series.labels, format!("{time} {}", rounded(*value)));
-                }
-            }
+            let points = series.iter().flat_map(|series| {
+                let labels = label_text(&series.labels);
+                // Series that `label_replace` makes equal have two points at a step.
+                let points = series.points.iter();
+                let mut points: Vec<_> =
+                    points.map(|(time, value)| (*time, rounded(*value))).collect();
+                points.sort();
+                points.into_iter().map(move |(time, value)| format!("{labels} {time} {value}"))
+            });
+            points.collect()
         }
         QueryValue::Vector(samples) => {
-            samples.iter().for_each(|sample| add(&sample.labels, rounded(sample.value)));
+            let samples = samples.iter();
+            samples
+                .map(|sample| format!("{} {}", label_text(&sample.labels), rounded(sample.value)))
+                .collect()
         }
-        QueryValue::Scalar { value, .. } => add(&Labels::default(), rounded(value)),
+        QueryValue::Scalar { value, .. } => vec![rounded(value)],
+    })
+}
+
+/// Where two answers differ; `None` where they do not.
+fn difference(
+    engine: Result<Vec<String>, String>,
+    reference: Result<Vec<String>, String>,
+) -> Option<String> {
+    let (found, expected) = match (engine, reference) {
+        (Ok(found), Ok(expected)) => (found, expected),
+        (Err(_), Err(_)) => return None,
+        (engine, reference) => return Some(format!("{engine:?}\ninstead of {reference:?}")),
+    };
+    if found == expected {
+        return None;
     }
-    Ok(comparable)
+    let only = |these: &[String], others: &[String]| -> Vec<String> {
+        these.iter().filter(|line| !others.contains(line)).take(3).cloned().collect()
+    };
+    let (more, less) = (only(&found, &expected), only(&expected, &found));
+    Some(format!("{} lines for {}, {more:#?}\ninstead of {less:#?}", found.len(), expected.len()))
 }
 
 /// Holds an answer against the reference's. Says whether there was anything to compare.
-fn check(fixture: &Fixture, query: &RangeQuery, seed: u64) -> bool {
+fn check(fixture: &Fixture, query: &RangeQuery) -> Result<bool, String> {
     let limits = EngineLimits { max_series: 0, threads: 3, ..EngineLimits::default() };
     let engine = fixture.engine_with(limits);
-    let answer = engine.range(&fixture.tenant, query);
-    let text = format!("seed {seed}: {query:?} gave {answer:?}");
+    let answer = engine.range(&fixture.tenant, query).map(|answer| answer.value);
     let expected = comparable(fixture.reference.range(query));
-    assert_eq!(comparable(answer.map(|answer| answer.value)), expected, "{text}");
-    let says_something = expected.is_ok_and(|expected| !expected.is_empty());
+    let says_something = expected.as_ref().is_ok_and(|expected| !expected.is_empty());
+    if let Some(difference) = difference(comparable(answer), expected) {
+        return Err(format!("{query:?}: {difference}"));
+    }
     if query.query.starts_with('{') {
-        return says_something;
+        return Ok(says_something);
     }
     let query = instant(&query.query, query.end);
-    let answer = engine.instant(&fixture.tenant, &query);
-    let expected = comparable(fixture.reference.instant(&query));
-    assert_eq!(comparable(answer.map(|answer| answer.value)), expected, "{text}");
-    says_something
+    let answer = engine.instant(&fixture.tenant, &query).map(|answer| answer.value);
+    let (mut found, mut expected) =
+        (comparable(answer), comparable(fixture.reference.instant(&query)));
+    if !query.query.starts_with("sort") {
+        // Samples with the same labels are in any order.
+        found.iter_mut().chain(&mut expected).for_each(|lines| lines.sort());
+    }
+    match difference(found, expected) {
+        Some(difference) => Err(format!("{query:?}: {difference}")),
+        None => Ok(says_something),
+    }
 }
 
-fn seeds() -> std::ops::Range<u64> {
-    match std::env::var("TIMBERLINE_SEED").ok().and_then(|seed| seed.parse().ok()) {
-        Some(seed) => seed..seed + 1,
-        None => 0..6,
+fn number(variable: &str) -> Option<u64> {
+    std::env::var(variable).ok()?.parse().ok()
+}
+
+/// Asks random queries, as many as there should be.
+fn ask(fixture: fn(&mut Random) -> Fixture, query: impl Fn(&mut Random) -> RangeQuery) {
+    let count = number("TIMBERLINE_RANDOM_QUERIES").unwrap_or(250);
+    let first = number("TIMBERLINE_SEED").unwrap_or(0);
+    let mut answered = 0;
+    let mut differences = Vec::new();
+    for seed in first..first + count.div_ceil(QUERIES_PER_FIXTURE) {
+        let mut random = Random(seed);
+        let fixture = fixture(&mut random);
+        for _ in 0..QUERIES_PER_FIXTURE {
+            match check(&fixture, &query(&mut random)) {
+                Ok(says_something) => answered += u64::from(says_something),
+                Err(difference) => differences.push(format!("seed {seed}: {difference}")),
+            }
+        }
     }
+    let shown = differences.len().min(DIFFERENCES_SHOWN);
+    let text = differences[..shown].join("\n\n");
+    assert!(differences.is_empty(), "{} of {count} answers differ\n{text}", differences.len());
+    // Empty answers and errors agree easily.
+    assert!(answered * 3 > count, "only {answered} of {count} queries had an answer");
 }
 
 #[test]
 fn log_queries_agree_with_the_reference() {
-    let (mut asked, mut answered) = (0, 0);
-    for seed in seeds() {
-        let mut random = Random(seed);
-        let fixture = random_fixture(&mut random);
-        for _ in 0..40 {
-            let text = selection(&mut random, &["", "", "| logfmt", "| logfmt | n > 3"]);
-            let start = i64::try_from(random.below(60)).unwrap() * SECOND;
-            let length = i64::try_from(random.below(90)).unwrap() * SECOND;
-            let forward = random.below(2) == 0;
-            let query = RangeQuery {
-                limit: usize::try_from(random.below(60) + 1).unwrap(),
-                interval: [0, 0, 5 * SECOND, 1][usize::try_from(random.below(4)).unwrap()],
-                direction: if forward { Direction::Forward } else { Direction::Backward },
-                ..range(&text, start, start + length)
-            };
-            asked += 1;
-            answered += u32::from(check(&fixture, &query, seed));
+    ask(fixture_with_errors, |random| {
+        let text = log_query(random);
+        let start = random.seconds(60);
+        let length = random.seconds(90);
+        let forward = random.below(2) == 0;
+        RangeQuery {
+            limit: usize::try_from(random.below(60) + 1).unwrap(),
+            interval: [0, 0, 5 * SECOND, 1][usize::try_from(random.below(4)).unwrap()],
+            direction: if forward { Direction::Forward } else { Direction::Backward },
+            categorize_labels: random.below(3) == 0,
+            ..range(&text, start, start + length)
         }
-    }
-    // Empty answers agree whatever the engine does.
-    assert!(answered * 2 > asked, "only {answered} of {asked} queries had an answer");
+    });
 }
 
 #[test]
 fn metric_queries_agree_with_the_reference() {
-    let (mut asked, mut answered) = (0, 0);
-    for seed in seeds() {
-        let mut random = Random(seed);
-        let fixture = random_fixture(&mut random);
-        for _ in 0..60 {
-            let text = metric_query(&mut random, 2);
-            let start = i64::try_from(random.below(60)).unwrap() * SECOND;
-            let step = i64::try_from(random.below(20) + 1).unwrap() * SECOND;
-            let query = RangeQuery { step, ..range(&text, start, start + 70 * SECOND) };
-            asked += 1;
-            answered += u32::from(check(&fixture, &query, seed));
-        }
-    }
-    // Empty answers agree whatever the engine does.
-    assert!(answered * 2 > asked, "only {answered} of {asked} queries had an answer");
+    ask(fixture, |random| {
+        let text = metric_query(random, 2);
+        let start = random.seconds(60);
+        let step = random.seconds(20) + SECOND;
+        RangeQuery { step, ..range(&text, start, start + 70 * SECOND) }
+    });
 }

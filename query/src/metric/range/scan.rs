@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use timberline_store::{Batch, Labels, Metadata, ReadScratch, Row, Timestamp};
 
 use crate::QueryError;
-use crate::engine::{ChunkUnit, Context};
+use crate::engine::{ChunkUnit, Context, ROWS_PER_CHECK};
 use crate::pipeline::{LabelSet, Worker};
 use crate::plan::RangePlan;
 
@@ -155,8 +155,9 @@ impl<'p> Scanner<'p> {
             if let Some(series) = self.series_of(labels, span)? {
                 self.table.count(series, span, 1, u64::from(row.line_len), self.context)?;
             }
+            self.charge()?;
         }
-        self.charge()
+        Ok(())
     }
 
     /// Runs every row through the pipeline.
@@ -174,10 +175,15 @@ impl<'p> Scanner<'p> {
                 matched += 1;
                 let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: index };
                 self.add_line(labels, measured, span, place)?;
+                self.charge()?;
+            }
+            // A template can take its time.
+            if index % ROWS_PER_CHECK == 0 {
+                self.context.check()?;
             }
         }
         self.context.count_matched(matched);
-        self.charge()
+        Ok(())
     }
 
     /// Adds what the pipeline made of an entry to its series.
@@ -279,12 +285,10 @@ impl<'p> Scanner<'p> {
         }
     }
 
-    /// Counts in the budget what has grown since the last chunk.
+    /// Counts in the budget what the label sets have grown by.
     fn charge(&mut self) -> Result<(), QueryError> {
         let bytes = self.worker.as_ref().map_or(0, Worker::memory_bytes);
-        let grown = bytes.saturating_sub(self.worker_bytes);
-        self.worker_bytes = bytes;
-        self.context.budget.charge(grown)
+        self.context.budget.follow(bytes, &mut self.worker_bytes)
     }
 }
 

@@ -159,7 +159,7 @@ proptest! {
     ) {
         let mut names = Names::new();
         let wanted: Vec<NameId> = ["a", "b_a"].map(|name| names.intern(name)).into();
-        let (all, some) = (Required::default(), Required { names: Some(wanted.clone()), preserve_error: false });
+        let (all, some) = (Required::default(), Required { names: Some(wanted.clone()), ..Required::default() });
         let values = [&all, &some].map(|required| {
             let mut builder = LabelBuilder::new(names.clone(), required, &labels(&[]));
             builder.begin(&labels(&[]));
