@@ -34,6 +34,7 @@
 mod budget;
 mod engine;
 mod error;
+pub mod fields;
 mod golang;
 mod label_text;
 mod metric;

@@ -53,6 +53,11 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .route("/loki/api/v1/series", get(labels::series).post(labels::series))
         .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
+        .route("/loki/api/v1/detected_fields", get(detected::fields).post(detected::fields))
+        .route(
+            "/loki/api/v1/detected_field/{name}/values",
+            get(detected::field_values).post(detected::field_values),
+        )
         .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
         .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
         .route(
