@@ -78,3 +78,26 @@ fn what_is_wrong_with_a_request_for_fields() {
         assert_eq!((answer.status, answer.text().as_str()), (400, text), "{more:?}");
     }
 }
+
+#[test]
+fn limits_are_told() {
+    let server = TestServer::start(|config| {
+        config.auth_enabled = true;
+        config.limits_config.query.max_query_series = 77;
+    });
+    let answer = server.get("/loki/api/v1/drilldown-limits", &[]);
+    assert_eq!(answer.header("content-type"), Some("application/json"));
+    let json = answer.json();
+    let limits = &json["limits"];
+    assert_eq!(limits["max_query_series"], 77);
+    assert_eq!(limits["max_query_length"], "30d1h");
+    assert_eq!(limits["query_timeout"], "1m");
+    assert_eq!(limits["discover_service_name"][0], "service");
+    assert_eq!(limits["log_level_fields"][0], "level");
+    assert_eq!(json["version"], "3.7.0");
+    assert_eq!(server.get("/config/tenant/v1/limits", &[]).status, 401);
+    let header = [("X-Scope-OrgID", "a")];
+    let yaml = server.request("GET", "/config/tenant/v1/limits", &header, b"").text();
+    assert!(yaml.contains("max_query_series: 77\n"), "{yaml}");
+    assert_eq!(server.get("/loki/api/v1/index/shards", &[]).status, 404);
+}

@@ -8,6 +8,8 @@ mod body;
 mod detected;
 mod index;
 mod labels;
+mod limits;
+mod log_level;
 mod observe;
 mod params;
 mod push;
@@ -64,10 +66,13 @@ fn reads() -> Router<Arc<AppState>> {
             "/loki/api/v1/index/volume_range",
             get(index::volume_range).post(index::volume_range),
         )
+        .route("/loki/api/v1/drilldown-limits", get(limits::drilldown))
+        .route("/config/tenant/v1/limits", get(limits::tenant))
         .route("/loki/api/v1/format_query", get(query::format).post(query::format))
         .route("/loki/api/v1/status/buildinfo", get(admin::build_info))
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
+        .route("/log_level", get(log_level::show).post(log_level::set))
         .route("/services", get(admin::services))
         .route("/ready", get(admin::ready))
         .route("/", get(admin::index))

@@ -43,6 +43,7 @@ use timberline_store::{Store, TenantId};
 pub use self::clock::Clock;
 pub use self::error::PushError;
 pub use self::grpc::PushService;
+pub(crate) use self::level::FIELD_NAMES as LEVEL_FIELD_NAMES;
 pub use self::limits::IngestLimits;
 
 use self::body::{Envelope, Format};
