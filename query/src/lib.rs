@@ -38,6 +38,7 @@ pub mod fields;
 mod golang;
 mod label_text;
 mod metric;
+pub mod patterns;
 mod pipeline;
 mod plan;
 #[cfg(any(test, feature = "reference"))]

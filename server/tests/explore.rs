@@ -101,3 +101,27 @@ fn limits_are_told() {
     assert!(yaml.contains("max_query_series: 77\n"), "{yaml}");
     assert_eq!(server.get("/loki/api/v1/index/shards", &[]).status, 404);
 }
+
+#[test]
+fn patterns_are_mined() {
+    let server = TestServer::start(common::accept_any_time);
+    let push = r#"{"streams":[{"stream":{"app":"a"},"values":[["1793538001000000000","level=info user alice took 3ms"],["1793538002000000000","level=info user bob took 42ms"],["1793538013000000000","level=info user eve took 1ms"],["1793538013000000000","level=error out of disk"]]}]}"#;
+    assert_eq!(server.push(push).status, 204);
+    let found =
+        server.get("/loki/api/v1/patterns", &ranged(&[("query", r#"{app="a"}"#), ("step", "1")]));
+    let expected = concat!(
+        r#"{"status":"success","data":[{"pattern":"level=info user \u003c_\u003e took \u003c_\u003e","#,
+        r#""level":"info","samples":[[1793538000,2],[1793538010,1]]},"#,
+        r#"{"pattern":"level=error out of disk","level":"error","samples":[[1793538010,1]]}]}"#,
+        "\n"
+    );
+    assert_eq!((found.status, found.text().as_str()), (200, expected));
+    // The pattern filter takes the pattern.
+    let query = r#"{app="a"} |> "level=info user <_> took <_>""#;
+    let lines = server.get("/loki/api/v1/query_range", &ranged(&[("query", query)])).json();
+    assert_eq!(lines["data"]["stats"]["summary"]["totalEntriesReturned"], 3);
+    let none = server.get("/loki/api/v1/patterns", &ranged(&[("query", r#"{app="b"}"#)]));
+    assert_eq!(none.text(), "{\"status\":\"success\",\"data\":[]}\n");
+    let piped = ranged(&[("query", r#"{app="a"} | json"#)]);
+    assert_eq!(server.get("/loki/api/v1/patterns", &piped).status, 400);
+}

@@ -8,6 +8,7 @@ mod answer;
 mod detected;
 mod json;
 mod listing;
+mod patterns;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -15,3 +16,4 @@ mod tests;
 pub use answer::{Encoding, answer};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
+pub use patterns::patterns;

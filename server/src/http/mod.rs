@@ -12,6 +12,7 @@ mod limits;
 mod log_level;
 mod observe;
 mod params;
+mod patterns;
 mod push;
 mod query;
 mod volume;
@@ -60,6 +61,7 @@ fn reads() -> Router<Arc<AppState>> {
             "/loki/api/v1/detected_field/{name}/values",
             get(detected::field_values).post(detected::field_values),
         )
+        .route("/loki/api/v1/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
         .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
         .route(
