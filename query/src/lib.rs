@@ -34,11 +34,13 @@
 mod budget;
 mod engine;
 mod error;
+pub mod fields;
 #[doc(hidden)]
 pub mod fuzzing;
 mod golang;
 mod label_text;
 mod metric;
+pub mod patterns;
 mod pipeline;
 mod plan;
 #[cfg(any(test, feature = "reference"))]

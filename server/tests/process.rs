@@ -108,3 +108,21 @@ fn help_has_examples_and_versions_are_told() {
     assert!(text("--help").contains("timberline serve --data-dir"));
     assert_eq!(text("--version"), concat!("timberline ", env!("CARGO_PKG_VERSION"), "\n"));
 }
+
+#[test]
+fn the_log_level_can_be_changed() {
+    let directory = TempDir::new().unwrap();
+    let server = Running::start(directory.path());
+    let get = || common::request(server.address, "GET", "/log_level", &[], b"").text();
+    assert_eq!(get(), r#"{"message":"Current log level is info"}"#);
+    let post = |level: &str| {
+        let target = common::with_params("/log_level", &[("log_level", level)]);
+        let answer = common::request(server.address, "POST", &target, &[], b"");
+        (answer.status, answer.text())
+    };
+    let done = r#"{"message":"Log level set to debug","status":"success"}"#;
+    assert_eq!(post("debug"), (200, done.to_owned()));
+    assert_eq!(get(), r#"{"message":"Current log level is debug"}"#);
+    let refused = r#"{"message":"unrecognized log level \"loud\"","status":"failed"}"#;
+    assert_eq!(post("loud"), (400, refused.to_owned()));
+}

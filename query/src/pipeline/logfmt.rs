@@ -44,6 +44,11 @@ enum Text<'a> {
 }
 
 impl Logfmt {
+    /// `| logfmt` without anything: labels of all pairs that have a value.
+    pub(crate) const fn every_pair() -> Self {
+        Self { strict: false, wanted: Wanted::All { keep_empty: false } }
+    }
+
     /// # Errors
     /// An expression that is no key: `cannot parse expression […]: …`.
     pub(crate) fn compile(

@@ -46,14 +46,17 @@ mod unwrap;
 use timberline_store::{Labels, LinePredicate, Metadata, Timestamp};
 
 use self::label_sets::{LabelSets, Shape};
-use self::labels::{LabelBuilder, Required};
-use self::names::{NameId, Names, strip_collision_suffix};
+use self::names::{NameId, strip_collision_suffix};
 use self::precheck::{Precheck, Record};
 use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
 use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
+pub(crate) use self::json::{JsonPaths, parse_listening as parse_json};
 pub(crate) use self::label_sets::LabelSet;
+pub(crate) use self::labels::{LabelBuilder, Required};
+pub(crate) use self::logfmt::Logfmt;
+pub(crate) use self::names::Names;
 #[cfg(any(test, feature = "reference"))]
 pub(crate) use self::template::{Template, TemplateData};
 

@@ -43,6 +43,9 @@ impl TemplateData for Snapshot {
     }
 }
 
+/// What the stages make of an entry: its line and the unwrapped number.
+pub(super) type Survivor = (Vec<u8>, Option<f64>);
+
 impl<'q> Stages<'q> {
     /// The stages, line filters in front of what does not change the line. `needs_line` says whether
     /// the line behind them is looked at, `needed` which labels are.
@@ -83,7 +86,7 @@ impl<'q> Stages<'q> {
         timestamp: Timestamp,
         line: &[u8],
         labels: &mut EntryLabels<'_>,
-    ) -> Result<Option<(Vec<u8>, Option<f64>)>, String> {
+    ) -> Result<Option<Survivor>, String> {
         let mut line = line.to_vec();
         for kind in &self.kinds {
             if !run(kind, timestamp, &mut line, labels)? {

@@ -31,23 +31,6 @@ pub fn series(series: &[Labels]) -> Vec<u8> {
     out.into_bytes()
 }
 
-/// The body of `detected_labels`: names with how many values they have. Has no envelope.
-#[must_use]
-pub fn detected_labels(labels: &[(&str, usize)]) -> Vec<u8> {
-    let mut out = Json::default();
-    out.raw(r#"{"detectedLabels":["#);
-    for (index, (name, cardinality)) in labels.iter().enumerate() {
-        out.comma(index);
-        out.raw(r#"{"label":"#);
-        out.text(name);
-        out.raw(r#","cardinality":"#);
-        out.number(cardinality);
-        out.raw("}");
-    }
-    out.raw("]}\n");
-    out.into_bytes()
-}
-
 /// The body of `index/stats`, which has no envelope.
 #[must_use]
 pub fn index_stats(stats: &IndexStats) -> Vec<u8> {

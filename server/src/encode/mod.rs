@@ -5,13 +5,15 @@
 //! straight into one buffer; a log answer is mostly lines, and they are copied once.
 
 mod answer;
+mod detected;
 mod json;
 mod listing;
+mod patterns;
 mod stats;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Encoding, answer};
-pub use listing::{
-    build_info, detected_labels, formatted_query, index_stats, invalid_query, series, texts,
-};
+pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
+pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
+pub use patterns::patterns;

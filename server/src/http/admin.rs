@@ -23,6 +23,7 @@ pub(super) async fn index() -> Response {
          /metrics    figures for Prometheus\n\
          /config     the effective configuration\n\
          /services   what runs\n\
+         /log_level  how much is logged; POST log_level=debug changes it\n\
          /flush      writes what is in memory to disk\n",
         crate::VERSION
     );

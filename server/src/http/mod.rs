@@ -8,8 +8,11 @@ mod body;
 mod detected;
 mod index;
 mod labels;
+mod limits;
+mod log_level;
 mod observe;
 mod params;
+mod patterns;
 mod push;
 mod query;
 mod volume;
@@ -54,16 +57,25 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .route("/loki/api/v1/series", get(labels::series).post(labels::series))
         .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
+        .route("/loki/api/v1/detected_fields", get(detected::fields).post(detected::fields))
+        .route(
+            "/loki/api/v1/detected_field/{name}/values",
+            get(detected::field_values).post(detected::field_values),
+        )
+        .route("/loki/api/v1/patterns", get(patterns::patterns).post(patterns::patterns))
         .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
         .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
         .route(
             "/loki/api/v1/index/volume_range",
             get(index::volume_range).post(index::volume_range),
         )
+        .route("/loki/api/v1/drilldown-limits", get(limits::drilldown))
+        .route("/config/tenant/v1/limits", get(limits::tenant))
         .route("/loki/api/v1/format_query", get(query::format).post(query::format))
         .route("/loki/api/v1/status/buildinfo", get(admin::build_info))
         .route("/metrics", get(admin::metrics))
         .route("/config", get(admin::config))
+        .route("/log_level", get(log_level::show).post(log_level::set))
         .route("/services", get(admin::services))
         .route("/ready", get(admin::ready))
         .route("/", get(admin::index))

@@ -20,6 +20,12 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
+    /// Of work that nothing stops.
+    #[cfg(test)]
+    pub(crate) fn unlimited() -> Self {
+        Self { cancel: Arc::default(), queued: Duration::ZERO, deadline: None }
+    }
+
     /// Stops work that is not the engine's own: asked between one chunk and the next.
     ///
     /// # Errors

@@ -45,6 +45,7 @@ use timberline_store::{Store, TenantId};
 pub use self::clock::Clock;
 pub use self::error::PushError;
 pub use self::grpc::PushService;
+pub(crate) use self::level::{FIELD_NAMES as LEVEL_FIELD_NAMES, LEVEL_NAME as DETECTED_LEVEL};
 pub use self::limits::IngestLimits;
 
 use self::body::{Envelope, Format};

@@ -2,6 +2,7 @@
 
 mod expression;
 mod path;
+mod paths;
 mod scan;
 
 use std::ops::ControlFlow;
@@ -12,6 +13,7 @@ use super::names::sanitise;
 use super::text::{push_blanking, push_unescaped};
 
 pub(crate) use self::expression::JsonExpressions;
+pub(crate) use self::paths::{JsonPaths, Listener};
 
 /// The error code of a line that is not the JSON it should be.
 pub(crate) const JSON_ERROR: &str = "JSONParserErr";
@@ -20,8 +22,18 @@ pub(crate) const JSON_ERROR: &str = "JSONParserErr";
 ///
 /// Arrays and nulls make none. Labels found before a line turns out to be malformed stay.
 pub(crate) fn parse(line: &[u8], labels: &mut LabelBuilder<'_>, prefix: &mut String) {
+    parse_listening(line, labels, prefix, &mut ());
+}
+
+/// As [`parse`], telling `listener` where the labels come from.
+pub(crate) fn parse_listening(
+    line: &[u8],
+    labels: &mut LabelBuilder<'_>,
+    prefix: &mut String,
+    listener: &mut impl Listener,
+) {
     prefix.clear();
-    let mut parser = Parser { labels, prefix, failure: None };
+    let mut parser = Parser { labels, prefix, listener, failure: None };
     let result = parser.object(line);
     let failure = parser.failure.or(result.err());
     if let Some(malformed) = failure {
@@ -33,15 +45,16 @@ pub(crate) fn parse(line: &[u8], labels: &mut LabelBuilder<'_>, prefix: &mut Str
 /// parser must not run out of stack on one that somebody made.
 const DEPTH_MAX: usize = 128;
 
-struct Parser<'a, 'p> {
+struct Parser<'a, 'p, L> {
     labels: &'a mut LabelBuilder<'p>,
     /// The name that the members' names are joined to; empty at the top.
     prefix: &'a mut String,
+    listener: &'a mut L,
     /// What is wrong with a nested object.
     failure: Option<Malformed>,
 }
 
-impl Parser<'_, '_> {
+impl<L: Listener> Parser<'_, '_, L> {
     fn object(&mut self, text: &[u8]) -> Result<(), Malformed> {
         self.nested(text, 0)
     }
@@ -56,12 +69,14 @@ impl Parser<'_, '_> {
             Value::Object(text) => {
                 let outer = self.prefix.len();
                 self.join(key);
+                self.listener.enter(key);
                 if depth < DEPTH_MAX
                     && self.labels.needs_prefix(self.prefix)
                     && let Err(malformed) = self.nested(text, depth + 1)
                 {
                     self.failure = Some(malformed);
                 }
+                self.listener.leave();
                 self.prefix.truncate(outer);
                 self.go_on()
             }
@@ -93,6 +108,7 @@ impl Parser<'_, '_> {
             target
         };
         let Some(target) = target else { return };
+        self.listener.label(key, target);
         self.labels.set_with(target, |out| push_value(value, out));
     }
 

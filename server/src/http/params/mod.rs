@@ -26,6 +26,9 @@ const FORM_BYTES_MAX: usize = 10 << 20;
 /// Entries of a log query that does not say.
 const LIMIT_DEFAULT: i64 = 100;
 
+/// Detected fields, or values of one, that are answered to a request that does not say.
+const FIELD_LIMIT_DEFAULT: i64 = 1000;
+
 /// How far back a request looks that does not say, in nanoseconds: an hour.
 const SINCE_DEFAULT: i64 = 3600 * NANOS_PER_SECOND;
 
@@ -130,14 +133,20 @@ impl Params {
 
     /// `limit`: positive.
     pub(crate) fn limit(&self) -> Result<usize, ParamError> {
-        let limit = match self.first("limit") {
-            "" => LIMIT_DEFAULT,
-            text => strconv::parse_int("Atoi", text)?,
-        };
-        usize::try_from(limit)
-            .ok()
-            .filter(|limit| *limit > 0)
-            .ok_or_else(|| ParamError("limit must be a positive value".to_owned()))
+        positive(self.first("limit"), LIMIT_DEFAULT)
+    }
+
+    /// `line_limit`, the lines that fields are looked for in: positive.
+    pub(crate) fn line_limit(&self) -> Result<usize, ParamError> {
+        positive(self.first("line_limit"), LIMIT_DEFAULT)
+    }
+
+    /// `limit` of detected fields, or `field_limit` where it is not there: positive.
+    pub(crate) fn field_limit(&self) -> Result<usize, ParamError> {
+        match self.first("limit") {
+            "" => positive(self.first("field_limit"), FIELD_LIMIT_DEFAULT),
+            text => positive(text, FIELD_LIMIT_DEFAULT),
+        }
     }
 
     /// `limit` of the volume endpoints, where 0 means the default.
@@ -189,6 +198,15 @@ impl Params {
         }
         Ok(interval)
     }
+}
+
+/// A limit; `default` where the text is empty.
+fn positive(text: &str, default: i64) -> Result<usize, ParamError> {
+    let limit = if text.is_empty() { default } else { strconv::parse_int("Atoi", text)? };
+    usize::try_from(limit)
+        .ok()
+        .filter(|limit| *limit > 0)
+        .ok_or_else(|| ParamError("limit must be a positive value".to_owned()))
 }
 
 fn prefixed(name: &str, error: ParamError) -> ParamError {

@@ -21,7 +21,7 @@ pub(crate) const LEVEL_NAME: &str = "detected_level";
 const UNKNOWN: &str = "unknown";
 
 /// Names that a level is kept under, by preference.
-const FIELD_NAMES: [&str; 14] = [
+pub(crate) const FIELD_NAMES: [&str; 14] = [
     "level",
     "LEVEL",
     "Level",

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
-use super::labels::{inclusive, optional_selector};
-use super::params::{Params, now};
-use super::{json, work};
 use crate::encode;
 use crate::error::ApiError;
+use crate::http::labels::{inclusive, optional_selector};
+use crate::http::params::{Params, now};
+use crate::http::{json, work};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
@@ -18,7 +18,7 @@ use crate::tenant::Tenant;
 const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
 
 /// `/loki/api/v1/detected_labels`: the labels whose values are not all identifiers.
-pub(super) async fn labels(
+pub(in crate::http) async fn labels(
     State(state): State<Arc<AppState>>,
     Tenant(tenant): Tenant,
     params: Params,

@@ -1,0 +1,77 @@
+//! `/loki/api/v1/patterns`: what kinds of lines there are, mined from the lines when asked.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use timberline_query::patterns::{Pattern, PatternMiner};
+use timberline_store::{Batch, Columns, LinePredicate, Matcher, ReadScratch, TenantId, TimeRange};
+
+use super::labels::{inclusive, selector};
+use super::params::{NANOS_PER_SECOND, Params, now};
+use super::work::Ticket;
+use super::{json, work};
+use crate::encode;
+use crate::error::ApiError;
+use crate::ingest::DETECTED_LEVEL;
+use crate::state::AppState;
+use crate::tenant::Tenant;
+
+/// The shortest step that lines are counted by, in nanoseconds.
+const STEP_MIN: i64 = 10 * NANOS_PER_SECOND;
+
+/// The level of entries that have none.
+const NO_LEVEL: &str = "unknown";
+
+/// `/loki/api/v1/patterns`
+pub(super) async fn patterns(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let bounds = params.bounds(now())?;
+    let step = params.step(bounds)?.max(STEP_MIN);
+    let selector = selector(params.first("query"))?;
+    let body = work::run(&state, move |state, ticket| {
+        let patterns = mine(state, &tenant, &selector, inclusive(bounds), step, ticket)?;
+        Ok(encode::patterns(&patterns))
+    });
+    Ok(json(body.await?))
+}
+
+/// Reads every line of the streams, a chunk at a time.
+fn mine(
+    state: &AppState,
+    tenant: &TenantId,
+    selector: &[Matcher],
+    range: TimeRange,
+    step: i64,
+    ticket: &Ticket,
+) -> Result<Vec<Pattern>, ApiError> {
+    let mut miner = PatternMiner::new(step);
+    let mut scratch = ReadScratch::new();
+    let snapshot = state.store.snapshot();
+    let mut chunks = snapshot.chunks(tenant, selector, range)?;
+    // Which lines come first decides how templates grow: the same lines give the same patterns.
+    chunks.sort_by(|a, b| {
+        a.labels().cmp(b.labels()).then_with(|| a.time_bounds().cmp(&b.time_bounds()))
+    });
+    for chunk in &chunks {
+        ticket.check()?;
+        let batch = chunk.read(range, &LinePredicate::Always, Columns::ALL, &mut scratch)?;
+        add_batch(&batch, &mut miner);
+    }
+    Ok(miner.finish())
+}
+
+fn add_batch(batch: &Batch, miner: &mut PatternMiner) {
+    let level_of = |metadata: &timberline_store::Metadata| {
+        let level = metadata.iter().find(|(name, _)| *name == DETECTED_LEVEL);
+        level.map_or(NO_LEVEL, |(_, level)| level).to_owned()
+    };
+    let levels: Vec<String> = batch.metadata_sets().iter().map(level_of).collect();
+    for row in batch.rows() {
+        let level = levels.get(row.metadata as usize).map_or(NO_LEVEL, String::as_str);
+        miner.add(row.timestamp, level, batch.line(row));
+    }
+}
