@@ -42,7 +42,8 @@ pub struct Field<'a> {
 }
 
 /// Every label is wanted.
-static ALL_LABELS: Required = Required { names: None, preserve_error: false };
+static ALL_LABELS: Required =
+    Required { names: None, preserve_error: false, looks_everywhere: true };
 
 /// Reads lines of one stream after the other. Keeps its buffers.
 #[derive(Debug)]
