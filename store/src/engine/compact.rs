@@ -10,6 +10,7 @@
 //! the place of the others. Snapshots keep the old ones as long as they need them.
 
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +18,7 @@ use super::Core;
 use super::flush::remove_quietly;
 use crate::StoreError;
 use crate::manifest::Edit;
-use crate::paths::{io_error, number};
+use crate::paths::number;
 use crate::segment::{self, Segment, SegmentMeta};
 use crate::view::LiveSegment;
 
@@ -40,7 +41,8 @@ impl Core {
     /// Refusals of the file system; the segments are then as before. A damaged one is left as it is, and
     /// what can be read of it stays readable.
     pub(crate) fn compact(&self) -> Result<(), StoreError> {
-        loop {
+        // Whoever closes the store waits for one merge, not for all that are due.
+        while !self.control.lock().is_stopping {
             let mut sealing = self.sealing.lock();
             if sealing.is_over {
                 return Err(StoreError::Closed);
@@ -64,25 +66,15 @@ impl Core {
                 outcome => outcome?,
             }
         }
+        Ok(())
     }
 
     fn merge(&self, old: &[LiveSegment]) -> Result<(), StoreError> {
         let sources: Vec<Arc<Segment>> = old.iter().map(|live| Arc::clone(&live.segment)).collect();
         let id = self.manifest.lock().take_id();
-        let (temporary, path) = (self.paths.segment_temporary(id), self.paths.segment(id));
         let vfs = &*self.options.vfs;
-        if let Err(error) = segment::merge(vfs, &temporary, &sources) {
-            remove_quietly(vfs, &temporary);
-            return Err(error);
-        }
-        vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
-        let segment = match Segment::open(vfs, &path) {
-            Ok(segment) => segment,
-            Err(error) => {
-                remove_quietly(vfs, &path);
-                return Err(error);
-            }
-        };
+        let merge = |path: &Path| segment::merge(vfs, path, &sources).map(drop);
+        let segment = self.seal(id, merge)?;
         let mut edits: Vec<Edit> = old.iter().map(|live| Edit::Remove(live.id)).collect();
         edits.push(Edit::Add(id));
         self.manifest.lock().commit(&edits)?;

@@ -98,21 +98,7 @@ impl Core {
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), StoreError> {
         let id = self.manifest.lock().take_id();
-        let temporary = self.paths.segment_temporary(id);
-        let path = self.paths.segment(id);
-        let vfs = &*self.options.vfs;
-        if let Err(error) = self.write_segment(&frozen.head.view(), &temporary) {
-            remove_quietly(vfs, &temporary);
-            return Err(error);
-        }
-        vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
-        let segment = match Segment::open(vfs, &path) {
-            Ok(segment) => segment,
-            Err(error) => {
-                remove_quietly(vfs, &path);
-                return Err(error);
-            }
-        };
+        let segment = self.seal(id, |path| self.write_segment(&frozen.head.view(), path))?;
         // From here on the file stays on an error: whether the commit is on disk is then unknown, and
         // the next open sweeps a file that is not live.
         self.manifest.lock().commit(&[Edit::Add(id), Edit::Flushed(frozen.end_sequence)])?;
@@ -126,6 +112,19 @@ impl Core {
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.trim_log(frozen.end_sequence);
         Ok(())
+    }
+
+    /// Makes a segment by `write`, under a temporary name until it is whole and durable.
+    pub(super) fn seal(
+        &self,
+        id: u64,
+        write: impl FnOnce(&Path) -> Result<(), StoreError>,
+    ) -> Result<Arc<Segment>, StoreError> {
+        let (temporary, path) = (self.paths.segment_temporary(id), self.paths.segment(id));
+        let vfs = &*self.options.vfs;
+        write(&temporary).inspect_err(|_| remove_quietly(vfs, &temporary))?;
+        vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
+        Segment::open(vfs, &path).inspect_err(|_| remove_quietly(vfs, &path))
     }
 
     fn write_segment(&self, head: &HeadView, path: &Path) -> Result<(), StoreError> {

@@ -12,7 +12,7 @@
 //! of the group, or even in all of it, so it is synced and then left alone for good, and the records of
 //! the group and of the queue are taken back: their appenders are told, and their sequences are given out
 //! again. The next file begins with the first of those sequences, and in
-//! [replay](super::replay) a file's records end where the next file's begin. As long as no such file can
+//! [replay](mod@super::replay) a file's records end where the next file's begin. As long as no such file can
 //! be made, which takes an append or a flush that finds room, a reopened log may still give back a record
 //! that reached the disk whole.
 
