@@ -47,6 +47,9 @@ enum Command {
 }
 
 const SERVE_HELP: &str = "\
+Example:
+  timberline serve --data-dir /var/lib/timberline --listen 0.0.0.0:3100 --log-format json
+
 Exit codes: 0 after a clean stop, 1 when the server cannot run (the data directory or the port is
 taken), 2 when the command or the configuration is wrong.";
 

@@ -100,13 +100,15 @@ fn the_configuration_is_printed_and_read_back() {
 
 #[test]
 fn help_has_examples_and_versions_are_told() {
-    let text = |flag| {
-        let output = timberline().arg(flag).output().unwrap();
+    let text = |arguments: &[&str]| {
+        let output = timberline().args(arguments).output().unwrap();
         assert!(output.status.success());
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(text("--help").contains("timberline serve --data-dir"));
-    assert_eq!(text("--version"), concat!("timberline ", env!("CARGO_PKG_VERSION"), "\n"));
+    for arguments in [&["--help"][..], &["serve", "--help"]] {
+        assert!(text(arguments).contains("  timberline serve --data-dir"), "{arguments:?}");
+    }
+    assert_eq!(text(&["--version"]), concat!("timberline ", env!("CARGO_PKG_VERSION"), "\n"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The HTTP endpoints: a file per family.
 //!
-//! Handlers read parameters, hand the work to a blocking thread ([`work`]) and encode what comes back.
+//! Handlers read parameters, hand the work to a blocking thread (`work`) and encode what comes back.
 //! Paths, methods, parameters, bodies and texts are those of Loki 3.7.
 
 mod admin;
