@@ -23,6 +23,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub(crate) enum Format {
     /// JSON text.
     Json,
+    /// JSON text in the shape of `/api/prom/push`.
+    LegacyJson,
     /// `logproto.PushRequest` in raw snappy.
     Protobuf,
 }
@@ -65,6 +67,14 @@ impl Envelope {
         Self { format, encoding: Encoding::Identity }
     }
 
+    /// The same in the dialect of `/api/prom/push`, whose JSON is another.
+    pub(crate) const fn legacy(self) -> Self {
+        match self.format {
+            Format::Json => Self { format: Format::LegacyJson, ..self },
+            Format::LegacyJson | Format::Protobuf => self,
+        }
+    }
+
     /// The JSON or protobuf of a body.
     pub(crate) fn open<'a>(
         &self,
@@ -82,8 +92,10 @@ impl Envelope {
             Encoding::Zstd => zstd(body, max)?.into(),
         };
         match self.format {
-            Format::Json if body.len() > max => Err(too_large(body.len(), max)),
-            Format::Json => Ok(body),
+            Format::Json | Format::LegacyJson if body.len() > max => {
+                Err(too_large(body.len(), max))
+            }
+            Format::Json | Format::LegacyJson => Ok(body),
             Format::Protobuf => snappy(&body, max).map(Cow::Owned),
         }
     }
