@@ -18,6 +18,7 @@ pub mod http;
 pub mod ingest;
 mod logs;
 pub mod metrics;
+mod rfc3339;
 pub mod serve;
 mod shutdown;
 pub mod state;

@@ -3,9 +3,9 @@
 //! A [`PatternMiner`] is fed lines and keeps templates in which what differs from line to line is the
 //! placeholder `<_>`, in the language of the pattern filter `|>`. It follows Drain ("An Online Log
 //! Parsing Approach with Fixed Depth Tree"): a line is cut into words and separators; lines whose
-//! separators agree are compared word by word; a line joins the most similar template, and the words
-//! in which they differ become placeholders. Words with a digit never name a kind of line, so they
-//! are placeholders from the start.
+//! separators and field names agree are compared word by word; a line joins the most similar template,
+//! and the words in which they differ become placeholders. Words with a digit never name a kind of
+//! line, so they are placeholders from the start.
 //!
 //! Memory is bounded: a miner keeps [`TEMPLATES_MAX`] templates. Lines of further kinds are counted
 //! under the placeholder alone, so that the counts of all patterns are always those of all lines.
@@ -24,7 +24,8 @@ pub const TEMPLATES_MAX: usize = 500;
 /// What stands for anything in a pattern.
 const PLACEHOLDER: &str = "<_>";
 
-/// Two lines are of a kind when at least this part of their words agrees, in hundredths.
+/// Two lines are of a kind when more than this part of their words agrees, in hundredths. With just half
+/// of them, lines of fields would be of a kind by their level and a flag, whatever they say.
 const SIMILARITY_PERCENT: usize = 50;
 
 /// A kind of lines, with how many there were.
@@ -44,7 +45,7 @@ impl Pattern {
     }
 }
 
-/// Lines of different levels are of different kinds, as are lines whose separators differ.
+/// Lines of different levels are of different kinds, as are lines whose separators or fields differ.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
     level: Box<str>,
@@ -140,7 +141,8 @@ fn most_similar<'t>(alike: &'t mut [Template], tokens: &[Token<'_>]) -> Option<&
     let words = tokens.iter().filter(|token| matches!(token, Token::Word(_))).count();
     let agreeing = alike.iter_mut().map(|template| (template.agreeing_words(tokens), template));
     let (agreeing, template) = agreeing.max_by_key(|(agreeing, _)| *agreeing)?;
-    (agreeing * 100 >= words * SIMILARITY_PERCENT).then_some(template)
+    // Without any word, the separators and field names say it all.
+    (words == 0 || agreeing * 100 > words * SIMILARITY_PERCENT).then_some(template)
 }
 
 impl Template {
@@ -215,6 +217,7 @@ mod tests {
             "user bob logged in from 10.0.0.22",
             "level=info msg=\"cache miss\" key=a1 took=3ms",
             "level=info msg=\"cache miss\" key=zz took=12ms",
+            "level=info msg=\"cart emptied\" key=b2 took=1ms",
             "shutting down",
         ];
         assert_eq!(
@@ -222,6 +225,7 @@ mod tests {
             [
                 ("level=info msg=\"cache miss\" key=<_> took=<_>".to_owned(), 2),
                 ("user <_> logged in from <_>".to_owned(), 2),
+                ("level=info msg=\"cart emptied\" key=<_> took=<_>".to_owned(), 1),
                 ("shutting down".to_owned(), 1),
             ]
         );

@@ -15,6 +15,8 @@ const WORD_BYTES_MAX: usize = 128;
 pub(super) enum Token<'a> {
     /// What may name a kind of lines.
     Word(&'a str),
+    /// The name of a field, before its `=` or `":`. Lines with other fields are of other kinds.
+    Key(&'a str),
     /// One character between words.
     Separator(&'a str),
     /// What differs from line to line: words with digits, long ones, and what looks like a placeholder.
@@ -25,7 +27,7 @@ impl<'a> Token<'a> {
     /// The text; none of a variable.
     pub(super) const fn text(&self) -> Option<&'a str> {
         match *self {
-            Self::Word(text) | Self::Separator(text) => Some(text),
+            Self::Word(text) | Self::Key(text) | Self::Separator(text) => Some(text),
             Self::Variable => None,
         }
     }
@@ -36,8 +38,11 @@ pub(super) fn tokenise(line: &str) -> Vec<Token<'_>> {
     let mut tokens = Vec::new();
     let mut start = 0;
     for (at, c) in line.char_indices().filter(|&(at, c)| is_separator(line, at, c)) {
-        tokens.extend(word(&line[start..at]));
         let end = at + c.len_utf8();
+        tokens.extend(match word(&line[start..at]) {
+            Some(Token::Word(text)) if ends_key(c, &line[end..]) => Some(Token::Key(text)),
+            token => token,
+        });
         tokens.push(Token::Separator(&line[at..end]));
         start = end;
         if tokens.len() >= TOKENS_MAX {
@@ -61,9 +66,15 @@ fn word(text: &str) -> Option<Token<'_>> {
     }
 }
 
-/// Whether the character at `at` is between words. A colon between digits is part of a time.
+/// Whether a word is a field's name, by the separator behind it and what comes then.
+fn ends_key(separator: char, behind: &str) -> bool {
+    separator == '=' || (separator == '"' && behind.trim_start().starts_with(':'))
+}
+
+/// Whether the character at `at` is between words. A colon between digits is part of a time, one next
+/// to another of an address.
 fn is_separator(line: &str, at: usize, c: char) -> bool {
-    let is_digit = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_digit);
+    let is_digit = |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_digit() || *b == b':');
     match c {
         ':' => {
             let bytes = line.as_bytes();
@@ -75,13 +86,13 @@ fn is_separator(line: &str, at: usize, c: char) -> bool {
     }
 }
 
-/// The same for lines whose separators are the same and stand at the same places.
+/// The same for lines whose separators and keys are the same and stand at the same places.
 pub(super) fn shape_of(tokens: &[Token<'_>]) -> u64 {
     let mut hasher = DefaultHasher::new();
     for token in tokens {
         match token {
-            Token::Separator(text) => text.hash(&mut hasher),
-            // No separator is empty.
+            Token::Separator(text) | Token::Key(text) => text.hash(&mut hasher),
+            // Neither a separator nor a key is empty.
             Token::Word(_) | Token::Variable => "".hash(&mut hasher),
         }
     }
@@ -103,6 +114,7 @@ mod tests {
         assert_eq!(told("a=1, b"), "a_=_#_,_ _b");
         assert_eq!(told("12:30:01 up: x"), "#_ _up_:_ _x");
         assert_eq!(told("<_> é"), "#_ _é");
+        assert_eq!(told("at 1::2 size:3"), "at_ _#_ _size_:_#");
         assert_eq!(told(""), "");
         let long = "a ".repeat(TOKENS_MAX);
         let tokens = tokenise(&long);
@@ -110,9 +122,12 @@ mod tests {
     }
 
     #[test]
-    fn shapes_are_the_separators() {
+    fn shapes_are_separators_and_keys() {
         let shape = |line| shape_of(&tokenise(line));
-        assert_eq!(shape("a b=1"), shape("x y=z"));
+        assert_eq!(shape("a b=1"), shape("x b=z"));
+        assert_ne!(shape("a b=1"), shape("a c=1"));
+        assert_ne!(shape(r#"{"a": "b"}"#), shape(r#"{"b": "b"}"#));
+        assert_eq!(shape(r#"{"a": "b"}"#), shape(r#"{"a": "c"}"#));
         assert_ne!(shape("a b=1"), shape("a b:1"));
         assert_ne!(shape("a b"), shape("a b c"));
     }

@@ -7,6 +7,7 @@
 mod answer;
 mod detected;
 mod json;
+mod legacy;
 mod listing;
 mod patterns;
 mod stats;
@@ -15,5 +16,6 @@ mod tests;
 
 pub use answer::{Encoding, answer};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
+pub use legacy::{legacy_streams, legacy_texts};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
 pub use patterns::patterns;

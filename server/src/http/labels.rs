@@ -1,12 +1,13 @@
 //! Label names, label values and series.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
 use timberline_query::QueryError;
 use timberline_query::syntax::{self, LabelMatcher, ParseError, Selector};
-use timberline_store::{Matcher, TimeRange};
+use timberline_store::{Matcher, TenantId, TimeRange};
 
 use super::params::{Bounds, Params, now};
 use super::{json, work};
@@ -21,12 +22,21 @@ pub(super) async fn names(
     Tenant(tenant): Tenant,
     params: Params,
 ) -> Result<Response, ApiError> {
+    Ok(json(encode::texts(&find_names(&state, tenant, &params).await?)))
+}
+
+/// The names of labels that a request asks for.
+pub(super) async fn find_names(
+    state: &Arc<AppState>,
+    tenant: TenantId,
+    params: &Params,
+) -> Result<BTreeSet<String>, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selector = optional_selector(params.first("query"))?;
-    let names = work::run(&state, move |state, _| {
+    work::run(state, move |state, _| {
         Ok(state.store.snapshot().label_names(&tenant, &selector, range)?)
-    });
-    Ok(json(encode::texts(&names.await?)))
+    })
+    .await
 }
 
 /// `/loki/api/v1/label/{name}/values`
@@ -36,12 +46,22 @@ pub(super) async fn values(
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
+    Ok(json(encode::texts(&find_values(&state, tenant, name, &params).await?)))
+}
+
+/// The values of a label that a request asks for.
+pub(super) async fn find_values(
+    state: &Arc<AppState>,
+    tenant: TenantId,
+    name: String,
+    params: &Params,
+) -> Result<BTreeSet<String>, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selector = optional_selector(params.first("query"))?;
-    let values = work::run(&state, move |state, _| {
+    work::run(state, move |state, _| {
         Ok(state.store.snapshot().label_values(&tenant, &name, &selector, range)?)
-    });
-    Ok(json(encode::texts(&values.await?)))
+    })
+    .await
 }
 
 /// `/loki/api/v1/series`

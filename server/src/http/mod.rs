@@ -8,6 +8,7 @@ mod body;
 mod detected;
 mod index;
 mod labels;
+mod legacy;
 mod limits;
 mod log_level;
 mod observe;
@@ -56,6 +57,10 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/loki/api/v1/label", get(labels::names).post(labels::names))
         .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .route("/loki/api/v1/series", get(labels::series).post(labels::series))
+        .route("/api/prom/query", get(legacy::query).post(legacy::query))
+        .route("/api/prom/label", get(legacy::names).post(legacy::names))
+        .route("/api/prom/label/{name}/values", get(legacy::values).post(legacy::values))
+        .route("/api/prom/series", get(labels::series).post(labels::series))
         .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
         .route("/loki/api/v1/detected_fields", get(detected::fields).post(detected::fields))
         .route(

@@ -1,4 +1,4 @@
-//! The way to the ingester: `/loki/api/v1/push` and the gRPC service `logproto.Pusher`.
+//! The way to the ingester: `/loki/api/v1/push`, `/api/prom/push` and the gRPC service `logproto.Pusher`.
 
 use std::sync::Arc;
 
@@ -8,9 +8,11 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::post;
+use bytes::Bytes;
 
 use super::body::read_shared_body;
-use crate::ingest::PushService;
+use crate::error::ApiError;
+use crate::ingest::{PushError, PushService, Share};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
@@ -19,6 +21,7 @@ pub(super) fn routes(state: &AppState) -> Router<Arc<AppState>> {
     let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
     Router::new()
         .route("/loki/api/v1/push", post(push))
+        .route("/api/prom/push", post(push_legacy))
         .route_service("/logproto.Pusher/{method}", service.into_server())
 }
 
@@ -31,12 +34,37 @@ async fn push(
 ) -> Response {
     // Given back when the push is done, or its client gone.
     let mut share = state.ingester.share();
+    match read_push(&state, body, &mut share).await {
+        Ok(body) => answer(state.ingester.push_http(&tenant, &headers, body).await),
+        Err(error) => error.into_line_response(),
+    }
+}
+
+/// `/api/prom/push`: the same with another JSON.
+async fn push_legacy(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    let mut share = state.ingester.share();
+    match read_push(&state, body, &mut share).await {
+        Ok(body) => answer(state.ingester.push_http_legacy(&tenant, &headers, body).await),
+        Err(error) => error.into_line_response(),
+    }
+}
+
+async fn read_push(
+    state: &AppState,
+    body: Body,
+    share: &mut Share<'_>,
+) -> Result<Bytes, ApiError> {
     let max = state.config.limits_config.ingest.max_recv_msg_size;
-    let body = match read_shared_body(body, max, |len| share.grow(len)).await {
-        Ok(body) => body,
-        Err(error) => return error.into_line_response(),
-    };
-    match state.ingester.push_http(&tenant, &headers, body).await {
+    read_shared_body(body, max, |len| share.grow(len)).await
+}
+
+fn answer(pushed: Result<(), PushError>) -> Response {
+    match pushed {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     }

@@ -25,6 +25,8 @@ const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 pub(crate) enum Format {
     /// JSON text.
     Json,
+    /// JSON text in the shape of `/api/prom/push`.
+    LegacyJson,
     /// `logproto.PushRequest` in raw snappy.
     Protobuf,
 }
@@ -67,6 +69,14 @@ impl Envelope {
         Self { format, encoding: Encoding::Identity }
     }
 
+    /// The same in the dialect of `/api/prom/push`, whose JSON is another.
+    pub(crate) const fn legacy(self) -> Self {
+        match self.format {
+            Format::Json => Self { format: Format::LegacyJson, ..self },
+            Format::LegacyJson | Format::Protobuf => self,
+        }
+    }
+
     /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
     /// live as long.
     pub(crate) fn open<'a>(
@@ -86,8 +96,10 @@ impl Envelope {
             Encoding::Zstd => zstd(body, max, share)?.into(),
         };
         match self.format {
-            Format::Json if body.len() > max => Err(too_large(body.len(), max)),
-            Format::Json => Ok(body),
+            Format::Json | Format::LegacyJson if body.len() > max => {
+                Err(too_large(body.len(), max))
+            }
+            Format::Json | Format::LegacyJson => Ok(body),
             Format::Protobuf => snappy(&body, max, share).map(Cow::Owned),
         }
     }

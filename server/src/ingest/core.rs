@@ -20,7 +20,7 @@ use super::reason::Reason;
 use super::streams::{KnownStream, StreamCache};
 use super::window::Window;
 use super::write::{Backend, fill};
-use super::{json, protobuf};
+use super::{json, legacy_json, protobuf};
 
 /// The write path over a store.
 pub(crate) struct Core<B> {
@@ -80,6 +80,7 @@ impl<B: Backend> Core<B> {
         })?;
         let push = match envelope.format {
             Format::Json => json::decode(&opened),
+            Format::LegacyJson => legacy_json::decode(&opened),
             Format::Protobuf => protobuf::decode(&opened),
         };
         self.accept(tenant, push.map_err(undecodable)?)

@@ -57,6 +57,18 @@ pub(crate) fn rfc3339(timestamp: Timestamp) -> String {
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", t.hour, t.minute, t.second)
 }
 
+/// `2026-11-24T02:19:00.5Z`, as Go's `time.RFC3339Nano` in UTC: no zeros at the fraction's end.
+pub(crate) fn rfc3339_nano(timestamp: Timestamp) -> String {
+    let mut text = rfc3339(timestamp);
+    let nanos = timestamp.rem_euclid(NANOS_PER_SECOND);
+    if nanos != 0 {
+        text.pop();
+        text.push_str(format!(".{nanos:09}").trim_end_matches('0'));
+        text.push('Z');
+    }
+    text
+}
+
 /// `2026-11-24 02:19:00.5 +0000 UTC`, as Go's `Time.String` in UTC: no zeros at the fraction's end.
 pub(crate) fn time_string(timestamp: Timestamp) -> String {
     let t = Civil::new(timestamp);
@@ -162,6 +174,8 @@ mod tests {
         assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(1_793_534_400_999_999_999), "2026-11-01T12:00:00Z");
         assert_eq!(rfc3339(-1), "1969-12-31T23:59:59Z");
+        assert_eq!(rfc3339_nano(-500_000_000), "1969-12-31T23:59:59.5Z");
+        assert_eq!(rfc3339_nano(0), "1970-01-01T00:00:00Z");
         assert_eq!(rfc3339(951_782_400_000_000_000), "2000-02-29T00:00:00Z");
         assert_eq!(rfc3339(i64::MAX), "2262-04-11T23:47:16Z");
         assert_eq!(rfc3339(i64::MIN), "1677-09-21T00:12:43Z");

@@ -21,6 +21,7 @@ mod go_text;
 mod grpc;
 mod json;
 mod label_text;
+mod legacy_json;
 mod level;
 mod limits;
 mod metadata;
@@ -44,6 +45,7 @@ use timberline_store::{Store, TenantId};
 
 pub use self::clock::Clock;
 pub use self::error::PushError;
+pub(crate) use self::go_text::{quote as go_quote, rfc3339_nano};
 pub use self::grpc::PushService;
 pub(crate) use self::level::{FIELD_NAMES as LEVEL_FIELD_NAMES, LEVEL_NAME as DETECTED_LEVEL};
 pub use self::limits::IngestLimits;
@@ -98,6 +100,30 @@ impl Ingester {
         // Without a known format, only the message counts.
         let envelope = Envelope::from_headers(headers)
             .map_err(|error| PushError::undecodable(&error, Format::Json))?;
+        self.push_body(tenant, envelope, body).await
+    }
+
+    /// Takes in the body of `POST /api/prom/push`, whose JSON has another shape.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http).
+    pub async fn push_http_legacy(
+        &self,
+        tenant: &TenantId,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        let envelope = Envelope::from_headers(headers)
+            .map_err(|error| PushError::undecodable(&error, Format::LegacyJson))?;
+        self.push_body(tenant, envelope.legacy(), body).await
+    }
+
+    async fn push_body(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: Bytes,
+    ) -> Result<(), PushError> {
         let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
         blocking(move || core.push(&tenant, envelope, &body)).await
     }
