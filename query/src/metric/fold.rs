@@ -53,8 +53,9 @@ pub(crate) struct Fold {
 impl Fold {
     /// One number.
     pub(crate) const fn new(value: f64, place: (Timestamp, u64)) -> Self {
-        // Nothing, but for what has no distance from itself: infinities and NaN.
-        Self { count: 1.0, value, squares: value - value, place }
+        // An infinity has no distance from itself, nor has NaN.
+        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+        Self { count: 1.0, value, squares, place }
     }
 
     /// Takes in more numbers.
