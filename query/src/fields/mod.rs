@@ -8,7 +8,7 @@ mod kind;
 use timberline_store::{Labels, Metadata};
 
 pub use self::kind::{ValueKind, compact_bytes};
-use crate::pipeline::{JsonPaths, LabelBuilder, Logfmt, Names, Required, parse_json};
+use crate::pipeline::{JsonPaths, JsonScratch, LabelBuilder, Logfmt, Names, Required, parse_json};
 
 /// How a line is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,7 @@ pub struct FieldParser {
     labels: LabelBuilder<'static>,
     logfmt: Logfmt,
     paths: JsonPaths,
+    json: JsonScratch,
     scratch: String,
 }
 
@@ -62,6 +63,7 @@ impl FieldParser {
             labels: LabelBuilder::new(Names::new(), &ALL_LABELS, stream),
             logfmt: Logfmt::every_pair(),
             paths: JsonPaths::default(),
+            json: JsonScratch::default(),
             scratch: String::new(),
         }
     }
@@ -81,7 +83,7 @@ impl FieldParser {
         }
         self.paths.clear();
         self.labels.begin(&Metadata::default());
-        parse_json(line, &mut self.labels, &mut self.scratch, &mut self.paths);
+        parse_json(line, &mut self.labels, &mut self.json, &mut self.paths);
         if self.labels.error().is_none() {
             return LineSyntax::Json;
         }

@@ -53,7 +53,9 @@ pub(crate) struct Fold {
 impl Fold {
     /// One number.
     pub(crate) const fn new(value: f64, place: (Timestamp, u64)) -> Self {
-        Self { count: 1.0, value, squares: 0.0, place }
+        // An infinity has no distance from itself, nor has NaN.
+        let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+        Self { count: 1.0, value, squares, place }
     }
 
     /// Takes in more numbers.
@@ -246,6 +248,8 @@ mod tests {
     fn deviation_is_that_of_the_population() {
         assert_eq!(run(FoldFunction::Variance, &[(1, 1.0), (2, 3.0)]), [(0, 1.0)]);
         assert_eq!(run(FoldFunction::Deviation, &[(1, 5.0)]), [(0, 0.0)]);
+        assert!(run(FoldFunction::Variance, &[(1, f64::INFINITY)])[0].1.is_nan());
+        assert!(run(FoldFunction::Deviation, &[(1, 1.0), (2, f64::NAN)])[0].1.is_nan());
         let spread = run(FoldFunction::Variance, &[(10, 1e9), (20, 1e9 + 1.0), (40, 1e9 + 2.0)]);
         assert!((spread[0].1 - 2.0 / 3.0).abs() < 1e-9, "{spread:?}");
     }

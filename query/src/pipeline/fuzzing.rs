@@ -55,7 +55,7 @@ fn check_hints(names: impl Fn() -> Names, run: impl Fn(&mut LabelBuilder<'_>)) {
 
 /// Makes labels of the bytes as a line in JSON, with and without hints.
 pub fn json_flatten(line: &[u8]) {
-    check_hints(Names::new, |labels| json::parse(line, labels, &mut String::new()));
+    check_hints(Names::new, |labels| json::parse(line, labels, &mut json::Scratch::default()));
     let run = |labels: &mut LabelBuilder<'_>| {
         json::unpack(line, labels, &mut String::new(), &mut Vec::new());
     };

@@ -52,7 +52,7 @@ use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
 use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
 
-pub(crate) use self::json::{JsonPaths, parse_listening as parse_json};
+pub(crate) use self::json::{JsonPaths, Scratch as JsonScratch, parse_listening as parse_json};
 pub(crate) use self::label_sets::LabelSet;
 pub(crate) use self::labels::{LabelBuilder, Required};
 pub(crate) use self::logfmt::Logfmt;
@@ -204,8 +204,14 @@ fn is_idle(stage: &StageKind, behind: &[Stage]) -> bool {
                 | StageKind::Unpack
         )
     };
-    let makes_line = matches!(stage, StageKind::LineFormat(_) | StageKind::Decolorize);
-    makes_line && !behind.iter().any(reads_line)
+    let formats =
+        |stage: &Stage| matches!(stage.kind, StageKind::LineFormat(_) | StageKind::LabelFormat(_));
+    match stage {
+        StageKind::LineFormat(_) => !behind.iter().any(reads_line),
+        // Loki always runs it, so it has to be seen by templates, too.
+        StageKind::Decolorize => !behind.iter().any(|stage| reads_line(stage) || formats(stage)),
+        _ => false,
+    }
 }
 
 /// Which labels parsers have to make: those that the result is grouped by and those that stages read.
@@ -288,6 +294,8 @@ pub(crate) struct Worker<'p> {
 pub(crate) struct Processed<'a> {
     /// The line behind the pipeline.
     pub(crate) line: &'a [u8],
+    /// Whether a stage made the line.
+    pub(crate) is_rewritten: bool,
     /// The number of the label set: [`Worker::label_set`].
     pub(crate) labels: u32,
     /// The unwrapped value.
@@ -337,7 +345,7 @@ impl Worker<'_> {
         };
         let labels = self.sets.intern(&self.labels);
         let line = if rewritten { self.line.as_slice() } else { line };
-        Some(Processed { line, labels, value })
+        Some(Processed { line, is_rewritten: rewritten, labels, value })
     }
 
     /// Whether an entry passes the first label filters, as far as that is worth finding out beforehand.

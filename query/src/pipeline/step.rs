@@ -51,6 +51,7 @@ pub(crate) struct Scratch {
     /// The line that a stage made.
     pub(crate) new_line: Vec<u8>,
     text: String,
+    json: json::Scratch,
     outputs: Outputs,
     doomed: Vec<NameId>,
     /// The groups of a match, for each stage that has one.
@@ -192,7 +193,7 @@ impl Step {
         scratch: &mut Scratch,
     ) {
         match self {
-            Self::Json => json::parse(line, labels, &mut scratch.text),
+            Self::Json => json::parse(line, labels, &mut scratch.json),
             Self::JsonExpressions(stage) => stage.parse(line, labels),
             Self::Logfmt(stage) => stage.parse(line, labels, &mut scratch.text),
             Self::Pattern(stage) => stage.parse(line, labels),

@@ -309,7 +309,7 @@ fn passed(
             stream: label_text(&entry.stream),
             arrival,
             line,
-            labels: series_labels(range, &labels),
+            labels: series_labels(range, grouping, &labels),
             value,
             is_faulty: labels.is_faulty(),
         });
@@ -318,15 +318,19 @@ fn passed(
 }
 
 /// The labels of an entry's series: grouped and without the unwrapped one, unless it has an error.
-fn series_labels(range: &RangeAggregation, labels: &EntryLabels<'_>) -> Labels {
-    if labels.error.is_some() {
-        return to_labels(&labels.with_error());
-    }
+fn series_labels(
+    range: &RangeAggregation,
+    grouping: Option<&Grouping>,
+    labels: &EntryLabels<'_>,
+) -> Labels {
     let mut all = labels.with_error();
-    let by = range.grouping.as_ref().filter(|grouping| !grouping.without);
+    if labels.error.is_some() {
+        return to_labels(&all);
+    }
+    let by = grouping.filter(|grouping| !grouping.without);
     if let (None, Some(unwrap)) = (by, &range.unwrap) {
         all.remove(&unwrap.label);
     }
     let all = to_labels(&all);
-    range.grouping.as_ref().map_or_else(|| all.clone(), |grouping| grouped(&all, grouping))
+    grouping.map_or_else(|| all.clone(), |grouping| grouped(&all, grouping))
 }

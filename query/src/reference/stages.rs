@@ -18,6 +18,9 @@ pub(super) struct Stages<'q> {
     unwrap: Option<&'q Unwrap>,
 }
 
+/// The line behind the stages, and the unwrapped number.
+type Measured = (Vec<u8>, Option<f64>);
+
 /// What a template sees of an entry.
 struct Snapshot {
     labels: Map,
@@ -42,9 +45,6 @@ impl TemplateData for Snapshot {
         self.timestamp
     }
 }
-
-/// What the stages make of an entry: its line and the unwrapped number.
-pub(super) type Survivor = (Vec<u8>, Option<f64>);
 
 impl<'q> Stages<'q> {
     /// The stages, line filters in front of what does not change the line. `needs_line` says whether
@@ -80,13 +80,13 @@ impl<'q> Stages<'q> {
         Ok(Self { kinds: reordered(&kinds), unwrap })
     }
 
-    /// Runs the stages. `None` where one drops the entry; otherwise the line and the unwrapped number.
+    /// Runs the stages. `None` where one drops the entry.
     pub(super) fn run(
         &self,
         timestamp: Timestamp,
         line: &[u8],
         labels: &mut EntryLabels<'_>,
-    ) -> Result<Option<Survivor>, String> {
+    ) -> Result<Option<Measured>, String> {
         let mut line = line.to_vec();
         for kind in &self.kinds {
             if !run(kind, timestamp, &mut line, labels)? {

@@ -54,11 +54,7 @@ async fn push_legacy(
     }
 }
 
-async fn read_push(
-    state: &AppState,
-    body: Body,
-    share: &mut Share<'_>,
-) -> Result<Bytes, ApiError> {
+async fn read_push(state: &AppState, body: Body, share: &mut Share<'_>) -> Result<Bytes, ApiError> {
     let max = state.config.limits_config.ingest.max_recv_msg_size;
     read_shared_body(body, max, |len| share.grow(len)).await
 }

@@ -43,6 +43,7 @@ use prometheus::Registry;
 use prost::Message as _;
 use timberline_store::{Store, TenantId};
 
+pub(crate) use self::budget::Share;
 pub use self::clock::Clock;
 pub use self::error::PushError;
 pub(crate) use self::go_text::{quote as go_quote, rfc3339_nano};
@@ -51,7 +52,6 @@ pub(crate) use self::level::{FIELD_NAMES as LEVEL_FIELD_NAMES, LEVEL_NAME as DET
 pub use self::limits::IngestLimits;
 
 use self::body::{Envelope, Format};
-use self::budget::Share;
 use self::core::Core;
 use self::proto::logproto::PushRequest;
 use self::push::DecodeError;

@@ -161,3 +161,38 @@ fn unwrapped_labels_leave_the_series() {
     let query = r#"max_over_time({job=~".+"} | logfmt | unwrap n [100s]) by (level)"#;
     assert_eq!(fixture.vector(query, 100 * SECOND), [(named(r#"{level="info"}"#), 10.0)]);
 }
+
+#[test]
+fn bytes_are_those_of_a_line_that_is_made_of_a_label() {
+    let mut fixture = Fixture::new();
+    fixture.push(&[("job", "a")], SECOND, "a long line", &[("short", "xyz")]);
+    let ask = |query: &str| fixture.vector(query, 2 * SECOND);
+    let of = |value| vec![("{}".to_owned(), value)];
+    let query = r#"sum(bytes_over_time({job="a"} | line_format "{{.short}}" [1m]))"#;
+    assert_eq!(ask(query), of(3.0));
+    let query = r#"sum(bytes_over_time({job="a"} | line_format "{{.missing}}" [1m]))"#;
+    assert_eq!(ask(query), of(0.0));
+    assert_eq!(ask(r#"sum(bytes_over_time({job="a"} | short="xyz" [1m]))"#), of(11.0));
+}
+
+#[test]
+fn a_sum_by_the_unwrapped_label_keeps_it() {
+    let mut fixture = Fixture::new();
+    fixture.push(&[("job", "a")], SECOND, "n=3", &[]);
+    fixture.push(&[("job", "a")], SECOND, "n=4", &[]);
+    let query = r#"sum by (n) (sum_over_time({job="a"} | logfmt | unwrap n [1m]))"#;
+    let expected = [(r#"{n="3"}"#.to_owned(), 3.0), (r#"{n="4"}"#.to_owned(), 4.0)];
+    assert_eq!(fixture.vector(query, 2 * SECOND), expected);
+    // Only sums that the parsers know of: here it is gone before.
+    let query = r#"max by (n) (sum_over_time({job="a"} | logfmt | unwrap n [1m]))"#;
+    assert_eq!(fixture.vector(query, 2 * SECOND), [("{}".to_owned(), 7.0)]);
+}
+
+#[test]
+fn a_label_made_of_the_line_sees_it_without_colours() {
+    let mut fixture = Fixture::new();
+    fixture.push(&[("job", "a")], SECOND, "\u{1b}[31mred\u{1b}[0m", &[]);
+    let query = r#"sum by (x) (count_over_time({job="a"} | decolorize
+        | label_format x="{{ __line__ }}" [1m]))"#;
+    assert_eq!(fixture.vector(query, 2 * SECOND), [(r#"{x="red"}"#.to_owned(), 1.0)]);
+}

@@ -229,9 +229,9 @@ impl<'p> Scanner<'p> {
     ) -> Option<(u32, Measured)> {
         let metadata = metadata_of(batch, row);
         let processed = self.worker.as_mut()?.process(timestamp, line, metadata.as_ref())?;
-        // A line that was not read was not changed either.
-        let is_read = self.plan.selection.pipeline.needs_line();
-        let line_len = if is_read { processed.line.len() as u64 } else { u64::from(row.line_len) };
+        // A line that no stage reads is not decoded, but a stage may make another one of labels.
+        let is_there = self.plan.selection.pipeline.needs_line() || processed.is_rewritten;
+        let line_len = if is_there { processed.line.len() as u64 } else { u64::from(row.line_len) };
         Some((processed.labels, Measured { line_len, value: processed.value }))
     }
 

@@ -7,7 +7,7 @@ mod scan;
 
 use std::ops::ControlFlow;
 
-use self::scan::{Malformed, Value};
+use self::scan::{Malformed, Remembered, Value};
 use super::labels::LabelBuilder;
 use super::names::sanitise;
 use super::text::{push_blanking, push_unescaped};
@@ -18,23 +18,32 @@ pub(crate) use self::paths::{JsonPaths, Listener};
 /// The error code of a line that is not the JSON it should be.
 pub(crate) const JSON_ERROR: &str = "JSONParserErr";
 
+/// Buffers for [`parse`].
+#[derive(Debug, Default)]
+pub(crate) struct Scratch {
+    prefix: String,
+    ends: Remembered,
+}
+
 /// Makes labels of an object's members; those of nested objects are joined by `_`.
 ///
 /// Arrays and nulls make none. Labels found before a line turns out to be malformed stay.
-pub(crate) fn parse(line: &[u8], labels: &mut LabelBuilder<'_>, prefix: &mut String) {
-    parse_listening(line, labels, prefix, &mut ());
+pub(crate) fn parse(line: &[u8], labels: &mut LabelBuilder<'_>, scratch: &mut Scratch) {
+    parse_listening(line, labels, scratch, &mut ());
 }
 
 /// As [`parse`], telling `listener` where the labels come from.
 pub(crate) fn parse_listening(
     line: &[u8],
     labels: &mut LabelBuilder<'_>,
-    prefix: &mut String,
+    scratch: &mut Scratch,
     listener: &mut impl Listener,
 ) {
+    let Scratch { prefix, ends } = scratch;
     prefix.clear();
+    ends.clear();
     let mut parser = Parser { labels, prefix, listener, failure: None };
-    let result = parser.object(line);
+    let result = parser.object(line, 0, ends, 0);
     let failure = parser.failure.or(result.err());
     if let Some(malformed) = failure {
         labels.set_parser_error(JSON_ERROR, Some(&malformed.to_string()));
@@ -55,16 +64,15 @@ struct Parser<'a, 'p, L> {
 }
 
 impl<L: Listener> Parser<'_, '_, L> {
-    fn object(&mut self, text: &[u8]) -> Result<(), Malformed> {
-        self.nested(text, 0)
-    }
-
-    fn nested(&mut self, text: &[u8], depth: usize) -> Result<(), Malformed> {
-        scan::members(text, |key, value| self.member(key, value, depth))
-    }
-
-    fn member(&mut self, key: &[u8], value: Value<'_>, depth: usize) -> ControlFlow<()> {
-        match value {
+    /// The object that stands at `at` in the line, within `depth` others.
+    fn object(
+        &mut self,
+        text: &[u8],
+        at: usize,
+        ends: &mut Remembered,
+        depth: usize,
+    ) -> Result<(), Malformed> {
+        scan::members_at(text, at, ends, |key, value, at, ends| match value {
             Value::Null | Value::Array(_) => ControlFlow::Continue(()),
             Value::Object(text) => {
                 let outer = self.prefix.len();
@@ -72,7 +80,7 @@ impl<L: Listener> Parser<'_, '_, L> {
                 self.listener.enter(key);
                 if depth < DEPTH_MAX
                     && self.labels.needs_prefix(self.prefix)
-                    && let Err(malformed) = self.nested(text, depth + 1)
+                    && let Err(malformed) = self.object(text, at, ends, depth + 1)
                 {
                     self.failure = Some(malformed);
                 }
@@ -84,7 +92,7 @@ impl<L: Listener> Parser<'_, '_, L> {
                 self.leaf(key, value);
                 self.go_on()
             }
-        }
+        })
     }
 
     fn go_on(&self) -> ControlFlow<()> {

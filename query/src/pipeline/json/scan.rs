@@ -48,6 +48,17 @@ pub(super) fn members<'a>(
     text: &'a [u8],
     mut each: impl FnMut(&[u8], Value<'a>) -> ControlFlow<()>,
 ) -> Result<(), Malformed> {
+    members_at(text, 0, &mut Forgetful, |key, value, _, _| each(key, value))
+}
+
+/// As [`members`], of an object that stands at `at` in its line; `each` is also told where a value
+/// stands. `ends` says where objects end, and is handed on for those within.
+pub(super) fn members_at<'a, E: ObjectEnds>(
+    text: &'a [u8],
+    at: usize,
+    ends: &mut E,
+    mut each: impl FnMut(&[u8], Value<'a>, usize, &mut E) -> ControlFlow<()>,
+) -> Result<(), Malformed> {
     let mut rest = skip_blank(text);
     rest = rest.strip_prefix(b"{").ok_or(Malformed::Object)?;
     rest = skip_blank(rest);
@@ -61,8 +72,10 @@ pub(super) fn members<'a>(
         let key_end = string_end(rest).ok_or(Malformed::Json)?;
         let key = unescaped_key(&rest[..key_end])?;
         rest = skip_blank(&rest[key_end + 1..]).strip_prefix(b":").ok_or(Malformed::Json)?;
-        let (value, behind) = value(rest)?;
-        if each(&key, value).is_break() {
+        rest = skip_blank(rest);
+        let value_at = at + (text.len() - rest.len());
+        let (value, behind) = value(rest, value_at, ends)?;
+        if each(&key, value, value_at, ends).is_break() {
             return Ok(());
         }
         rest = skip_blank(behind);
@@ -88,7 +101,7 @@ pub(super) fn elements<'a>(
         return Ok(());
     }
     loop {
-        let (value, behind) = value(rest)?;
+        let (value, behind) = value(rest, 0, &mut Forgetful)?;
         if each(value).is_break() {
             return Ok(());
         }
@@ -101,6 +114,81 @@ pub(super) fn elements<'a>(
     }
 }
 
+/// Finds where objects end.
+pub(super) trait ObjectEnds {
+    /// How long the object is that the text begins with; it stands at `at` in its line.
+    fn object_end(&mut self, text: &[u8], at: usize) -> Option<usize>;
+}
+
+/// Looks for the end each time: for readers that do not look into objects, or into few.
+struct Forgetful;
+
+impl ObjectEnds for Forgetful {
+    fn object_end(&mut self, text: &[u8], _: usize) -> Option<usize> {
+        block_end(text, b'{', b'}')
+    }
+}
+
+/// Remembers the ends of all objects within an object, so that looking for them takes one pass however
+/// deep they nest.
+#[derive(Debug, Default)]
+pub(super) struct Remembered {
+    /// Where an object begins in the line, and how long it is; ascending.
+    objects: Vec<(usize, usize)>,
+    /// Those of them that are open, while they are looked for.
+    open: Vec<usize>,
+}
+
+impl Remembered {
+    /// Forgets the line.
+    pub(super) fn clear(&mut self) {
+        self.objects.clear();
+    }
+
+    fn remember(&mut self, text: &[u8], at: usize) -> Option<()> {
+        self.clear();
+        self.open.clear();
+        let mut here = 0;
+        loop {
+            here += memchr::memchr3(b'"', b'{', b'}', text.get(here..)?)?;
+            match text[here] {
+                b'"' => here += string_end(text.get(here + 1..)?)? + 2,
+                b'{' => {
+                    self.open.push(self.objects.len());
+                    self.objects.push((at + here, 0));
+                    here += 1;
+                }
+                _ => {
+                    let (start, length) = self.objects.get_mut(self.open.pop()?)?;
+                    here += 1;
+                    *length = at + here - *start;
+                    if self.open.is_empty() {
+                        return Some(());
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl ObjectEnds for Remembered {
+    fn object_end(&mut self, text: &[u8], at: usize) -> Option<usize> {
+        let find = |objects: &[(usize, usize)]| {
+            let found = objects.binary_search_by_key(&at, |(start, _)| *start).ok()?;
+            Some(objects[found].1)
+        };
+        if let Some(length) = find(&self.objects) {
+            return Some(length);
+        }
+        if self.remember(text, at).is_none() {
+            // Not all of them are closed.
+            self.clear();
+            return None;
+        }
+        find(&self.objects)
+    }
+}
+
 fn unescaped_key(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
     if memchr::memchr(b'\\', raw).is_none() {
         return Ok(Cow::Borrowed(raw));
@@ -110,8 +198,13 @@ fn unescaped_key(raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed> {
     Ok(Cow::Owned(key.into_bytes()))
 }
 
-/// The value that the text begins with, and what is behind it.
-fn value(text: &[u8]) -> Result<(Value<'_>, &[u8]), Malformed> {
+/// The value that the text begins with, and what is behind it. Without blanks in front it stands at
+/// `at` in its line.
+fn value<'a>(
+    text: &'a [u8],
+    at: usize,
+    ends: &mut impl ObjectEnds,
+) -> Result<(Value<'a>, &'a [u8]), Malformed> {
     let text = skip_blank(text);
     let first = *text.first().ok_or(Malformed::Json)?;
     match first {
@@ -120,7 +213,7 @@ fn value(text: &[u8]) -> Result<(Value<'_>, &[u8]), Malformed> {
             Ok((Value::String(&text[1..end]), &text[end + 1..]))
         }
         b'{' => {
-            let end = block_end(text, b'{', b'}').ok_or(Malformed::Object)?;
+            let end = ends.object_end(text, at).ok_or(Malformed::Object)?;
             Ok((Value::Object(&text[..end]), &text[end..]))
         }
         b'[' => {
@@ -220,6 +313,26 @@ mod tests {
         ] {
             let (found, got) = list(text);
             assert_eq!((found.len(), got), (count, result), "{text}: {found:?}");
+        }
+    }
+
+    /// Asked in the order of a line, objects end where they end when each is looked at by itself.
+    #[test]
+    fn remembered_ends_are_the_ends() {
+        let mut seed = 7_u64;
+        let mut next = |bound: u64| {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            usize::try_from((seed >> 33) % bound).unwrap()
+        };
+        for _ in 0..2_000 {
+            let pieces = ["{", "{", "{", "}", "}", "[", "]", "\"", "\"{\"", "\\", ",", "a"];
+            let text: String = (0..next(30)).map(|_| pieces[next(12)]).collect();
+            let mut remembered = Remembered::default();
+            for (at, _) in text.match_indices('{') {
+                let rest = &text.as_bytes()[at..];
+                let expected = block_end(rest, b'{', b'}');
+                assert_eq!(remembered.object_end(rest, at), expected, "{text} at {at}");
+            }
         }
     }
 }

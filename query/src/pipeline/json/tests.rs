@@ -24,7 +24,7 @@ fn parsed(stream: &[(&str, &str)], line: &str) -> String {
     let required = Required::default();
     let mut builder = LabelBuilder::new(Names::new(), &required, &labels(stream));
     builder.begin(&labels(&[]));
-    parse(line.as_bytes(), &mut builder, &mut String::new());
+    parse(line.as_bytes(), &mut builder, &mut Scratch::default());
     text(&builder)
 }
 
@@ -148,7 +148,7 @@ proptest! {
         let required = Required::default();
         let mut builder = LabelBuilder::new(Names::new(), &required, &labels(&[]));
         builder.begin(&labels(&[]));
-        parse(&bytes, &mut builder, &mut String::new());
+        parse(&bytes, &mut builder, &mut Scratch::default());
         unpack(&bytes, &mut builder, &mut String::new(), &mut Vec::new());
     }
 
@@ -163,7 +163,7 @@ proptest! {
         let values = [&all, &some].map(|required| {
             let mut builder = LabelBuilder::new(names.clone(), required, &labels(&[]));
             builder.begin(&labels(&[]));
-            parse(line.as_bytes(), &mut builder, &mut String::new());
+            parse(line.as_bytes(), &mut builder, &mut Scratch::default());
             wanted.iter().map(|&name| builder.get(name).map(str::to_owned)).collect::<Vec<_>>()
         });
         prop_assert_eq!(&values[0], &values[1]);
