@@ -438,7 +438,7 @@ impl Selected {
     }
 }
 
-/// A run of one stream's entries that are stored together. At most about 8 MiB of lines.
+/// A run of one stream's entries that are stored together. At most about 4 MiB of lines.
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
@@ -535,7 +535,7 @@ impl Chunk {
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
-    /// 8 MiB of lines. Where that is too much there are [`select`](Self::select) and
+    /// 4 MiB of lines. Where that is too much there are [`select`](Self::select) and
     /// [`fetch`](Self::fetch).
     ///
     /// Columns that are not asked for are not decoded unless the predicate needs them.
