@@ -20,6 +20,7 @@ mod push;
 mod questions;
 mod reference;
 mod report;
+mod sets;
 mod units;
 
 use std::path::PathBuf;
@@ -30,6 +31,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::corpus::{Corpus, ServicesOptions};
 use crate::measure::MeasureOptions;
 use crate::process::{Durability, ServerOptions};
+use crate::sets::SetsOptions;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -45,6 +47,8 @@ enum Command {
     Run(RunArgs),
     /// Measure with a mix of real logs that others were measured with, and show their figures beside
     Mix(MixArgs),
+    /// Store sets of real logs one by one, read every line back, and compare with plain compressors
+    Sets(SetsArgs),
     /// Write a corpus as raw lines to standard output
     Corpus(CorpusArgs),
     /// Push a corpus to a server that runs already
@@ -123,6 +127,22 @@ struct MixArgs {
 }
 
 #[derive(Debug, Args)]
+struct SetsArgs {
+    /// The directory with the sets, one `NAME.zst` each
+    #[arg(long, value_name = "DIR", env = "TIMBERLINE_DATA")]
+    data: PathBuf,
+    /// Only this set; may be there several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Keep sizes under the plain compressors in this file, and take them from there the next time
+    #[arg(long, value_name = "FILE", env = "TIMBERLINE_SIZES")]
+    sizes: Option<PathBuf>,
+    /// Leave out plain compressors that take minutes, unless their sizes were kept
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
 struct LoadArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
@@ -186,6 +206,11 @@ fn main() -> Result<()> {
             Ok(())
         }
         Command::Mix(args) => mix(&args),
+        Command::Sets(SetsArgs { data, only, sizes, quick: is_quick }) => {
+            let measured = sets::measure(&SetsOptions { data, only, sizes, is_quick })?;
+            print!("{}", sets::table(&measured));
+            Ok(())
+        }
         Command::Corpus(args) => args.make()?.write_lines(std::io::stdout().lock()),
         Command::Load(args) => {
             let bodies = push::bodies(&args.corpus.make()?);

@@ -27,6 +27,12 @@ pub(crate) const fn timestamp(index: u64) -> u64 {
     START_SECONDS * 1_000_000_000 + index * 1_000_000_000 / LINES_PER_SECOND
 }
 
+/// The number of the line that was written then: the inverse of [`timestamp`].
+pub(crate) const fn index_at(timestamp: u64) -> u64 {
+    let since_start = timestamp.saturating_sub(START_SECONDS * 1_000_000_000);
+    (since_start * LINES_PER_SECOND).div_ceil(1_000_000_000)
+}
+
 /// The stream that a source's line of this number goes to.
 const fn stream(source: usize, index: u64) -> usize {
     source * STREAMS_PER_SOURCE as usize + (index % STREAMS_PER_SOURCE) as usize
@@ -159,5 +165,27 @@ impl fmt::Debug for Corpus {
             .field("subjects", subjects)
             .field("facts", facts)
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn timestamps_tell_the_line() {
+        for index in (0..2000).chain(19_000_000..19_001_000) {
+            assert_eq!(index_at(timestamp(index)), index);
+        }
+        assert!(timestamp(300) - timestamp(0) == 1_000_000_000);
+    }
+
+    #[test]
+    fn files_have_the_lines_of_one_source_behind_those_of_the_other() {
+        let corpus = services(ServicesOptions { lines: 60, seed: 1 });
+        let of = |source: usize| corpus.iter().filter(move |line| line.stream / 4 == source);
+        let texts: String = (0..6).flat_map(of).map(|line| line.text + "\n").collect();
+        assert_eq!(corpus.files(), texts.as_bytes());
+        assert_eq!(corpus.files().len() as u64, corpus.raw_bytes());
     }
 }
