@@ -20,6 +20,7 @@ mod push;
 mod questions;
 mod reference;
 mod report;
+mod scale;
 mod sets;
 mod units;
 
@@ -31,6 +32,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::corpus::{Corpus, ServicesOptions};
 use crate::measure::MeasureOptions;
 use crate::process::{Durability, ServerOptions};
+use crate::scale::Fleet;
 use crate::sets::SetsOptions;
 
 #[derive(Debug, Parser)]
@@ -49,6 +51,9 @@ enum Command {
     Mix(MixArgs),
     /// Store sets of real logs one by one, read every line back, and compare with plain compressors
     Sets(SetsArgs),
+    /// Measure very many streams over a month: ingest, start, memory, questions about labels; and how
+    /// that grows from a tenth
+    Scale(ScaleArgs),
     /// Write a corpus as raw lines to standard output
     Corpus(CorpusArgs),
     /// Push a corpus to a server that runs already
@@ -143,6 +148,24 @@ struct SetsArgs {
 }
 
 #[derive(Debug, Args)]
+struct ScaleArgs {
+    /// How many streams; a tenth of it is measured too
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
+    streams: u64,
+    /// How many lines they write together; a tenth of it is measured too
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(10..))]
+    lines: u64,
+    /// Over how many days
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    days: u64,
+    /// How often each question is asked; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+#[derive(Debug, Args)]
 struct LoadArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
@@ -211,6 +234,7 @@ fn main() -> Result<()> {
             print!("{}", sets::table(&measured));
             Ok(())
         }
+        Command::Scale(args) => scale(&args),
         Command::Corpus(args) => args.make()?.write_lines(std::io::stdout().lock()),
         Command::Load(args) => {
             let bodies = push::bodies(&args.corpus.make()?);
@@ -237,5 +261,13 @@ fn mix(args: &MixArgs) -> Result<()> {
         [(times, measured)] => print!("{}", report::table(measured, *times == 1)),
         runs => print!("{}", report::growth(runs)),
     }
+    Ok(())
+}
+
+fn scale(args: &ScaleArgs) -> Result<()> {
+    let fleet = Fleet { streams: args.streams, lines: args.lines, days: args.days };
+    let measure = |fleet| scale::measure(fleet, &args.server.options(), args.runs);
+    let fleets = [measure(fleet.smaller(10))?, measure(fleet)?];
+    print!("{}", scale::table(&fleets));
     Ok(())
 }

@@ -37,6 +37,20 @@ pub(crate) struct Memory {
     pub(crate) anonymous_kb: u64,
 }
 
+impl Memory {
+    pub(crate) const fn resident_bytes(self) -> f64 {
+        (self.resident_kb * 1024) as f64
+    }
+
+    pub(crate) const fn peak_bytes(self) -> f64 {
+        (self.peak_kb * 1024) as f64
+    }
+
+    pub(crate) const fn anonymous_bytes(self) -> f64 {
+        (self.anonymous_kb * 1024) as f64
+    }
+}
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerOptions {

@@ -142,19 +142,25 @@ fn query_range(corpus: &Corpus, addr: &str, question: &Question) -> Result<Strin
 }
 
 /// The entries or samples of an answer.
-fn count_rows(answer: &Value) -> Option<usize> {
-    let result = answer["data"]["result"].as_array()?;
-    Some(result.iter().filter_map(|item| item["values"].as_array()).map(Vec::len).sum())
+pub(crate) fn count_rows(answer: &Value) -> Option<usize> {
+    let rows = |item: &Value| item["values"].as_array().map_or(1, Vec::len);
+    Some(answer["data"]["result"].as_array()?.iter().map(rows).sum())
 }
 
 /// Asks how many lines there are and insists on all of them.
 pub(crate) fn expect_count(corpus: &Corpus, addr: &str) -> Result<u64> {
     let window = corpus.end_seconds() - START_SECONDS + 1;
     let query = format!(r#"sum(count_over_time({{job=~".+"}}[{window}s]))"#);
-    let time = corpus.end_seconds().to_string();
-    let answer = client::get(addr, "query", &[("query", &query), ("time", &time)])?;
+    let counted = counted(addr, &query, corpus.end_seconds())?;
+    ensure!(counted == corpus.lines(), "{counted} lines of {}", corpus.lines());
+    Ok(counted)
+}
+
+/// The one whole number that a query answers with, at a second since the Unix epoch.
+pub(crate) fn counted(addr: &str, query: &str, time: u64) -> Result<u64> {
+    let answer = client::get(addr, "query", &[("query", query), ("time", &time.to_string())])?;
     let answer: Value = serde_json::from_str(&answer)?;
-    let counted: f64 = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0").parse()?;
-    ensure!(counted == corpus.lines() as f64, "{counted} lines of {}", corpus.lines());
-    Ok(corpus.lines())
+    let number = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0");
+    let number: f64 = number.parse()?;
+    Ok(number as u64)
 }

@@ -4,13 +4,13 @@ use std::fmt::Write as _;
 
 use crate::load::Load;
 use crate::measure::Measured;
-use crate::process::Memory;
+use crate::questions::Answer;
 use crate::reference::{self, Theirs};
 use crate::units::Units;
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(crate) enum Kind {
     /// Seconds that are told in U as well.
     Work,
     /// Seconds that have no unit to be told in.
@@ -23,23 +23,43 @@ enum Kind {
     Disk,
     /// Bytes in memory.
     Memory,
+    /// How many.
+    Count,
 }
 
 /// A figure of a run.
 #[derive(Clone, Debug)]
-struct Figure {
-    name: &'static str,
-    kind: Kind,
+pub(crate) struct Figure {
+    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
     /// `None` where the server refused.
-    value: Option<f64>,
+    pub(crate) value: Option<f64>,
+}
+
+impl Figure {
+    /// How long an answer took, in milliseconds.
+    pub(crate) fn of(answer: &Answer, kind: Kind) -> Self {
+        let value = answer.outcome.as_ref().ok().map(|timing| timing.median_ms);
+        Self { name: answer.name, kind, value }
+    }
 }
 
 /// The units of a run, ours or that of the others.
 #[derive(Clone, Copy, Debug)]
-struct In {
+pub(crate) struct In {
     u: f64,
     d: f64,
     zstd19_bytes: Option<u64>,
+}
+
+impl In {
+    /// For figures that are told in none.
+    pub(crate) const NONE: Self = Self { u: f64::NAN, d: f64::NAN, zstd19_bytes: None };
+
+    fn of(units: Units) -> Self {
+        let Units { u, d, zstd19_bytes, .. } = units;
+        Self { u, d, zstd19_bytes }
+    }
 }
 
 impl Kind {
@@ -56,6 +76,7 @@ impl Kind {
             }
             (Self::Disk, None) => megabytes(value),
             (Self::Memory, _) => format!("{:.0} MB", value / 1e6),
+            (Self::Count, _) => format!("{value:.0}"),
         }
     }
 }
@@ -67,8 +88,6 @@ pub(crate) fn megabytes(bytes: f64) -> String {
 
 fn figures(m: &Measured) -> Vec<Figure> {
     let Load { seconds, p50_ms, p99_ms, .. } = m.load;
-    let Memory { resident_kb, peak_kb, anonymous_kb } = m.memory;
-    let memory = |kilobytes: u64| (kilobytes * 1024) as f64;
     let ours = [
         ("ingest, server CPU", Kind::Work, m.ingest_cpu),
         ("ingest, wall", Kind::Work, seconds),
@@ -77,17 +96,13 @@ fn figures(m: &Measured) -> Vec<Figure> {
         ("flush and compaction behind it, CPU", Kind::Work, m.settled.cpu_seconds),
         ("flush and compaction behind it, wall", Kind::Seconds, m.settled.seconds),
         ("bytes on disk", Kind::Disk, m.disk_bytes as f64),
-        ("memory, resident", Kind::Memory, memory(resident_kb)),
-        ("memory, resident at the most", Kind::Memory, memory(peak_kb)),
-        ("memory, anonymous", Kind::Memory, memory(anonymous_kb)),
+        ("memory, resident", Kind::Memory, m.memory.resident_bytes()),
+        ("memory, resident at the most", Kind::Memory, m.memory.peak_bytes()),
+        ("memory, anonymous", Kind::Memory, m.memory.anonymous_bytes()),
         ("restart after kill -9", Kind::Seconds, m.restart_seconds),
     ];
     let ours = ours.map(|(name, kind, value)| Figure { name, kind, value: Some(value) });
-    let answers = m.answers.iter().map(|answer| Figure {
-        name: answer.name,
-        kind: Kind::Question,
-        value: answer.outcome.as_ref().ok().map(|timing| timing.median_ms),
-    });
+    let answers = m.answers.iter().map(|answer| Figure::of(answer, Kind::Question));
     ours.into_iter().chain(answers).collect()
 }
 
@@ -116,13 +131,12 @@ pub(crate) fn table(m: &Measured, with_others: bool) -> String {
     columns.push("Timberline");
     let mut out = format!("{}\n\n", summary(m));
     head(&mut out, &columns);
-    let Units { u, d, zstd19_bytes, .. } = m.units;
     for Figure { name, kind, value } in figures(m) {
         let theirs = reference::of(name);
         let mut cells: Vec<String> = (0..others.len())
             .map(|other| theirs.map_or_else(String::new, |theirs| their_cell(kind, theirs[other])))
             .collect();
-        cells.push(cell(kind, value, In { u, d, zstd19_bytes }));
+        cells.push(cell(kind, value, In::of(m.units)));
         row(&mut out, name, &cells);
     }
     out
@@ -134,18 +148,25 @@ pub(crate) fn growth(runs: &[(u64, Measured)]) -> String {
     for (times, measured) in runs {
         let _ = writeln!(out, "{times}×: {}\n", summary(measured));
     }
-    let mut columns: Vec<String> = runs.iter().map(|(times, _)| format!("{times}×")).collect();
-    columns.push("last / first".to_owned());
-    head(&mut out, &columns);
-    let all: Vec<Vec<Figure>> = runs.iter().map(|(_, measured)| figures(measured)).collect();
-    for (place, first) in all.first().into_iter().flatten().enumerate() {
-        let mut cells: Vec<String> = Vec::new();
-        for (figures, (_, Measured { units, .. })) in all.iter().zip(runs) {
-            let Units { u, d, zstd19_bytes, .. } = *units;
-            cells.push(cell(first.kind, figures[place].value, In { u, d, zstd19_bytes }));
-        }
-        let last = all.last().and_then(|figures| figures[place].value);
-        let grown = first.value.zip(last).map(|(first, last)| format!("{:.2}", last / first));
+    let columns: Vec<String> = runs.iter().map(|(times, _)| format!("{times}×")).collect();
+    let runs: Vec<_> =
+        runs.iter().map(|(_, measured)| (figures(measured), In::of(measured.units))).collect();
+    out + &growth_table(&columns, &runs)
+}
+
+/// A row a figure, a column a run, and the last by the first. All runs have the same figures.
+pub(crate) fn growth_table(columns: &[String], runs: &[(Vec<Figure>, In)]) -> String {
+    let mut out = String::new();
+    let mut names: Vec<&str> = columns.iter().map(String::as_str).collect();
+    names.push("last / first");
+    head(&mut out, &names);
+    let (Some((first, _)), Some((last, _))) = (runs.first(), runs.last()) else { return out };
+    for (place, (first, last)) in first.iter().zip(last).enumerate() {
+        let cell = |(figures, units): &(Vec<Figure>, In)| {
+            cell(first.kind, figures.get(place).and_then(|figure| figure.value), *units)
+        };
+        let mut cells: Vec<String> = runs.iter().map(cell).collect();
+        let grown = first.value.zip(last.value).map(|(first, last)| format!("{:.2}", last / first));
         cells.push(grown.unwrap_or_default());
         row(&mut out, first.name, &cells);
     }
@@ -182,7 +203,8 @@ pub(crate) fn row(out: &mut String, name: &str, cells: &[impl AsRef<str>]) {
 mod tests {
     use super::*;
     use crate::measure::Settled;
-    use crate::questions::{Answer, Timing};
+    use crate::process::Memory;
+    use crate::questions::Timing;
 
     fn measured(scale: f64) -> Measured {
         let timing = Timing { median_ms: 50.0 * scale, min_ms: 40.0, rows: 3 };

@@ -36,7 +36,7 @@ const SERVICES: [Service; 6] = [
 
 /// The corpus of services.
 pub(crate) fn services(options: ServicesOptions) -> Corpus {
-    let from_the_middle = lines(options).skip((options.lines / 2) as usize);
+    let from_the_middle = service_lines(options).skip((options.lines / 2) as usize);
     let present_id = from_the_middle.filter_map(|line| block_id(&line.text)).next();
     let subjects = Subjects {
         parsed_job: "edge",
@@ -45,10 +45,11 @@ pub(crate) fn services(options: ServicesOptions) -> Corpus {
         present_id: present_id.unwrap_or_default(),
     };
     let streams = labels(SERVICES.iter().map(|service| (service.job, service.env)));
-    Corpus::new(streams, subjects, move || lines(options))
+    Corpus::new(streams, subjects, move || service_lines(options))
 }
 
-fn lines(options: ServicesOptions) -> Lines {
+/// The lines of the services.
+pub(crate) fn service_lines(options: ServicesOptions) -> Lines {
     let mut rng = Rng(options.seed);
     Box::new((0..options.lines).map(move |index| {
         let (round, service) = (index / SERVICES.len() as u64, index % SERVICES.len() as u64);
@@ -241,7 +242,10 @@ mod tests {
     #[test]
     fn the_same_options_give_the_same_bytes() {
         let corpus = services(ServicesOptions { lines: 6000, seed: 7 });
-        assert_eq!((corpus.lines(), corpus.raw_bytes(), corpus.checksum()), (6000, 795_918, 2_505_005_117));
+        assert_eq!(
+            (corpus.lines(), corpus.raw_bytes(), corpus.checksum()),
+            (6000, 795_918, 2_505_005_117)
+        );
         let other = services(ServicesOptions { lines: 6000, seed: 8 });
         assert_ne!(corpus.checksum(), other.checksum());
     }
