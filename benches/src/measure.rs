@@ -75,6 +75,9 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
     let disk_bytes = disk::bytes(directory.path())?;
     let counted_before = questions::expect_count(corpus, server.addr())?;
     let answers = questions::ask_all(corpus, server.addr(), options.runs);
+    for refused in answers.iter().filter(|answer| answer.outcome.is_err()) {
+        eprintln!("{refused}");
+    }
     let memory = server.memory()?;
     server.kill()?;
     let restart = Instant::now();
