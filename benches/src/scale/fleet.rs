@@ -64,7 +64,7 @@ impl Fleet {
         let texts = service_lines(ServicesOptions { lines: self.lines, seed: 7 });
         texts.zip(0..).map(move |(line, index)| FleetLine {
             stream: index * STRIDE % self.streams,
-            timestamp: (start + index * step) as i64,
+            timestamp: (start + step / 2 + index * step) as i64,
             text: match index == self.lines / 2 {
                 true => format!("request {NEEDLE} was lost"),
                 false => line.text,
@@ -103,10 +103,12 @@ mod tests {
     #[test]
     fn lines_are_spread_over_the_days_and_one_has_the_needle() {
         let lines: Vec<_> = FLEET.lines().collect();
-        assert_eq!(lines[0].timestamp, FLEET.start_seconds() as i64 * 1_000_000_000);
+        let step = 2 * 86_400_000_000_000 / 8000;
+        let after_start = lines[0].timestamp - FLEET.start_seconds() as i64 * 1_000_000_000;
+        assert_eq!(after_start, step / 2, "no range of days has an edge on a line");
         assert!(lines.is_sorted_by(|one, two| one.timestamp < two.timestamp));
         let left = FLEET.end_seconds() as i64 * 1_000_000_000 - lines[7999].timestamp;
-        assert!(left > 0 && left <= 2 * 86_400_000_000_000 / 8000, "{left}");
+        assert_eq!(left, step / 2);
         let with = lines.iter().filter(|line| line.text.contains(NEEDLE));
         assert_eq!(with.count(), 1);
     }

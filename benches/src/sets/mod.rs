@@ -74,8 +74,7 @@ pub(crate) fn measure(options: &SetsOptions) -> Result<Vec<SetMeasured>> {
         let text = set.read()?;
         stored.push(through_the_store(set, &text).with_context(|| set.name.clone())?);
     }
-    let mut sizes = Sizes::open(options.sizes.as_deref())?;
-    let plain = sizes.of(&sets, options.is_quick)?;
+    let plain = Sizes::open(options.sizes.as_deref())?.of(&sets, options.is_quick)?;
     let measured = sets.into_iter().zip(stored).zip(plain);
     let measured = measured.map(|((set, stored), (raw_bytes, plain))| SetMeasured {
         name: set.name,

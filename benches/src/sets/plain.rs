@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::ScopedJoinHandle;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
 use crate::data::DataSet;
@@ -36,7 +37,7 @@ pub(crate) struct Plain {
 #[derive(Debug)]
 pub(crate) struct Sizes {
     path: Option<PathBuf>,
-    known: BTreeMap<u32, Plain>,
+    known: Mutex<BTreeMap<u32, Plain>>,
 }
 
 impl Sizes {
@@ -55,52 +56,58 @@ impl Sizes {
                 known.insert(checksum.parse().with_context(problem)?, Plain::from_json(&sizes));
             }
         }
-        Ok(Self { path: path.map(Path::to_owned), known })
+        Ok(Self { path: path.map(Path::to_owned), known: Mutex::new(known) })
     }
 
-    /// The raw bytes and the sizes of each set, on all cores, and keeps what is new.
-    pub(crate) fn of(&mut self, sets: &[DataSet], is_quick: bool) -> Result<Vec<(u64, Plain)>> {
+    /// The raw bytes and the sizes of each set, on all cores. What is new is kept at once.
+    pub(crate) fn of(&self, sets: &[DataSet], is_quick: bool) -> Result<Vec<(u64, Plain)>> {
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
-        let known = &self.known;
+        let work = || -> Result<()> {
+            while let Some((place, set)) = at(sets, next.fetch_add(1, Ordering::Relaxed)) {
+                let sizes = self.of_set(set, is_quick)?;
+                found.lock().map_err(|_| panicked())?.insert(place, sizes);
+            }
+            Ok(())
+        };
         std::thread::scope(|scope| {
-            let work = || -> Result<()> {
-                loop {
-                    let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(set) = sets.get(place) else { return Ok(()) };
-                    let raw = set.read()?;
-                    let checksum = crc32c::crc32c(&raw);
-                    let mut plain = known.get(&checksum).copied().unwrap_or_default();
-                    plain.fill_in(&raw, is_quick)?;
-                    let sizes = (checksum, raw.len() as u64, plain);
-                    found
-                        .lock()
-                        .map_err(|_| anyhow::anyhow!("a thread panicked"))?
-                        .insert(place, sizes);
-                }
-            };
             let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-            workers.into_iter().try_for_each(|worker| worker.join().unwrap_or(Ok(())))
+            let outcome =
+                |worker: ScopedJoinHandle<'_, _>| worker.join().unwrap_or(Err(panicked()));
+            workers.into_iter().try_for_each(outcome)
         })?;
-        let found = found.into_inner()?;
-        if found.len() != sets.len() {
-            bail!("a compressor panicked");
-        }
-        self.known.extend(found.values().map(|&(checksum, _, plain)| (checksum, plain)));
-        self.keep()?;
-        Ok(found.into_values().map(|(_, raw_bytes, plain)| (raw_bytes, plain)).collect())
+        Ok(found.into_inner().map_err(|_| panicked())?.into_values().collect())
     }
 
-    fn keep(&self) -> Result<()> {
+    fn of_set(&self, set: &DataSet, is_quick: bool) -> Result<(u64, Plain)> {
+        let raw = set.read()?;
+        let checksum = crc32c::crc32c(&raw);
+        let before = self.known.lock().map_err(|_| panicked())?.get(&checksum).copied();
+        let mut plain = before.unwrap_or_default();
+        plain.fill_in(&raw, is_quick)?;
+        if before != Some(plain) {
+            let mut known = self.known.lock().map_err(|_| panicked())?;
+            known.insert(checksum, plain);
+            self.keep(&known)?;
+        }
+        Ok((raw.len() as u64, plain))
+    }
+
+    fn keep(&self, known: &BTreeMap<u32, Plain>) -> Result<()> {
         let Some(path) = &self.path else { return Ok(()) };
-        let sizes: BTreeMap<String, Value> = self
-            .known
-            .iter()
-            .map(|(checksum, plain)| (checksum.to_string(), plain.to_json()))
-            .collect();
+        let entry = |(checksum, plain): (&u32, &Plain)| (checksum.to_string(), plain.to_json());
+        let sizes: BTreeMap<String, Value> = known.iter().map(entry).collect();
         fs::write(path, serde_json::to_string_pretty(&sizes)?)
             .with_context(|| format!("cannot keep the sizes in {}", path.display()))
     }
+}
+
+fn at(sets: &[DataSet], place: usize) -> Option<(usize, &DataSet)> {
+    Some((place, sets.get(place)?))
+}
+
+fn panicked() -> anyhow::Error {
+    anyhow!("a compressor panicked")
 }
 
 impl Plain {
@@ -206,7 +213,7 @@ mod tests {
         fs::write(&set.path, zstd::bulk::compress(&raw, 1).unwrap()).unwrap();
         let path = directory.path().join("sizes.json");
 
-        let mut sizes = Sizes::open(Some(&path)).unwrap();
+        let sizes = Sizes::open(Some(&path)).unwrap();
         let quick = sizes.of(&[DataSet::of(directory.path(), "a.log")], true).unwrap();
         let (raw_bytes, plain) = quick[0];
         assert_eq!(raw_bytes, raw.len() as u64);
@@ -217,6 +224,7 @@ mod tests {
         let (_, full) = sizes.of(std::slice::from_ref(&set), false).unwrap()[0];
         assert_eq!(full.zstd3_blocks, plain.zstd3_blocks);
         assert!(full.zstd19 < full.zstd3_blocks && full.zstd19_long.is_some());
-        assert_eq!(Sizes::open(Some(&path)).unwrap().known[&crc32c::crc32c(&raw)], full);
+        let kept = Sizes::open(Some(&path)).unwrap().known.into_inner().unwrap();
+        assert_eq!(kept[&crc32c::crc32c(&raw)], full);
     }
 }

@@ -9,6 +9,9 @@ use crate::report::{head, megabytes, row};
 /// How many of the worst sets are named.
 const WORST: usize = 5;
 
+/// MB a second that only who has nothing to do reaches.
+const SPEED_OF_NOTHING: f64 = 5000.0;
+
 /// A compressor's name and where its size is.
 type Column = (&'static str, fn(&Plain) -> Option<u64>);
 
@@ -115,10 +118,8 @@ fn ratio(raw_bytes: u64, bytes: Option<u64>) -> String {
 
 /// A compaction that had nothing to do has no speed.
 fn speed(raw_bytes: u64, seconds: f64) -> String {
-    if seconds < 1e-4 {
-        return "–".to_owned();
-    }
-    format!("{:.0}", raw_bytes as f64 / 1e6 / seconds)
+    let speed = raw_bytes as f64 / 1e6 / seconds;
+    if speed > SPEED_OF_NOTHING { "–".to_owned() } else { format!("{speed:.0}") }
 }
 
 #[cfg(test)]
