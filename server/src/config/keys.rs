@@ -16,7 +16,13 @@ pub(super) struct Key {
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     let ingest = IngestLimits::describe().iter();
     let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
-    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS)
+    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS).chain(OVERRIDES)
+}
+
+/// Whether a path has keys below it.
+pub(super) fn is_section(path: &str) -> bool {
+    let below = |key: &Key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    keys().any(|key| below(&key))
 }
 
 /// The section that the ingest limits are in, too.
@@ -27,7 +33,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 15] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -61,6 +67,11 @@ const KEYS: [Key; 13] = [
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
+    key("querier", "Reading."),
+    key(
+        "querier.multi_tenant_queries_enabled",
+        "Whether a read may name several tenants, as in X-Scope-OrgID: a|b.",
+    ),
     key("limits_config", "What writes and queries may ask for."),
 ];
 
@@ -89,3 +100,9 @@ const QUERY_LIMITS: [Key; 10] = [
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
     key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),
 ];
+
+/// What comes behind the limits.
+const OVERRIDES: [Key; 1] = [key(
+    "overrides",
+    "Limits of single tenants, by tenant and by name: {team-a: {max_query_series: 1000}}.",
+)];

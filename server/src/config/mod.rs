@@ -11,6 +11,8 @@
 mod keys;
 mod layers;
 mod limits;
+mod live;
+mod overrides;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -20,12 +22,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use timberline_query::EngineLimits;
 use timberline_store::{Durability, Store, StoreBuilder};
 
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
+pub use live::{LiveLimits, TenantLimits};
+pub use overrides::Overrides;
 pub use print::to_yaml;
 
 /// The effective configuration. `timberline config --print` shows it with a comment on every key.
@@ -40,8 +43,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// The storage engine.
     pub store: StoreConfig,
+    /// Reading.
+    pub querier: QuerierConfig,
     /// What writes and queries may ask for.
     pub limits_config: LimitsConfig,
+    /// What limits of single tenants are instead.
+    pub overrides: Overrides,
 }
 
 impl Default for Config {
@@ -51,7 +58,9 @@ impl Default for Config {
             auth_enabled: false,
             server: ServerConfig::default(),
             store: StoreConfig::default(),
+            querier: QuerierConfig::default(),
             limits_config: LimitsConfig::default(),
+            overrides: Overrides::default(),
         }
     }
 }
@@ -132,6 +141,14 @@ pub enum DurabilityMode {
     None,
 }
 
+/// The section `querier`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerierConfig {
+    /// Whether a read may name several tenants, `a|b`, and gets the entries of all of them.
+    pub multi_tenant_queries_enabled: bool,
+}
+
 impl Config {
     /// How to open the store.
     #[must_use]
@@ -145,26 +162,6 @@ impl Config {
             .head_bytes_max(self.store.head_bytes_max)
             .head_age_max(self.store.head_age_max)
             .durability(durability)
-    }
-
-    /// What the engine allows a query.
-    #[must_use]
-    pub fn engine_limits(&self) -> EngineLimits {
-        let limits = &self.limits_config.query;
-        let threads = match limits.query_threads {
-            0 => EngineLimits::default().threads,
-            threads => threads,
-        };
-        EngineLimits {
-            max_series: limits.max_query_series,
-            max_entries: limits.max_entries_limit_per_query,
-            timeout: limits.query_timeout,
-            max_query_length: limits.max_query_length,
-            max_query_range: limits.max_query_range,
-            max_matchers: limits.max_streams_matchers_per_query,
-            memory_bytes_max: limits.query_memory_bytes_max,
-            threads,
-        }
     }
 
     /// How many queries may run at the same time.
