@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prometheus::Registry;
 use timberline_query::Engine;
 use timberline_store::{Store, StoreError};
-use tokio::sync::Semaphore;
 
+use crate::access::Access;
 use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
+use crate::http::QueryQueue;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
 
@@ -27,8 +28,10 @@ pub struct AppState {
     pub registry: Registry,
     /// The server's own metrics.
     pub metrics: Metrics,
-    /// A permit for each query that may run at the same time.
-    pub query_permits: Arc<Semaphore>,
+    /// Who may do what.
+    pub access: Access,
+    /// Whose query is next.
+    pub(crate) queries: QueryQueue,
     stopping: AtomicBool,
 }
 
@@ -40,14 +43,15 @@ impl AppState {
     /// # Errors
     /// As [`timberline_store::StoreBuilder::open`]: [`StoreError::Locked`] when another process has
     /// the directory.
-    pub fn open(config: Config) -> Result<Arc<Self>, StoreError> {
+    pub fn open(config: Config, access: Access) -> Result<Arc<Self>, StoreError> {
         let store = config.store_builder().open(&config.data_dir)?;
         let registry = Registry::new();
-        let metrics = Metrics::new(&registry, &store);
         let limits = TenantLimits::new(config.limits_config.clone(), config.overrides.clone());
         let limits = Arc::new(LiveLimits::new(limits));
         let ingester = Ingester::new(store.clone(), Arc::clone(&limits), &registry);
-        let query_permits = Arc::new(Semaphore::new(config.concurrent_queries()));
+        let waiting_max = config.querier.max_outstanding_per_tenant;
+        let queries = QueryQueue::new(config.concurrent_queries(), waiting_max);
+        let metrics = Metrics::new(&registry, &store, &queries);
         Ok(Arc::new(Self {
             store,
             ingester,
@@ -55,7 +59,8 @@ impl AppState {
             limits,
             registry,
             metrics,
-            query_permits,
+            access,
+            queries,
             stopping: AtomicBool::new(false),
         }))
     }

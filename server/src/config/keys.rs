@@ -33,7 +33,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 15] = [
+const KEYS: [Key; 26] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -53,6 +53,31 @@ const KEYS: [Key; 15] = [
         "server.shutdown_timeout",
         "How long requests in flight may go on after SIGTERM before they are cut off.",
     ),
+    key(
+        "server.credentials_file",
+        "A YAML file of who may do what, see docs/security.md. Empty: everyone may do everything.",
+    ),
+    key(
+        "server.cors_allowed_origins",
+        "Origins whose pages may read answers in a browser: [https://example.org]; '*' is any.",
+    ),
+    key("server.max_connections", "Connections that may be open; more wait until one ends."),
+    key(
+        "server.head_timeout",
+        "How long a client may take for a connection's first bytes, and for the head of a request.",
+    ),
+    key("server.idle_timeout", "How long a connection may be silent between two requests."),
+    key("server.write_timeout", "How long a client may take none of an answer."),
+    key("server.tls", "Certificates, as PEM. They are read again when the files change."),
+    key(
+        "server.tls.cert_file",
+        "The server's certificate and those between it and its root. Empty: plain HTTP.",
+    ),
+    key("server.tls.key_file", "The certificate's key."),
+    key(
+        "server.tls.client_ca_file",
+        "Certificates of the authorities whose clients are let in. Empty: all clients are.",
+    ),
     key("store", "The storage engine."),
     key(
         "store.head_bytes_max",
@@ -71,6 +96,10 @@ const KEYS: [Key; 15] = [
     key(
         "querier.multi_tenant_queries_enabled",
         "Whether a read may name several tenants, as in X-Scope-OrgID: a|b.",
+    ),
+    key(
+        "querier.max_outstanding_per_tenant",
+        "Queries of one tenant that may wait for their turn; more get 429; 0 = any number.",
     ),
     key("limits_config", "What writes and queries may ask for."),
 ];

@@ -88,6 +88,8 @@ fn wrong_values_are_refused() {
         "limits_config:\n  max_query_series: -1\n",
         "limits_config:\n  ingestion_rate_mb: -1\n",
         "limits_config:\n  ingestion_burst_size_mb: .inf\n",
+        "server:\n  cors_allowed_origins: [example.org]\n",
+        "server:\n  cors_allowed_origins: ['https://example.org/']\n",
         "store:\n  durability: sometimes\n",
         "store:\n  head_bytes_max: much\n",
         "auth_enabled: 3\n",

@@ -68,6 +68,7 @@ async fn answer_volume(
         let snapshot = state.store.snapshot();
         let (value, mut stats) = volume::compute(&snapshot, &matchers, &query, ticket)?;
         stats.exec_seconds = begun.elapsed().as_secs_f64();
+        state.metrics.observe_query(&ticket.tenants, &stats);
         let answer = QueryAnswer { value, stats, warnings: snapshot.warnings() };
         Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
     });

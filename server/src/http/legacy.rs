@@ -38,6 +38,7 @@ pub(super) async fn query(
             cancel: Arc::clone(&ticket.cancel),
         };
         let answer = state.engine(&ticket.limits).range(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         match &answer.value {
             QueryValue::Streams(streams) => {
                 Ok(encode::legacy_streams(streams, &answer.stats, ticket.queued))

@@ -3,25 +3,25 @@
 use std::sync::Arc;
 
 use ::http::{HeaderMap, StatusCode};
-use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
+use axum::routing::{any_service, post};
 use timberline_store::TenantId;
 
 use super::body::read_shared_body;
+use super::routes::{Routes, WRITE};
 use crate::ingest::{Dialect, PushService};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
 /// The routes of pushes.
-pub(super) fn routes(state: &AppState) -> Router<Arc<AppState>> {
+pub(super) fn routes(routes: Routes, state: &AppState) -> Routes {
     let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
-    Router::new()
-        .route("/loki/api/v1/push", post(push_v1))
-        .route("/api/prom/push", post(push_legacy))
-        .route_service("/logproto.Pusher/{method}", service.into_server())
+    routes
+        .add(WRITE, "/loki/api/v1/push", post(push_v1))
+        .add(WRITE, "/api/prom/push", post(push_legacy))
+        .add(WRITE, "/logproto.Pusher/{method}", any_service(service.into_server()))
 }
 
 async fn push_v1(

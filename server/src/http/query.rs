@@ -15,7 +15,7 @@ use crate::state::AppState;
 use crate::tenant::ReadTenants;
 
 /// Asks for answers that tell stream labels, structured metadata and parsed labels apart.
-const ENCODING_FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
+pub(super) const ENCODING_FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
 
 /// `/loki/api/v1/query_range`
 pub(super) async fn range(
@@ -44,6 +44,7 @@ pub(super) async fn range(
             cancel: Arc::clone(&ticket.cancel),
         };
         let answer = state.engine(&ticket.limits).range(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &encoding, ticket.queued))
     });
     Ok(json(body.await?))
@@ -62,6 +63,7 @@ pub(super) async fn instant(
     let body = work::run(&state, tenants, move |state, ticket| {
         let query = InstantQuery { query, time, cancel: Arc::clone(&ticket.cancel) };
         let answer = state.engine(&ticket.limits).instant(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
     });
     Ok(json(body.await?))

@@ -61,13 +61,13 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Does `work` on a blocking thread as soon as one of the permits for queries is free.
+/// Does `work` on a blocking thread as soon as it is the tenants' turn.
 ///
 /// The permit goes with the work, not with the request: a query whose client went away still counts
 /// until it has noticed.
 ///
 /// # Errors
-/// Those of `work`; [`ApiError::Internal`] when it panics.
+/// Those of `work`; [`ApiError::TooManyOutstanding`]; [`ApiError::Internal`] when it panics.
 pub(crate) async fn run<T, F>(
     state: &Arc<AppState>,
     tenants: Tenants,
@@ -80,10 +80,10 @@ where
     let begun = Instant::now();
     let cancel = Arc::new(AtomicBool::new(false));
     let _guard = CancelOnDrop(Arc::clone(&cancel));
-    let permit = Arc::clone(&state.query_permits).acquire_owned().await;
-    let permit = permit.map_err(|error| ApiError::Internal(error.to_string()))?;
+    let permit = state.queries.acquire(&tenants).await.map_err(|_| ApiError::TooManyOutstanding)?;
     let limits = state.limits.current().of_all(&tenants);
     let deadline = Instant::now().checked_add(limits.query.query_timeout);
+    state.metrics.observe_turn(begun.elapsed());
     let ticket = Ticket { cancel, queued: begun.elapsed(), tenants, limits, deadline };
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || {
