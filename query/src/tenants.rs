@@ -59,6 +59,12 @@ impl Tenants {
         self.others.is_empty().then_some(&self.first)
     }
 
+    /// The first in order.
+    #[must_use]
+    pub const fn first(&self) -> &TenantId {
+        &self.first
+    }
+
     /// All of them, in order.
     pub fn iter(&self) -> impl Iterator<Item = &TenantId> {
         std::iter::once(&self.first).chain(&self.others)

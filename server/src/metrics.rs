@@ -136,12 +136,11 @@ impl Metrics {
 
     /// Counts what a query took. What several tenants have been read for is the first one's.
     pub(crate) fn observe_query(&self, tenants: &Tenants, stats: &QueryStats) {
-        let Some(tenant) = tenants.iter().next() else { return };
         let counters = [
             (&self.query_bytes, stats.bytes_processed),
             (&self.query_lines, stats.lines_processed),
         ];
-        self.tenants.with(tenant, |tenant| {
+        self.tenants.with(tenants.first(), |tenant| {
             for (counter, number) in counters {
                 if let Some(counter) = counter {
                     counter.with_label_values(&[tenant]).inc_by(number);

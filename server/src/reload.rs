@@ -61,9 +61,10 @@ impl Reloader {
         files.map(Look::at).collect()
     }
 
-    /// Follows the files and the signal for ever. The signal is taken over before this returns.
+    /// Follows the files for ever; and the signal, which is taken over before this returns, where there is
+    /// a configuration to load: a server in somebody else's process leaves signals alone.
     pub(crate) fn start(self) -> JoinHandle<()> {
-        let hangup = Hangup::new();
+        let hangup = Hangup::new(self.layers.is_some());
         tokio::spawn(self.follow(hangup))
     }
 
@@ -137,10 +138,11 @@ struct Hangup(Option<tokio::signal::unix::Signal>);
 
 #[cfg(unix)]
 impl Hangup {
-    fn new() -> Self {
+    fn new(is_wanted: bool) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
-        let signals = signal(SignalKind::hangup());
-        Self(signals.inspect_err(|error| tracing::warn!(%error, "cannot listen for SIGHUP")).ok())
+        let signals = is_wanted.then(|| signal(SignalKind::hangup()));
+        let failed = |error: &std::io::Error| tracing::warn!(%error, "cannot listen for SIGHUP");
+        Self(signals.and_then(|signals| signals.inspect_err(failed).ok()))
     }
 
     async fn next(&mut self) {
@@ -158,7 +160,7 @@ struct Hangup;
 
 #[cfg(not(unix))]
 impl Hangup {
-    fn new() -> Self {
+    fn new(_is_wanted: bool) -> Self {
         Self
     }
 

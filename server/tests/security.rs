@@ -118,6 +118,10 @@ fn nothing_is_answered_without_credentials() {
         let realm = "Basic realm=\"timberline\", charset=\"UTF-8\"";
         assert_eq!(answer.header("WWW-Authenticate"), Some(realm));
     }
+    let grpc = [("Content-Type", "application/grpc")];
+    let answer = server.request("POST", "/logproto.Pusher/Push", &grpc, b"");
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("16")));
+    assert_eq!(answer.header("grpc-message"), Some("no%20credentials"));
     for shown in wrong {
         let headers = [("Authorization", shown.as_str()), ("X-Scope-OrgID", "a")];
         let answer = server.request("GET", "/loki/api/v1/labels", &headers, b"");

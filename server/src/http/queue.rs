@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::Mutex;
 use timberline_query::Tenants;
+use timberline_store::TenantId;
 use tokio::sync::oneshot;
 
 /// Permits for queries, so many at a time.
@@ -25,9 +26,9 @@ struct Inner {
 struct State {
     free: usize,
     running: usize,
-    waiting: HashMap<Tenants, VecDeque<oneshot::Sender<Permit>>>,
+    waiting: HashMap<TenantId, VecDeque<oneshot::Sender<Permit>>>,
     /// Tenants with waiting queries, the next first.
-    turns: VecDeque<Tenants>,
+    turns: VecDeque<TenantId>,
 }
 
 /// A query may run; dropped, the next one may.
@@ -51,7 +52,8 @@ impl QueryQueue {
         (state.running, state.waiting.values().map(VecDeque::len).sum())
     }
 
-    /// Waits for the turn of a query of these tenants. Whoever drops the future gives up its place.
+    /// Waits for the turn of a query of these tenants, which is the first one's: whoever may name several
+    /// has no more turns for naming them in many ways. Who drops the future gives up the place.
     ///
     /// # Errors
     /// [`TooMany`], at once.
@@ -63,7 +65,7 @@ impl QueryQueue {
                 state.running += 1;
                 return Ok(Permit(Arc::clone(&self.0)));
             }
-            state.enqueue(tenants, self.0.waiting_max)?
+            state.enqueue(tenants.first(), self.0.waiting_max)?
         };
         // The sender goes only with its permit, or with the queue itself.
         turn.await.map_err(|_| TooMany)
@@ -73,10 +75,10 @@ impl QueryQueue {
 impl State {
     fn enqueue(
         &mut self,
-        tenants: &Tenants,
+        tenant: &TenantId,
         waiting_max: usize,
     ) -> Result<oneshot::Receiver<Permit>, TooMany> {
-        let waiting = self.waiting.entry(tenants.clone()).or_default();
+        let waiting = self.waiting.entry(tenant.clone()).or_default();
         let is_new = waiting.is_empty();
         if waiting_max > 0 && waiting.len() >= waiting_max {
             // Those who gave up are still in their places.
@@ -88,20 +90,20 @@ impl State {
         let (turn, waits) = oneshot::channel();
         waiting.push_back(turn);
         if is_new {
-            self.turns.push_back(tenants.clone());
+            self.turns.push_back(tenant.clone());
         }
         Ok(waits)
     }
 
     /// The next query that still waits.
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
-        while let Some(tenants) = self.turns.pop_front() {
-            let Some(waiting) = self.waiting.get_mut(&tenants) else { continue };
+        while let Some(tenant) = self.turns.pop_front() {
+            let Some(waiting) = self.waiting.get_mut(&tenant) else { continue };
             let turn = std::iter::from_fn(|| waiting.pop_front()).find(|turn| !turn.is_closed());
             if waiting.is_empty() {
-                self.waiting.remove(&tenants);
+                self.waiting.remove(&tenant);
             } else {
-                self.turns.push_back(tenants);
+                self.turns.push_back(tenant);
             }
             if turn.is_some() {
                 return turn;
@@ -133,8 +135,6 @@ impl Drop for Permit {
 mod tests {
     use std::pin::Pin;
     use std::task::{Context, Poll, Waker};
-
-    use timberline_store::TenantId;
 
     use super::*;
 
