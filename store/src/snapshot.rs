@@ -448,14 +448,21 @@ pub struct Chunk(Source);
 enum Source {
     Head { labels: Labels, run: Arc<HeadRun> },
     Segment(SegmentChunk),
+    Relabelled { labels: Labels, chunk: Box<Chunk> },
 }
 
 impl Chunk {
+    /// The same entries under other labels, for readers who put several tenants' streams side by side.
+    #[must_use]
+    pub fn relabelled(self, labels: Labels) -> Self {
+        Self(Source::Relabelled { labels, chunk: Box::new(self) })
+    }
+
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
         match &self.0 {
-            Source::Head { labels, .. } => labels,
+            Source::Head { labels, .. } | Source::Relabelled { labels, .. } => labels,
             Source::Segment(chunk) => chunk.labels(),
         }
     }
@@ -466,6 +473,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => run.bounds(),
             Source::Segment(chunk) => chunk.time_bounds(),
+            Source::Relabelled { chunk, .. } => chunk.time_bounds(),
         }
     }
 
@@ -475,6 +483,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.rows(),
+            Source::Relabelled { chunk, .. } => chunk.rows(),
         }
     }
 
@@ -484,6 +493,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.line_bytes(),
+            Source::Relabelled { chunk, .. } => chunk.line_bytes(),
         }
     }
 
@@ -496,6 +506,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { .. } => Ok(&[]),
             Source::Segment(chunk) => chunk.minutes(),
+            Source::Relabelled { chunk, .. } => chunk.minutes(),
         }
     }
 
@@ -513,6 +524,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.select(range, predicate)),
             Source::Segment(chunk) => chunk.select(range, predicate, scratch),
+            Source::Relabelled { chunk, .. } => chunk.select(range, predicate, scratch),
         }
     }
 
@@ -531,6 +543,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
             Source::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
+            Source::Relabelled { chunk, .. } => chunk.fetch(selection, part, columns, scratch),
         }
     }
 
@@ -552,6 +565,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.read(range, predicate, columns)),
             Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
+            Source::Relabelled { chunk, .. } => chunk.read(range, predicate, columns, scratch),
         }
     }
 }
