@@ -47,7 +47,7 @@ impl Bitmap {
     /// The numbers below `bound` that are not in the set.
     pub(super) fn complement(mut self, bound: usize) -> Self {
         self.words.iter_mut().for_each(|word| *word = !*word);
-        if let Some(last) = self.words.last_mut().filter(|_| bound % 64 != 0) {
+        if let Some(last) = self.words.last_mut().filter(|_| !bound.is_multiple_of(64)) {
             *last &= (1 << (bound % 64)) - 1;
         }
         self

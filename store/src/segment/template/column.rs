@@ -313,9 +313,12 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     Ok(Coding::Texts { lengths, places })
 }
 
+/// Distinct texts, as places, and which of them each text is.
+type Dictionary = (Vec<(u32, u32)>, Vec<u64>);
+
 /// The distinct texts, in the order in which they come first, and which of them each text is, where
 /// there are few enough.
-fn dictionary(texts: Texts<'_>, total: usize) -> Option<(Vec<(u32, u32)>, Vec<u64>)> {
+fn dictionary(texts: Texts<'_>, total: usize) -> Option<Dictionary> {
     let (trial, trial_max) = DICTIONARY_TRIAL;
     if texts.len() < DICTIONARY_TEXTS_MIN {
         return None;
