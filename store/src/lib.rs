@@ -34,6 +34,7 @@
 mod batch;
 mod clock;
 mod codec;
+mod deletes;
 mod engine;
 mod error;
 mod frame;
@@ -41,11 +42,13 @@ mod frame;
 pub mod fuzzing;
 mod head;
 mod io;
+mod maintenance;
 mod manifest;
 mod model;
 mod newest;
 mod paths;
 mod predicate;
+mod retention;
 mod scan;
 mod segment;
 mod snapshot;
@@ -55,12 +58,17 @@ mod wal;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use deletes::{
+    CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
+};
 pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
+pub use maintenance::{CheckReport, Finding, RepairReport, Severity, StoreDirectory};
 pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
 };
 pub use predicate::{LinePredicate, LineTest};
+pub use retention::{Retention, StreamRetention, TenantRetention};
 pub use snapshot::{Chunk, IndexStats, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};

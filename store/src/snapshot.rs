@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::deletes::{Hidden, HiddenHere, Hiding, Mask};
 use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
 use crate::segment::{Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
@@ -21,7 +23,9 @@ pub struct Snapshot {
     /// The oldest first: arrival goes from the segments over these to the last.
     heads: Vec<HeadView>,
     segments: Arc<Vec<LiveSegment>>,
+    hidden: Hidden,
     warnings: Arc<Vec<String>>,
+    damaged_reads: Arc<AtomicU64>,
     /// Segments found damaged while this view was read, by id.
     damaged: Arc<Mutex<BTreeMap<u64, String>>>,
 }
@@ -109,7 +113,7 @@ impl Snapshot {
         for (live, entries) in self.segment_streams(tenant, selector, range)? {
             self.tally_segment(&mut tally, live, tenant, selector, range, entries)?;
         }
-        for stream in self.head_streams(tenant, selector) {
+        for (stream, range) in self.head_streams(tenant, selector, range) {
             for run in stream.runs.iter() {
                 let rows = run.rows_in(range);
                 let entries = u64::try_from(rows.len()).unwrap_or(u64::MAX);
@@ -136,16 +140,13 @@ impl Snapshot {
     ) -> Result<Vec<Chunk>, StoreError> {
         let mut chunks = Vec::new();
         for live in self.segments.iter() {
-            chunks.extend(
-                self.segment_chunks(live, tenant, selector, range)?
-                    .into_iter()
-                    .map(|chunk| Chunk(Source::Segment(chunk))),
-            );
+            chunks.extend(self.segment_chunks(live, tenant, selector, range)?);
         }
-        for stream in self.head_streams(tenant, selector) {
+        let here = self.hidden.here(tenant, u64::MAX, Timestamp::MIN, Timestamp::MAX);
+        for (stream, range) in self.head_streams(tenant, selector, range) {
             for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
                 let (labels, run) = (stream.labels.clone(), Arc::clone(run));
-                chunks.push(Chunk(Source::Head { labels, run }));
+                chunks.extend(self.seen(Source::Head { labels, run }, &here));
             }
         }
         Ok(chunks)
@@ -158,18 +159,43 @@ impl Snapshot {
         self.warnings.iter().chain(damaged.values()).cloned().collect()
     }
 
-    pub(crate) fn of(view: &View) -> Self {
+    /// The view at the time of day `now`.
+    pub(crate) fn of(view: &View, now: Timestamp) -> Self {
+        let (deletes, retention) = (Arc::clone(&view.deletes), Arc::clone(&view.retention));
         let frozen = view.frozen.as_ref().map(|frozen| frozen.head.view());
         Self {
             heads: frozen.into_iter().chain([view.head.view()]).collect(),
             segments: Arc::clone(&view.segments),
+            hidden: Hidden { deletes, retention, now },
             warnings: Arc::clone(&view.warnings),
+            damaged_reads: Arc::clone(&view.damaged_reads),
             damaged: Arc::default(),
         }
     }
 
-    fn head_streams(&self, tenant: &TenantId, selector: &[Matcher]) -> Vec<&HeadStream> {
-        self.heads.iter().flat_map(|head| head.select(tenant, selector)).collect()
+    /// The head's streams that pass, each with that part of the range that is not past its retention.
+    fn head_streams(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Vec<(&HeadStream, TimeRange)> {
+        let retention = self.hidden.retention.of(tenant);
+        let kept = |stream: &HeadStream| match retention {
+            Some(retention) => {
+                let cutoff = retention.cutoff(&stream.labels, self.hidden.now);
+                TimeRange::new(range.start.max(cutoff), range.end)
+            }
+            None => range,
+        };
+        let streams = self.heads.iter().flat_map(|head| head.select(tenant, selector));
+        streams.map(|stream| (stream, kept(stream))).collect()
+    }
+
+    /// What is hidden of a tenant's entries in a segment.
+    fn hidden_in(&self, live: &LiveSegment, tenant: &TenantId) -> HiddenHere<'_> {
+        let meta = live.segment.meta();
+        self.hidden.here(tenant, live.level, meta.first, meta.last)
     }
 
     /// The labels of the head's streams that pass and have an entry in the range. Some may come twice.
@@ -179,10 +205,11 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> impl Iterator<Item = Labels> {
-        let streams = self.head_streams(tenant, selector).into_iter();
-        let is_in = move |run: &Arc<HeadRun>| !run.rows_in(range).is_empty();
-        let in_range = streams.filter(move |stream| stream.runs.iter().any(is_in));
-        in_range.map(|stream| stream.labels.clone())
+        let streams = self.head_streams(tenant, selector, range).into_iter();
+        let in_range = streams.filter(move |(stream, range)| {
+            stream.runs.iter().any(|run| !run.rows_in(*range).is_empty())
+        });
+        in_range.map(|(stream, _)| stream.labels.clone())
     }
 
     /// Adds the labels of a segment's streams that pass and have an entry in the range.
@@ -195,12 +222,14 @@ impl Snapshot {
         labels: &mut BTreeSet<Labels>,
     ) -> Result<(), StoreError> {
         let mut unsure: HashSet<Labels> = HashSet::new();
+        let here = self.hidden_in(live, tenant);
         for entry in self.or_damaged(live, live.segment.series(tenant, selector, range))? {
-            // With a bound in the range there is an entry in it; else it may have a hole there.
-            if range.contains(entry.first) || range.contains(entry.last) {
-                labels.insert(entry.labels);
-            } else {
-                unsure.insert(entry.labels);
+            let has_bound_in = range.contains(entry.first) || range.contains(entry.last);
+            match here.of(&entry.labels, entry.first, entry.last) {
+                // With a bound in the range there is an entry in it; else it may have a hole there.
+                Hiding::Nothing if has_bound_in => drop(labels.insert(entry.labels)),
+                Hiding::Nothing | Hiding::Some(_) => drop(unsure.insert(entry.labels)),
+                Hiding::Everything => {}
             }
         }
         unsure.retain(|stream| !labels.contains(stream));
@@ -222,7 +251,9 @@ impl Snapshot {
         let (mut texts, mut series) = (BTreeSet::new(), BTreeSet::new());
         for live in self.overlapping(range) {
             let meta = live.segment.meta();
-            if selector.is_empty() && range.covers(meta.first, meta.last) {
+            let is_whole =
+                range.covers(meta.first, meta.last) && self.hidden_in(live, tenant).is_nothing();
+            if selector.is_empty() && is_whole {
                 texts.extend(self.or_damaged(live, of_segment(&live.segment))?);
             } else {
                 self.add_series(live, tenant, selector, range, &mut series)?;
@@ -253,14 +284,27 @@ impl Snapshot {
         tenant: &TenantId,
         selector: &[Matcher],
         range: TimeRange,
-    ) -> Result<Vec<SegmentChunk>, StoreError> {
+    ) -> Result<Vec<Chunk>, StoreError> {
         let meta = live.segment.meta();
         let mut chunks = Vec::new();
         if range.overlaps(meta.first, meta.last) {
             let outcome = live.segment.chunks(tenant, selector, range, &mut chunks);
             self.or_damaged(live, outcome)?;
         }
-        Ok(chunks)
+        let here = self.hidden_in(live, tenant);
+        let seen = |chunk| self.seen(Source::Segment(chunk), &here);
+        Ok(chunks.into_iter().filter_map(seen).collect())
+    }
+
+    /// A chunk with what is hidden of it; `None` when all is.
+    fn seen(&self, source: Source, here: &HiddenHere<'_>) -> Option<Chunk> {
+        let (first, last) = source.time_bounds();
+        let mask = match here.of(source.labels(), first, last) {
+            Hiding::Nothing => None,
+            Hiding::Some(mask) => Some(mask),
+            Hiding::Everything => return None,
+        };
+        Some(Chunk { source, mask, damaged_reads: Arc::clone(&self.damaged_reads) })
     }
 
     fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
@@ -278,6 +322,7 @@ impl Snapshot {
         match outcome {
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.damaged.lock().insert(live.id, error.to_string());
+                self.damaged_reads.fetch_add(1, Ordering::Relaxed);
                 Ok(T::default())
             }
             other => other,
@@ -318,7 +363,12 @@ impl Snapshot {
         streams: Vec<StreamEntry>,
     ) -> Result<(), StoreError> {
         let mut whole: HashSet<Labels> = HashSet::new();
-        for stream in streams.into_iter().filter(|stream| range.covers(stream.first, stream.last)) {
+        let here = self.hidden_in(live, tenant);
+        let is_whole = |stream: &StreamEntry| {
+            let hiding = here.of(&stream.labels, stream.first, stream.last);
+            range.covers(stream.first, stream.last) && matches!(hiding, Hiding::Nothing)
+        };
+        for stream in streams.into_iter().filter(is_whole) {
             let bytes = stream.line_bytes + stream.metadata_bytes;
             tally.add_stream(&stream.labels, stream.rows, bytes);
             whole.insert(stream.labels);
@@ -383,7 +433,12 @@ impl Tally {
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
-pub struct Chunk(Source);
+pub struct Chunk {
+    source: Source,
+    /// What of it is not to be seen.
+    mask: Option<Arc<Mask>>,
+    damaged_reads: Arc<AtomicU64>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
@@ -391,29 +446,60 @@ enum Source {
     Segment(SegmentChunk),
 }
 
+impl Source {
+    fn labels(&self) -> &Labels {
+        match self {
+            Self::Head { labels, .. } => labels,
+            Self::Segment(chunk) => chunk.labels(),
+        }
+    }
+
+    fn time_bounds(&self) -> (Timestamp, Timestamp) {
+        match self {
+            Self::Head { run, .. } => run.bounds(),
+            Self::Segment(chunk) => chunk.time_bounds(),
+        }
+    }
+
+    fn read(
+        &self,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        match self {
+            Self::Head { run, .. } => run.read(range, predicate, columns),
+            Self::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
+        }
+    }
+}
+
 impl Chunk {
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        match &self.0 {
-            Source::Head { labels, .. } => labels,
-            Source::Segment(chunk) => chunk.labels(),
-        }
+        self.source.labels()
     }
 
-    /// The earliest and the latest timestamp of the chunk's entries, both included.
+    /// Bounds of the entries' timestamps, both included. Entries have them, unless some are hidden.
     #[must_use]
     pub fn time_bounds(&self) -> (Timestamp, Timestamp) {
-        match &self.0 {
-            Source::Head { run, .. } => run.bounds(),
-            Source::Segment(chunk) => chunk.time_bounds(),
-        }
+        self.source.time_bounds()
+    }
+
+    /// Whether entries of it may be hidden, since they were deleted or are past their retention.
+    /// [`rows`](Self::rows), [`line_bytes`](Self::line_bytes) and [`time_bounds`](Self::time_bounds) count
+    /// them in.
+    #[must_use]
+    pub const fn has_hidden(&self) -> bool {
+        self.mask.is_some()
     }
 
     /// How many entries it has, whatever the range it was found by.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        match &self.0 {
+        match &self.source {
             Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.rows(),
         }
@@ -422,7 +508,7 @@ impl Chunk {
     /// How many bytes of lines it has.
     #[must_use]
     pub fn line_bytes(&self) -> u64 {
-        match &self.0 {
+        match &self.source {
             Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.line_bytes(),
         }
@@ -430,7 +516,8 @@ impl Chunk {
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time.
     ///
-    /// Columns that are not asked for are not decoded unless the predicate needs them.
+    /// Columns that are not asked for are not decoded unless the predicate needs them, or a delete request
+    /// that takes some of the entries.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged block: this chunk cannot be read, others can.
@@ -441,9 +528,16 @@ impl Chunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        match &self.0 {
-            Source::Head { run, .. } => run.read(range, predicate, columns),
-            Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
+        let mut read = |range: TimeRange, predicate: &LinePredicate, columns: Columns| {
+            self.source.read(range, predicate, columns, scratch)
+        };
+        let outcome = match &self.mask {
+            None => read(range, predicate, columns),
+            Some(mask) => mask.read(self.labels(), range, predicate, columns, read),
+        };
+        if matches!(outcome, Err(StoreError::Corrupt { .. })) {
+            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
         }
+        outcome
     }
 }

@@ -114,7 +114,7 @@ impl SegmentChunk {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged block.
-    pub(super) fn read_whole(&self, scratch: &mut ReadScratch) -> Result<Batch, StoreError> {
+    pub(crate) fn read_whole(&self, scratch: &mut ReadScratch) -> Result<Batch, StoreError> {
         // Not by a range: none has the last nanosecond in it.
         let selected = Selected { rows: self.block_rows(), passing: None, bytes_scanned: 0 };
         let mut batch = Batch::default();

@@ -89,6 +89,7 @@ mod reader;
 mod stream_table;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
 use crate::Timestamp;
