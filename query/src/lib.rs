@@ -32,6 +32,7 @@
 #![warn(missing_docs)]
 
 mod budget;
+mod deletes;
 mod engine;
 mod error;
 pub mod fields;
@@ -48,6 +49,7 @@ pub mod reference;
 mod result;
 pub mod syntax;
 
+pub use deletes::{DeleteQuery, LogqlFilters};
 pub use engine::{Direction, Engine, EngineLimits, InstantQuery, RangeQuery};
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};

@@ -17,6 +17,7 @@ mod first_bytes;
 pub mod http;
 pub mod ingest;
 mod logs;
+mod maintenance;
 pub mod metrics;
 mod rfc3339;
 pub mod serve;

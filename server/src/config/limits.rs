@@ -7,7 +7,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use crate::config::units;
+use crate::config::{RetentionLimits, units};
 use crate::ingest::IngestLimits;
 
 /// What writes and queries may ask for. One flat section, as in Loki's configuration.
@@ -19,6 +19,9 @@ pub struct LimitsConfig {
     /// Limits of reads.
     #[serde(flatten)]
     pub query: QueryLimits,
+    /// How long entries are kept.
+    #[serde(flatten)]
+    pub retention: RetentionLimits,
 }
 
 /// What queries may ask for. The defaults are Loki's where Loki has the limit.
@@ -69,7 +72,7 @@ impl Default for QueryLimits {
 }
 
 impl<'de> Deserialize<'de> for LimitsConfig {
-    /// Sorts the keys of the flat section to the two structures. Each pair is checked by itself while
+    /// Sorts the keys of the flat section to its structures. Each pair is checked by itself while
     /// the input stands at it, so that a message has its line and column.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_map(Section)
@@ -86,17 +89,18 @@ impl<'de> Visitor<'de> for Section {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<LimitsConfig, A::Error> {
-        let (mut query, mut ingest) = (Map::new(), Map::new());
+        let mut sections = [Map::new(), Map::new(), Map::new()];
         while let Some(key) = pairs.next_key::<Key>()? {
             let value = pairs.next_value_seed(CheckedValue(&key))?;
-            let section = if key.is_of_query { &mut query } else { &mut ingest };
-            if section.insert(key.name.clone(), value).is_some() {
+            if sections[key.section as usize].insert(key.name.clone(), value).is_some() {
                 return Err(A::Error::custom(format!("duplicate field `{}`", key.name)));
             }
         }
+        let [ingest, query, retention] = sections.map(Value::Object);
         Ok(LimitsConfig {
-            ingest: IngestLimits::deserialize(Value::Object(ingest)).map_err(A::Error::custom)?,
-            query: QueryLimits::deserialize(Value::Object(query)).map_err(A::Error::custom)?,
+            ingest: IngestLimits::deserialize(ingest).map_err(A::Error::custom)?,
+            query: QueryLimits::deserialize(query).map_err(A::Error::custom)?,
+            retention: RetentionLimits::deserialize(retention).map_err(A::Error::custom)?,
         })
     }
 }
@@ -104,7 +108,15 @@ impl<'de> Visitor<'de> for Section {
 /// The name of a limit that exists.
 struct Key {
     name: String,
-    is_of_query: bool,
+    section: Part,
+}
+
+/// Which structure a limit is in.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Ingest,
+    Query,
+    Retention,
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -118,11 +130,16 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-                let is_of_query = has_key(&QueryLimits::default(), name);
-                if !is_of_query && !has_key(&IngestLimits::default(), name) {
+                let section = if has_key(&QueryLimits::default(), name) {
+                    Part::Query
+                } else if has_key(&RetentionLimits::default(), name) {
+                    Part::Retention
+                } else if has_key(&IngestLimits::default(), name) {
+                    Part::Ingest
+                } else {
                     return Err(E::custom(format!("unknown field `{name}` in limits_config")));
-                }
-                Ok(Key { name: name.to_owned(), is_of_query })
+                };
+                Ok(Key { name: name.to_owned(), section })
             }
         }
         input.deserialize_str(Name)
@@ -140,13 +157,13 @@ impl<'de> DeserializeSeed<'de> for CheckedValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
-        let Key { name, is_of_query } = self.0;
+        let Key { name, section } = self.0;
         let value = Value::deserialize(input)?;
         let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-        let result = if *is_of_query {
-            QueryLimits::deserialize(alone).map(drop)
-        } else {
-            IngestLimits::deserialize(alone).map(drop)
+        let result = match section {
+            Part::Ingest => IngestLimits::deserialize(alone).map(drop),
+            Part::Query => QueryLimits::deserialize(alone).map(drop),
+            Part::Retention => RetentionLimits::deserialize(alone).map(drop),
         };
         result.map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
         Ok(value)

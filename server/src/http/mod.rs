@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod deletes;
 mod detected;
 mod index;
 mod labels;
@@ -26,7 +27,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -74,6 +75,10 @@ fn reads() -> Router<Arc<AppState>> {
             "/loki/api/v1/index/volume_range",
             get(index::volume_range).post(index::volume_range),
         )
+        .route(
+            "/loki/api/v1/delete",
+            get(deletes::list).post(deletes::create).put(deletes::create).delete(deletes::cancel),
+        )
         .route("/loki/api/v1/drilldown-limits", get(limits::drilldown))
         .route("/config/tenant/v1/limits", get(limits::tenant))
         .route("/loki/api/v1/format_query", get(query::format).post(query::format))
@@ -84,6 +89,7 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/services", get(admin::services))
         .route("/ready", get(admin::ready))
         .route("/", get(admin::index))
+        .route("/timberline/api/v1/backup", post(admin::backup))
         .route("/flush", get(admin::flush).post(admin::flush))
 }
 

@@ -95,12 +95,13 @@ impl<'p> Scanner<'p> {
         }
     }
 
-    /// Counts a chunk without reading it, where no window's edge and no predicate divides it.
+    /// Counts a chunk without reading it, where no window's edge and no predicate divides it, and nothing of it
+    /// is hidden.
     fn scan_unread(&mut self, unit: &ChunkUnit) -> Result<bool, QueryError> {
         let (first, last) = unit.chunk.time_bounds();
         let span = self.windows.span(first);
         let takes_all = self.plan.selection.pipeline.line_predicate().is_always();
-        if !takes_all || span.until < last {
+        if !takes_all || span.until < last || unit.chunk.has_hidden() {
             return Ok(false);
         }
         self.context.check()?;
