@@ -22,7 +22,8 @@ pub(crate) fn check(directory: &Path) -> ExitCode {
 
 /// `timberline repair`
 pub(crate) fn repair(directory: &Path) -> ExitCode {
-    let report = match StoreDirectory::new(directory).repair() {
+    let directory = StoreDirectory::new(directory).filter_compiler(Arc::new(LogqlFilters));
+    let report = match directory.repair() {
         Ok(report) => report,
         Err(error) => return failed(&error),
     };

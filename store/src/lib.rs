@@ -42,9 +42,11 @@ mod frame;
 pub mod fuzzing;
 mod head;
 mod io;
+mod literals;
 mod maintenance;
 mod manifest;
 mod model;
+mod needle;
 mod newest;
 mod paths;
 mod predicate;
@@ -68,7 +70,9 @@ pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
 };
-pub use predicate::{LinePredicate, LineTest};
+pub use needle::Needle;
+pub use predicate::{LinePredicate, LineRegex, LineTest};
 pub use retention::{Retention, StreamRetention, TenantRetention};
-pub use snapshot::{Chunk, IndexStats, Snapshot};
+pub use segment::Minute;
+pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};

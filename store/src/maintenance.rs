@@ -9,9 +9,9 @@ use std::sync::Arc;
 use crate::head::Pending;
 use crate::manifest::{Edit, Live, LiveId, Manifest};
 use crate::paths::{Paths, io_error, number};
-use crate::segment::{Segment, SegmentWriter};
+use crate::segment::{MERGE_LEVEL, Segment, SegmentWriter};
 use crate::wal::replay;
-use crate::{DirLock, LockOutcome, OsVfs, Store, StoreError, Vfs};
+use crate::{DirLock, FilterCompiler, LockOutcome, OsVfs, Store, StoreError, Vfs};
 
 /// The directory of a store that is not open.
 ///
@@ -30,6 +30,7 @@ use crate::{DirLock, LockOutcome, OsVfs, Store, StoreError, Vfs};
 pub struct StoreDirectory {
     vfs: Arc<dyn Vfs>,
     paths: Paths,
+    filter_compiler: Option<Arc<dyn FilterCompiler>>,
 }
 
 /// What a check found.
@@ -104,13 +105,23 @@ impl StoreDirectory {
     /// The directory at a path of the operating system.
     #[must_use]
     pub fn new(path: impl AsRef<Path>) -> Self {
-        Self { vfs: Arc::new(OsVfs), paths: Paths::new(path.as_ref()) }
+        let (vfs, paths) = (Arc::new(OsVfs), Paths::new(path.as_ref()));
+        Self { vfs, paths, filter_compiler: None }
     }
 
     /// On another file system.
     #[must_use]
     pub fn vfs(mut self, vfs: Arc<dyn Vfs>) -> Self {
         self.vfs = vfs;
+        self
+    }
+
+    /// What understands the texts of delete requests: see [`StoreBuilder::filter_compiler`].
+    ///
+    /// [`StoreBuilder::filter_compiler`]: crate::StoreBuilder::filter_compiler
+    #[must_use]
+    pub fn filter_compiler(mut self, compiler: Arc<dyn FilterCompiler>) -> Self {
+        self.filter_compiler = Some(compiler);
         self
     }
 
@@ -140,9 +151,9 @@ impl StoreDirectory {
         let mut report = CheckReport::default();
         let manifest = self.paths.manifest();
         let live = match Manifest::inspect(&*self.vfs, &manifest) {
-            Ok((live, is_healed)) => {
-                if is_healed {
-                    let detail = "one copy of a commit is damaged, the other is whole";
+            Ok((live, has_bad_bytes)) => {
+                if has_bad_bytes {
+                    let detail = "a commit was cut off, or one of its two copies is damaged";
                     report.find(Severity::Notice, &manifest, detail);
                 }
                 live
@@ -251,7 +262,10 @@ impl StoreDirectory {
         }
         // Opening it replays the log, and closing it lets damaged files of the log go aside.
         let before: BTreeSet<PathBuf> = self.list(&self.paths.damaged_dir())?.into_iter().collect();
-        let store = Store::builder().vfs(Arc::clone(&self.vfs)).compaction_limits(0.0, 0);
+        let mut store = Store::builder().vfs(Arc::clone(&self.vfs)).compaction_limits(0.0, 0);
+        if let Some(compiler) = &self.filter_compiler {
+            store = store.filter_compiler(Arc::clone(compiler));
+        }
         let store = store.open(self.paths.root())?;
         let is_old =
             |warning: &String| before.iter().any(|path| warning.starts_with(&file_name(path)));
@@ -376,7 +390,7 @@ impl StoreDirectory {
     /// # Errors
     /// As [`check`](Self::check), and [`StoreError::Invalid`] for a directory that is not empty.
     pub fn restore(&self, directory: impl AsRef<Path>) -> Result<CheckReport, StoreError> {
-        let to = Self { vfs: Arc::clone(&self.vfs), paths: Paths::new(directory.as_ref()) };
+        let to = Self { paths: Paths::new(directory.as_ref()), ..self.clone() };
         let _lock = self.lock()?;
         make_empty(&*self.vfs, &to.paths)?;
         let wal_dir = to.paths.wal_dir();
@@ -454,20 +468,22 @@ fn has_dir(vfs: &dyn Vfs, dir: &Path) -> Result<bool, StoreError> {
 
 /// Writes the chunks that can be read to a new segment. Returns how many entries that were.
 fn copy_readable(vfs: &dyn Vfs, path: &Path, segment: &Arc<Segment>) -> Result<u64, StoreError> {
-    let mut writer = SegmentWriter::create(vfs, path)?;
+    let mut writer = SegmentWriter::create(vfs, path, MERGE_LEVEL)?;
     let mut last = None;
     let outcome = segment.read_all(|tenant, labels, chunk, scratch| {
-        let batch = match chunk.read_whole(scratch) {
-            Err(StoreError::Corrupt { .. }) => return Ok(()),
-            read => read?,
-        };
         let stream = Some((tenant.clone(), labels.clone()));
         if last != stream {
             writer.stream(tenant, labels);
             last = stream;
         }
-        for row in batch.rows() {
-            writer.row(row.timestamp, batch.line(row), &batch.metadata(row))?;
+        for rows in chunk.batches() {
+            let batch = match chunk.read_rows(rows, scratch) {
+                Err(StoreError::Corrupt { .. }) => continue,
+                read => read?,
+            };
+            for row in batch.rows() {
+                writer.row(row.timestamp, batch.line(row), &batch.metadata(row))?;
+            }
         }
         Ok(())
     });

@@ -1,13 +1,17 @@
 //! What of a view is not to be seen: entries that were deleted, and those past their retention.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::ActiveDelete;
 use crate::retention::{Retention, TenantRetention};
+use crate::snapshot::{Selected, Selection};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, Metadata, StoreError, TenantId, TimeRange,
-    Timestamp,
+    Batch, Columns, Labels, LineColumn, Metadata, Row, StoreError, TenantId, TimeRange, Timestamp,
 };
+
+/// Rows that are read at once to see which are deleted: their lines are to stay in a core's cache.
+const ROWS_AT_ONCE: usize = 2048;
 
 /// What of a view is not to be seen.
 #[derive(Clone, Debug, Default)]
@@ -104,59 +108,51 @@ impl HiddenHere<'_> {
 }
 
 impl Mask {
-    /// Reads by `read` what a [`Chunk::read`](crate::Chunk::read) asks for, without what is hidden.
-    pub(crate) fn read(
+    /// The part of a range that is not past its retention.
+    pub(crate) fn kept(&self, range: TimeRange) -> TimeRange {
+        TimeRange::new(range.start.max(self.start), range.end)
+    }
+
+    /// Takes what was deleted out of a selection, whose rows `fetch` reads.
+    pub(crate) fn thin(
         &self,
         labels: &Labels,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        columns: Columns,
-        read: impl FnOnce(TimeRange, &LinePredicate, Columns) -> Result<Batch, StoreError>,
-    ) -> Result<Batch, StoreError> {
-        let range = TimeRange::new(range.start.max(self.start), range.end);
-        if self.deletes.is_empty() {
-            return read(range, predicate, columns);
+        selection: Selection,
+        mut fetch: impl FnMut(&Selection, Range<usize>, Columns) -> Result<Batch, StoreError>,
+    ) -> Result<Selection, StoreError> {
+        if self.deletes.is_empty() || selection.is_empty() {
+            return Ok(selection);
         }
-        let mut needed = columns;
+        let mut columns = Columns::TIMESTAMPS;
         for delete in &self.deletes {
             if delete.line_column() == LineColumn::Text {
-                needed.line = LineColumn::Text;
+                columns.line = LineColumn::Text;
             }
-            needed.metadata |= delete.reads_metadata();
+            columns.metadata |= delete.reads_metadata();
         }
-        let mut batch = read(range, predicate, needed)?;
-        self.retain(labels, &mut batch);
-        narrow(&mut batch, columns);
-        Ok(batch)
+        let mut left = Vec::new();
+        for start in (0..selection.len()).step_by(ROWS_AT_ONCE) {
+            let part = start..selection.len().min(start + ROWS_AT_ONCE);
+            let batch = fetch(&selection, part.clone(), columns)?;
+            let marks = self.marks(labels, &batch);
+            let numbers = selection.rows.numbers(part);
+            let seen = numbers.iter().zip(marks).filter(|(_, is_hidden)| !is_hidden);
+            left.extend(seen.map(|(number, _)| *number));
+        }
+        Ok(Selection { rows: Selected::These(left), ..selection })
     }
 
     /// Takes what is hidden out of a batch with all columns.
     pub(crate) fn retain(&self, labels: &Labels, batch: &mut Batch) {
-        let is_old = |row: &crate::Row| row.timestamp < self.start;
-        let mut marks: Vec<bool> = batch.rows.iter().map(is_old).collect();
-        self.deletes.iter().for_each(|delete| delete.mark(labels, batch, &mut marks));
-        let mut marks = marks.into_iter();
+        let mut marks = self.marks(labels, batch).into_iter();
         batch.rows.retain(|_| !marks.next().unwrap_or(false));
     }
-}
 
-/// Leaves out the columns that only the mask asked for.
-fn narrow(batch: &mut Batch, columns: Columns) {
-    if columns.line != LineColumn::Text {
-        batch.text = Arc::default();
-    }
-    if !columns.metadata {
-        batch.metadata = Arc::new(vec![Metadata::default()]);
-    }
-    for row in &mut batch.rows {
-        if columns.line != LineColumn::Text {
-            row.line_start = 0;
-        }
-        if columns.line == LineColumn::None {
-            row.line_len = 0;
-        }
-        if !columns.metadata {
-            row.metadata = 0;
-        }
+    /// Says of each row whether it is hidden.
+    fn marks(&self, labels: &Labels, batch: &Batch) -> Vec<bool> {
+        let is_old = |row: &Row| row.timestamp < self.start;
+        let mut marks: Vec<bool> = batch.rows().iter().map(is_old).collect();
+        self.deletes.iter().for_each(|delete| delete.mark(labels, batch, &mut marks));
+        marks
     }
 }

@@ -24,6 +24,9 @@ use crate::segment::{Segment, SegmentMeta, SegmentWriter};
 use crate::view::{Frozen, LiveSegment};
 use crate::{StoreError, Vfs};
 
+/// zstd's level for flushed segments: appends may be waiting, and a merge will come.
+const FLUSH_LEVEL: i32 = 1;
+
 impl Core {
     /// Writes all that is in memory when it is called to segments.
     ///
@@ -160,7 +163,7 @@ pub(super) fn write_head(
     head: &HeadView,
     path: &Path,
 ) -> Result<SegmentMeta, StoreError> {
-    let mut writer = SegmentWriter::create(vfs, path)?;
+    let mut writer = SegmentWriter::create(vfs, path, FLUSH_LEVEL)?;
     for (tenant, streams) in head.sorted() {
         for stream in streams {
             if stream.runs.is_empty() {

@@ -36,10 +36,8 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     warnings
         .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
 
-    if manifest.is_healed() {
-        tracing::warn!(
-            "the manifest was damaged; the copy that it has of everything made up for it"
-        );
+    if manifest.has_bad_bytes() {
+        tracing::warn!("the manifest had bytes that are no record; nothing is missing for them");
     }
     let deletes = restore_deletes(&options, &manifest, &mut warnings);
     let mut view = View {

@@ -177,7 +177,7 @@ pub(crate) struct Manifest {
     vfs: Arc<dyn Vfs>,
     path: PathBuf,
     live: Live,
-    is_healed: bool,
+    has_bad_bytes: bool,
     next_sequence: u64,
     /// `None` after a failed commit: what the file ends with is unknown, so it is written anew.
     file: Option<Box<dyn WriteFile>>,
@@ -190,15 +190,15 @@ impl Manifest {
     /// Refusals of the file system, a file of a later version, and [`StoreError::Corrupt`] for one that
     /// is not a manifest: guessing which segments are live could bring deleted entries back.
     pub(crate) fn open(vfs: Arc<dyn Vfs>, path: &Path) -> Result<Self, StoreError> {
-        let (live, is_healed) = match vfs.read(path) {
+        let (live, has_bad_bytes) = match vfs.read(path) {
             Ok(bytes) => read(path, &bytes)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Default::default(),
             Err(error) => return Err(io_error("read", path)(error)),
         };
-        Ok(Self { is_healed, ..Self::write(vfs, path, live)? })
+        Ok(Self { has_bad_bytes, ..Self::write(vfs, path, live)? })
     }
 
-    /// What a manifest says, without writing it anew, and whether damage was met that a copy made up for.
+    /// What a manifest says, without writing it anew, and whether it has bytes that are no record.
     ///
     /// # Errors
     /// As [`open`](Self::open); also when there is no manifest.
@@ -232,14 +232,15 @@ impl Manifest {
     /// Refusals of the file system.
     pub(crate) fn write(vfs: Arc<dyn Vfs>, path: &Path, live: Live) -> Result<Self, StoreError> {
         let (path, next_sequence) = (path.to_owned(), FIRST_SEQUENCE);
-        let mut manifest = Self { vfs, path, live, is_healed: false, next_sequence, file: None };
+        let mut manifest =
+            Self { vfs, path, live, has_bad_bytes: false, next_sequence, file: None };
         manifest.rewrite()?;
         Ok(manifest)
     }
 
-    /// Whether commits were damaged in one of their copies when it was opened.
-    pub(crate) const fn is_healed(&self) -> bool {
-        self.is_healed
+    /// Whether it had bytes that are no record when it was opened: nothing is missing because of them.
+    pub(crate) const fn has_bad_bytes(&self) -> bool {
+        self.has_bad_bytes
     }
 
     pub(crate) const fn live(&self) -> &Live {
@@ -342,7 +343,8 @@ fn put_edit(out: &mut Vec<u8>, edit: &Edit) {
     }
 }
 
-/// What the edits come to, and whether damage was met that a copy made up for.
+/// What the edits come to, and whether there are bytes that are no record: of a commit that was cut off, or
+/// of one whose other copy is whole.
 fn read(path: &Path, bytes: &[u8]) -> Result<(Live, bool), StoreError> {
     let corrupt = |offset, detail: &str| StoreError::Corrupt {
         path: path.to_owned(),
@@ -358,7 +360,7 @@ fn read(path: &Path, bytes: &[u8]) -> Result<(Live, bool), StoreError> {
             return Err(StoreError::FutureFormat { path, found, supported: FORMAT.version });
         }
     };
-    let (mut live, mut is_healed) = (Live::default(), false);
+    let (mut live, mut has_bad_bytes) = (Live::default(), false);
     loop {
         match records.next() {
             Some((_, payload)) => {
@@ -372,16 +374,20 @@ fn read(path: &Path, bytes: &[u8]) -> Result<(Live, bool), StoreError> {
         let next = records.next_sequence();
         let offset = u64::try_from(bytes.len() - records.rest().len()).unwrap_or(u64::MAX);
         match records.resume(next) {
-            Some(found) if found == next => is_healed = true,
+            Some(found) if found == next => has_bad_bytes = true,
             Some(_) => return Err(corrupt(offset, "no copy of a commit is whole, later ones are")),
-            None => break,
+            // A commit that was cut off, or the second copy of the last one.
+            None => {
+                has_bad_bytes = true;
+                break;
+            }
         }
     }
     // The first commit is synced before the file gets its name: without it the file is damaged.
     if records.next_sequence() == FIRST_SEQUENCE {
         return Err(corrupt(24, "no whole record"));
     }
-    Ok((live, is_healed))
+    Ok((live, has_bad_bytes))
 }
 
 fn read_edits(payload: &[u8]) -> Option<Vec<Edit>> {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::chunk::SegmentChunk;
-use super::reader::Segment;
+use super::group::GroupScratch;
+use super::reader::{Parts, Segment};
 use crate::{Labels, ReadScratch, StoreError, TenantId};
 
 impl Segment {
@@ -13,9 +14,13 @@ impl Segment {
     /// [`StoreError::Corrupt`] for the first part that is damaged.
     pub(crate) fn verify(self: &Arc<Self>) -> Result<(), StoreError> {
         self.verify_index()?;
+        self.verify_groups()?;
         let mut rows = 0;
         self.read_all(|_, _, chunk, scratch| {
-            rows += chunk.read_whole(scratch)?.rows().len();
+            chunk.minutes()?;
+            for part in chunk.batches() {
+                rows += chunk.read_rows(part, scratch)?.rows().len();
+            }
             Ok(())
         })?;
         match u64::try_from(rows) == Ok(self.meta().rows) {
@@ -27,6 +32,17 @@ impl Segment {
                 detail: format!("it says {} rows, there are {rows}", self.meta().rows),
             }),
         }
+    }
+
+    /// Checks every frame of the groups; those of the blocks of version 1 are all read with their rows.
+    fn verify_groups(&self) -> Result<(), StoreError> {
+        let Parts::Groups(groups) = self.parts() else { return Ok(()) };
+        let mut scratch = GroupScratch::default();
+        for number in (0..).take(groups.len()) {
+            let outcome = self.group(number, &mut scratch)?.verify(self.bytes());
+            outcome.map_err(|damage| self.group_damage(number, damage))?;
+        }
+        Ok(())
     }
 
     /// Calls back with every chunk, by tenant, labels and time.

@@ -37,8 +37,11 @@ const PERIOD: i64 = 12;
 /// How long a request may be taken back.
 const CANCEL_PERIOD: i64 = 4;
 
-/// How many runs, unless told otherwise.
-const RUNS: u64 = 24;
+/// How many runs, unless told otherwise: some 10,000 stops, and as many of the recoveries after them.
+const RUNS: u64 = 160;
+
+/// One in so many runs is also played with other faults than a stop.
+const FEW: usize = 10;
 
 /// Steps of a run.
 const STEPS: usize = 14;
@@ -471,6 +474,10 @@ fn seeds() -> std::ops::Range<u64> {
     first..first + number("TIMBERLINE_SIMULATIONS").unwrap_or(RUNS)
 }
 
+fn few_seeds() -> impl Iterator<Item = u64> {
+    seeds().take(seeds().count().div_ceil(FEW))
+}
+
 /// Plays the runs of all seeds with a fault at each operation, on as many threads as there are cores, and
 /// returns how many that were.
 fn at_every_operation(
@@ -514,7 +521,7 @@ fn a_stop_at_any_operation_loses_nothing() {
 fn a_failure_of_any_operation_loses_nothing() {
     for count in [1, 2, 5] {
         let fail = |number| Plan { fail_at: Some((number, count)), ..Plan::default() };
-        let played = at_every_operation(seeds().take(seeds().count().div_ceil(3)), fail);
+        let played = at_every_operation(few_seeds(), fail);
         played.unwrap_or_else(|failure| panic!("{failure}"));
     }
 }
@@ -522,16 +529,15 @@ fn a_failure_of_any_operation_loses_nothing() {
 #[test]
 fn a_killed_process_loses_nothing_although_appends_are_not_synced() {
     let is_unsynced = true;
-    let few = || seeds().take(seeds().count().div_ceil(4));
     let stop = |number| Plan { stop_at: Some(number), is_unsynced, ..Plan::default() };
-    at_every_operation(few(), stop).unwrap_or_else(|failure| panic!("{failure}"));
+    at_every_operation(few_seeds(), stop).unwrap_or_else(|failure| panic!("{failure}"));
     let fail = |number| Plan { fail_at: Some((number, 1)), is_unsynced, ..Plan::default() };
-    at_every_operation(few(), fail).unwrap_or_else(|failure| panic!("{failure}"));
+    at_every_operation(few_seeds(), fail).unwrap_or_else(|failure| panic!("{failure}"));
 }
 
 #[test]
 fn a_merge_loses_nothing_wherever_it_ends() {
-    for seed in seeds().take(seeds().count().div_ceil(8)) {
+    for seed in few_seeds().take(seeds().count().div_ceil(8 * FEW)) {
         let (script, merge) = script_of_a_merge(&mut Random::new(seed));
         let play = |script: &[Step], plan: Plan| {
             simulate_script(script, seed, plan)

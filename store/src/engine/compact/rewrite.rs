@@ -10,7 +10,7 @@ use std::sync::Arc;
 use super::choose::DAY_NS;
 use crate::deletes::{ActiveDelete, Hidden, Hiding};
 use crate::retention::Retention;
-use crate::segment::{Segment, SegmentChunk, SegmentMeta, SegmentWriter};
+use crate::segment::{MERGE_LEVEL, Segment, SegmentChunk, SegmentMeta, SegmentWriter};
 use crate::view::LiveSegment;
 use crate::{Columns, LinePredicate, ReadScratch, StoreError, TenantId, TimeRange, Timestamp, Vfs};
 
@@ -145,7 +145,7 @@ pub(super) fn write_rest(
     live: &LiveSegment,
     hidden: &Hidden,
 ) -> Result<SegmentMeta, StoreError> {
-    let mut writer = SegmentWriter::create(vfs, path)?;
+    let mut writer = SegmentWriter::create(vfs, path, MERGE_LEVEL)?;
     let mut scratch = ReadScratch::new();
     for tenant in live.segment.tenants()? {
         for (labels, chunks) in live.segment.whole_streams(tenant)? {
@@ -171,12 +171,14 @@ fn write_chunk(
     if matches!(hiding, Hiding::Everything) {
         return Ok(());
     }
-    let mut batch = chunk.read_whole(scratch)?;
-    if let Hiding::Some(mask) = hiding {
-        mask.retain(chunk.labels(), &mut batch);
-    }
-    for row in batch.rows() {
-        writer.row(row.timestamp, batch.line(row), &batch.metadata(row))?;
+    for rows in chunk.batches() {
+        let mut batch = chunk.read_rows(rows, scratch)?;
+        if let Hiding::Some(mask) = &hiding {
+            mask.retain(chunk.labels(), &mut batch);
+        }
+        for row in batch.rows() {
+            writer.row(row.timestamp, batch.line(row), &batch.metadata(row))?;
+        }
     }
     Ok(())
 }
