@@ -238,6 +238,11 @@ impl StoreDirectory {
                 replayed.torn_bytes
             );
             report.find(Severity::Notice, &dir, detail);
+        } else if replayed.files_with_bad_bytes > 0 {
+            let files = replayed.files_with_bad_bytes;
+            let detail =
+                format!("{files} files have bytes that are no append; the others are whole");
+            report.find(Severity::Notice, &dir, detail);
         }
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(crate) struct Replayed {
     pub(crate) next_sequence: u64,
     /// Bytes behind the last whole record that are none: of a write that was cut off, or damaged.
     pub(crate) torn_bytes: u64,
+    /// Files with bytes that are no record, whether or not anything is missing because of them.
+    pub(crate) files_with_bad_bytes: u64,
     /// Sentences about records that are missing.
     pub(crate) warnings: Vec<String>,
 }
@@ -102,6 +104,7 @@ fn replay_file(
     replayed: &mut Replayed,
     apply: &mut impl FnMut(u64, &TenantId, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
+    let mut has_bad_bytes = false;
     loop {
         for (sequence, payload) in records.by_ref() {
             if sequence >= wanted.end {
@@ -124,6 +127,8 @@ fn replay_file(
         if !records.is_torn() {
             return Ok(());
         }
+        replayed.files_with_bad_bytes += u64::from(!has_bad_bytes);
+        has_bad_bytes = true;
         match records.resume(replayed.next_sequence) {
             Some(found) if found < wanted.end => replayed.expect(found),
             _ => {

@@ -151,6 +151,8 @@ struct Model {
     /// Requests that were refused, with how many entries had been given: each is in force or not after the
     /// store was opened anew.
     unsure_deletions: Vec<(Deletion, usize)>,
+    /// Requests whose cancellation was refused: they may be no more after the store was opened anew.
+    unsure_cancels: BTreeSet<u64>,
     /// The time of day.
     now: i64,
 }
@@ -216,19 +218,32 @@ impl Model {
         }
         // The list says which requests are in force; what that means is then checked.
         let listed: BTreeSet<u64> = store.deletes(&tenant()).iter().map(|found| found.id).collect();
+        let gone: Vec<u64> = self.requests.difference(&listed).copied().collect();
+        for id in gone {
+            if !self.unsure_cancels.contains(&id) {
+                return Err(format!("request {id} was lost"));
+            }
+            self.cancel(id);
+        }
+        self.unsure_cancels.clear();
         let unknown = listed.difference(&self.requests).copied().collect::<Vec<_>>();
         let unsure = std::mem::take(&mut self.unsure_deletions);
         match &unknown[..] {
             [] => {}
-            // Only the last one: whatever was committed behind another wrote the manifest without it.
+            // Which of them it is shows in what it takes: one may have failed before it was recorded.
             [id] if !unsure.is_empty() => {
-                let (deletion, given) = &unsure[unsure.len() - 1];
-                self.delete(*id, deletion, *given);
+                let with = |(deletion, given): &(Deletion, usize)| {
+                    let mut model = self.clone();
+                    model.delete(*id, deletion, *given);
+                    model
+                };
+                let fits = |model: &Model| (0..APPS.len()).all(|app| model.of(app) == found[app]);
+                let models: Vec<Model> = unsure.iter().map(with).collect();
+                let fitting = models.iter().find(|model| fits(model)).or(models.last());
+                *self = fitting.cloned().unwrap_or_default();
             }
             _ => return Err(format!("requests {unknown:?} were never made")),
         }
-        let gone: Vec<u64> = self.requests.difference(&listed).copied().collect();
-        gone.into_iter().for_each(|id| self.cancel(id));
         self.check(store)
     }
 
@@ -367,11 +382,14 @@ impl Run {
             }
             Step::Cancel => {
                 let last = model.requests.last().copied();
-                if let Some(id) = last.filter(|id| !model.was_given_again(*id))
-                    && store.cancel_delete(&tenant(), id, false).ok()
-                        == Some(CancelOutcome::Cancelled)
-                {
-                    model.cancel(id);
+                if let Some(id) = last.filter(|id| !model.was_given_again(*id)) {
+                    match store.cancel_delete(&tenant(), id, false) {
+                        Ok(CancelOutcome::Cancelled) => model.cancel(id),
+                        Ok(_) => {}
+                        Err(_) => {
+                            model.unsure_cancels.insert(id);
+                        }
+                    }
                 }
             }
             Step::Advance(by) => {
