@@ -48,8 +48,10 @@ mod plan;
 pub mod reference;
 mod result;
 pub mod syntax;
+mod tenants;
 
 pub use deletes::{DeleteQuery, LogqlFilters};
 pub use engine::{Direction, Engine, EngineLimits, InstantQuery, RangeQuery};
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
+pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

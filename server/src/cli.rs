@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
-use crate::{logs, maintenance, serve};
+use crate::{access, logs, maintenance, serve};
 
 /// The exit code for a command or configuration that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -57,6 +57,9 @@ enum Command {
     /// Copies a backup to a new data directory, and checks the copy.
     #[command(after_help = MAINTENANCE_HELP)]
     Restore(TwoDirectories),
+    /// Makes the hash of a secret, for the credentials file.
+    #[command(after_help = HASH_HELP)]
+    Hash(Hash),
 }
 
 #[derive(Args, Debug)]
@@ -92,6 +95,22 @@ Example:
 
 Exit codes: 0 after a clean stop, 1 when the server cannot run (the data directory or the port is
 taken), 2 when the command or the configuration is wrong.";
+
+const HASH_HELP: &str = "\
+Reads the secret's only line from standard input, and prints its Argon2id hash.
+
+Examples:
+  timberline hash --generate
+      Makes a secret, and prints it in front of its hash.
+
+  read -rs SECRET && printf %s \"$SECRET\" | timberline hash";
+
+#[derive(Args, Debug)]
+struct Hash {
+    /// Makes a secret that nobody guesses, instead of reading one
+    #[arg(long)]
+    generate: bool,
+}
 
 #[derive(Args, Debug)]
 struct Serve {
@@ -132,6 +151,7 @@ pub fn run() -> ExitCode {
         Command::Repair(arguments) => maintenance::repair(&arguments.directory),
         Command::Backup(arguments) => maintenance::backup(&arguments.from, &arguments.to),
         Command::Restore(arguments) => maintenance::restore(&arguments.from, &arguments.to),
+        Command::Hash(arguments) => run_hash(&arguments),
     }
 }
 
@@ -144,7 +164,7 @@ fn run_serve(arguments: Serve) -> ExitCode {
         log_format: arguments.log_format,
         log_level: arguments.log_level,
     };
-    let config = match layers.load() {
+    let config = match layers.clone().load() {
         Ok(config) => config,
         Err(error) => return usage(&error),
     };
@@ -152,7 +172,7 @@ fn run_serve(arguments: Serve) -> ExitCode {
         complain(&error.to_string());
         return ExitCode::from(USAGE);
     }
-    match serve::run(config) {
+    match serve::run(config, layers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
@@ -169,6 +189,34 @@ fn run_config(arguments: Show) -> ExitCode {
         Ok(text) => print(&text),
         Err(error) => usage(&error),
     }
+}
+
+fn run_hash(arguments: &Hash) -> ExitCode {
+    let secret = match read_secret(arguments) {
+        Ok(secret) => secret,
+        Err(error) => {
+            complain(&format!("cannot read the secret: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match access::hash_secret(secret.as_bytes()) {
+        Ok(hash) if arguments.generate => print(&format!("secret: {secret}\nhash: {hash}\n")),
+        Ok(hash) => print(&format!("{hash}\n")),
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The secret without the end of its line.
+fn read_secret(arguments: &Hash) -> std::io::Result<String> {
+    if arguments.generate {
+        return Ok(access::generate_secret());
+    }
+    let mut text = std::io::read_to_string(std::io::stdin())?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
 }
 
 /// The command's answer.

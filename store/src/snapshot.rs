@@ -306,7 +306,8 @@ impl Snapshot {
             Hiding::Some(mask) => Some(mask),
             Hiding::Everything => return None,
         };
-        Some(Chunk { source, mask, damaged_reads: Arc::clone(&self.damaged_reads) })
+        let damaged_reads = Arc::clone(&self.damaged_reads);
+        Some(Chunk { source, labels: None, mask, damaged_reads })
     }
 
     fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
@@ -488,12 +489,14 @@ impl Selected {
     }
 }
 
-/// A run of one stream's entries that are stored together. At most about 8 MiB of lines.
+/// A run of one stream's entries that are stored together. At most about 4 MiB of lines.
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
 pub struct Chunk {
     source: Source,
+    /// In place of the stream's own.
+    labels: Option<Labels>,
     /// What of it is not to be seen.
     mask: Option<Arc<Mask>>,
     damaged_reads: Arc<AtomicU64>,
@@ -547,10 +550,16 @@ impl Source {
 }
 
 impl Chunk {
+    /// The same entries under other labels, for readers who put several tenants' streams side by side.
+    #[must_use]
+    pub fn relabelled(self, labels: Labels) -> Self {
+        Self { labels: Some(labels), ..self }
+    }
+
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        self.source.labels()
+        self.labels.as_ref().unwrap_or_else(|| self.source.labels())
     }
 
     /// Bounds of the entries' timestamps, both included. Entries have them, unless some are hidden.
@@ -624,7 +633,7 @@ impl Chunk {
         scratch: &mut ReadScratch,
     ) -> Result<Selection, StoreError> {
         let selection = self.source.select(mask.kept(range), predicate, scratch)?;
-        mask.thin(self.labels(), selection, |selection, part, columns| {
+        mask.thin(self.source.labels(), selection, |selection, part, columns| {
             self.source.fetch(selection, part, columns, scratch)
         })
     }
@@ -645,7 +654,7 @@ impl Chunk {
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
-    /// 8 MiB of lines. Where that is too much there are [`select`](Self::select) and
+    /// 4 MiB of lines. Where that is too much there are [`select`](Self::select) and
     /// [`fetch`](Self::fetch).
     ///
     /// Columns that are not asked for are not decoded unless the predicate needs them, or a delete request

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use timberline_query::syntax::{LabelMatcher, ParseError, parse_selector};
 use timberline_store::{Matcher, Retention, StreamRetention, TenantRetention};
 
-use super::{Config, units};
+use super::{Config, TenantLimits, units};
 
 /// The section `compactor`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -121,7 +121,9 @@ impl Config {
     #[must_use]
     pub fn retention(&self) -> Retention {
         match self.compactor.retention_enabled {
-            true => Retention::new(self.limits_config.retention.of_tenant()),
+            true => {
+                TenantLimits::new(self.limits_config.clone(), self.overrides.clone()).retention()
+            }
             false => Retention::default(),
         }
     }

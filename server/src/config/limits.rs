@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use timberline_query::EngineLimits;
 
 use crate::config::{RetentionLimits, units};
 use crate::ingest::IngestLimits;
@@ -71,9 +72,91 @@ impl Default for QueryLimits {
     }
 }
 
+impl QueryLimits {
+    /// What the engine allows a query.
+    #[must_use]
+    pub fn engine_limits(&self) -> EngineLimits {
+        let threads = match self.query_threads {
+            0 => EngineLimits::default().threads,
+            threads => threads,
+        };
+        EngineLimits {
+            max_series: self.max_query_series,
+            max_entries: self.max_entries_limit_per_query,
+            timeout: self.query_timeout,
+            max_query_length: self.max_query_length,
+            max_query_range: self.max_query_range,
+            max_matchers: self.max_streams_matchers_per_query,
+            memory_bytes_max: self.query_memory_bytes_max,
+            threads,
+        }
+    }
+
+    /// The limits of a query that both these and `other` hold for: the smaller ones, where 0 is no limit.
+    #[must_use]
+    pub fn smaller(&self, other: &Self) -> Self {
+        fn smaller<T: Copy + Default + Ord>(a: T, b: T) -> T {
+            let none = T::default();
+            if a == none || (b != none && b < a) { b } else { a }
+        }
+        Self {
+            max_query_series: smaller(self.max_query_series, other.max_query_series),
+            max_entries_limit_per_query: smaller(
+                self.max_entries_limit_per_query,
+                other.max_entries_limit_per_query,
+            ),
+            max_query_length: smaller(self.max_query_length, other.max_query_length),
+            max_query_range: smaller(self.max_query_range, other.max_query_range),
+            max_streams_matchers_per_query: smaller(
+                self.max_streams_matchers_per_query,
+                other.max_streams_matchers_per_query,
+            ),
+            volume_max_series: smaller(self.volume_max_series, other.volume_max_series),
+            query_timeout: smaller(self.query_timeout, other.query_timeout),
+            max_concurrent_queries: self.max_concurrent_queries,
+            query_memory_bytes_max: self.query_memory_bytes_max.min(other.query_memory_bytes_max),
+            query_threads: smaller(self.query_threads, other.query_threads),
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// These limits with some of them replaced.
+    ///
+    /// # Errors
+    /// None for limits out of [`CheckedLimits`].
+    pub(super) fn with(&self, replaced: &Map<String, Value>) -> Result<Self, serde_json::Error> {
+        let mut all = serde_json::to_value(self)?;
+        if let Some(all) = all.as_object_mut() {
+            all.extend(replaced.clone());
+        }
+        Self::deserialize(all)
+    }
+}
+
 impl<'de> Deserialize<'de> for LimitsConfig {
-    /// Sorts the keys of the flat section to its structures. Each pair is checked by itself while
-    /// the input stands at it, so that a message has its line and column.
+    /// Sorts the keys of the flat section to its structures.
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let mut parts = [Map::new(), Map::new(), Map::new()];
+        for (name, value) in CheckedLimits::deserialize(input)?.0 {
+            let part = Part::of(&name).unwrap_or(Part::Ingest);
+            parts[part as usize].insert(name, value);
+        }
+        let [ingest, query, retention] = parts.map(Value::Object);
+        Ok(Self {
+            ingest: IngestLimits::deserialize(ingest).map_err(D::Error::custom)?,
+            query: QueryLimits::deserialize(query).map_err(D::Error::custom)?,
+            retention: RetentionLimits::deserialize(retention).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+/// Limits by name, some or all. Each is checked by itself while the input stands at it, so that a message
+/// has its line and column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct CheckedLimits(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for CheckedLimits {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_map(Section)
     }
@@ -82,33 +165,28 @@ impl<'de> Deserialize<'de> for LimitsConfig {
 struct Section;
 
 impl<'de> Visitor<'de> for Section {
-    type Value = LimitsConfig;
+    type Value = CheckedLimits;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("limits by name")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<LimitsConfig, A::Error> {
-        let mut sections = [Map::new(), Map::new(), Map::new()];
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<CheckedLimits, A::Error> {
+        let mut limits = Map::new();
         while let Some(key) = pairs.next_key::<Key>()? {
             let value = pairs.next_value_seed(CheckedValue(&key))?;
-            if sections[key.section as usize].insert(key.name.clone(), value).is_some() {
+            if limits.insert(key.name.clone(), value).is_some() {
                 return Err(A::Error::custom(format!("duplicate field `{}`", key.name)));
             }
         }
-        let [ingest, query, retention] = sections.map(Value::Object);
-        Ok(LimitsConfig {
-            ingest: IngestLimits::deserialize(ingest).map_err(A::Error::custom)?,
-            query: QueryLimits::deserialize(query).map_err(A::Error::custom)?,
-            retention: RetentionLimits::deserialize(retention).map_err(A::Error::custom)?,
-        })
+        Ok(CheckedLimits(limits))
     }
 }
 
 /// The name of a limit that exists.
 struct Key {
     name: String,
-    section: Part,
+    part: Part,
 }
 
 /// Which structure a limit is in.
@@ -117,6 +195,19 @@ enum Part {
     Ingest,
     Query,
     Retention,
+}
+
+impl Part {
+    /// Where a limit is; `None` where there is none of that name.
+    fn of(name: &str) -> Option<Self> {
+        if has_key(&QueryLimits::default(), name) {
+            Some(Self::Query)
+        } else if has_key(&RetentionLimits::default(), name) {
+            Some(Self::Retention)
+        } else {
+            has_key(&IngestLimits::default(), name).then_some(Self::Ingest)
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -130,16 +221,9 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-                let section = if has_key(&QueryLimits::default(), name) {
-                    Part::Query
-                } else if has_key(&RetentionLimits::default(), name) {
-                    Part::Retention
-                } else if has_key(&IngestLimits::default(), name) {
-                    Part::Ingest
-                } else {
-                    return Err(E::custom(format!("unknown field `{name}` in limits_config")));
-                };
-                Ok(Key { name: name.to_owned(), section })
+                let unknown = || E::custom(format!("unknown field `{name}` in limits_config"));
+                let part = Part::of(name).ok_or_else(unknown)?;
+                Ok(Key { name: name.to_owned(), part })
             }
         }
         input.deserialize_str(Name)
@@ -157,10 +241,10 @@ impl<'de> DeserializeSeed<'de> for CheckedValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
-        let Key { name, section } = self.0;
+        let Key { name, part } = self.0;
         let value = Value::deserialize(input)?;
         let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-        let result = match section {
+        let result = match part {
             Part::Ingest => IngestLimits::deserialize(alone).map(drop),
             Part::Query => QueryLimits::deserialize(alone).map(drop),
             Part::Retention => RetentionLimits::deserialize(alone).map(drop),

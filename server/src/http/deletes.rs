@@ -38,11 +38,11 @@ fn bad_request(text: &str) -> Response {
 type Checked<T> = Result<T, Response>;
 
 /// Whether the tenant may delete at all.
-fn check_allowed(state: &AppState) -> Checked<()> {
+fn check_allowed(state: &AppState, tenant: &TenantId) -> Checked<()> {
     if !state.config.compactor.retention_enabled {
         return Err(bad_request("Retention is not enabled"));
     }
-    if state.config.limits_config.retention.deletion_mode == DeletionMode::Disabled {
+    if state.limits.of(tenant).retention.deletion_mode == DeletionMode::Disabled {
         let text = "deletion is not available for this tenant";
         return Err(refuse(StatusCode::FORBIDDEN, text));
     }
@@ -55,7 +55,7 @@ pub(super) async fn create(
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let request = match check_allowed(&state)
+    let request = match check_allowed(&state, &tenant)
         .and_then(|()| read_request(&tenant, &Params::of_url(query.as_deref()), now(), &state))
     {
         Ok(request) => request,
@@ -75,7 +75,7 @@ pub(super) async fn list(
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    if let Err(refused) = check_allowed(&state) {
+    if let Err(refused) = check_allowed(&state, &tenant) {
         return Ok(refused);
     }
     let params = Params::of_url(query.as_deref());
@@ -99,7 +99,7 @@ pub(super) async fn cancel(
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    if let Err(refused) = check_allowed(&state) {
+    if let Err(refused) = check_allowed(&state, &tenant) {
         return Ok(refused);
     }
     let params = Params::of_url(query.as_deref());
