@@ -5,6 +5,7 @@
 //! straight into one buffer; a log answer is mostly lines, and they are copied once.
 
 mod answer;
+mod deletes;
 mod detected;
 mod json;
 mod legacy;
@@ -15,6 +16,7 @@ mod stats;
 mod tests;
 
 pub use answer::{Encoding, answer};
+pub use deletes::{DeleteEntry, deletes};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
 pub use legacy::{legacy_streams, legacy_texts};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};

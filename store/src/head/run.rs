@@ -291,6 +291,7 @@ impl HeadRun {
     }
 
     /// Reads the rows in `range` whose line passes. See [`Chunk::read`](crate::Chunk::read).
+    #[cfg(test)]
     pub(crate) fn read(
         &self,
         range: TimeRange,

@@ -147,7 +147,7 @@ impl SegmentChunk {
     }
 
     /// All rows, a few thousand at a time, with all columns.
-    pub(super) fn batches(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Range<u32>> + use<> {
         let rows = self.block_rows();
         let end = rows.end;
         rows.step_by(ROWS_AT_ONCE)
@@ -158,7 +158,7 @@ impl SegmentChunk {
     ///
     /// # Errors
     /// As [`select`](Self::select).
-    pub(super) fn read_rows(
+    pub(crate) fn read_rows(
         &self,
         rows: Range<u32>,
         scratch: &mut ReadScratch,
