@@ -296,14 +296,23 @@ impl Store {
 
     /// Does all at once, and without limits, what the store does in the background by and by: takes entries
     /// off the disk that are past their retention or whose delete request can no longer be taken back,
-    /// merges segments that are small and of one day, and compresses what was flushed in haste as well as it
-    /// can.
+    /// and merges segments that are small and of one day.
     ///
     /// # Errors
     /// Refusals of the file system; the segments are then as before. Damaged segments are left alone.
     pub fn compact(&self) -> Result<(), StoreError> {
         self.handle.core.check_open()?;
         self.handle.core.compact(Haste::Full)
+    }
+
+    /// As [`compact`](Self::compact), and compresses what was flushed in haste and not merged as well as it
+    /// can. The store does that by itself once entries are a day old and it has nothing else to do.
+    ///
+    /// # Errors
+    /// As [`compact`](Self::compact).
+    pub fn compact_thoroughly(&self) -> Result<(), StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.compact(Haste::Thorough)
     }
 
     /// Deletes what was acknowledged before this call and is meant by the request, and waits until that is

@@ -95,7 +95,7 @@ fn through_the_store(set: &DataSet, text: &[u8]) -> Result<Stored> {
     append(&store, &tenant, &set.name, &lines)?;
     store.flush()?;
     let flushed = process_cpu_seconds();
-    store.compact()?;
+    store.compact_thoroughly()?;
     let compacted = process_cpu_seconds();
     store.close()?;
     let disk_bytes = disk_bytes(directory.path())?;

@@ -39,6 +39,8 @@ use crate::{DeleteStatus, StoreError, Vfs};
 pub(crate) enum Haste {
     /// As fast as it can.
     Full,
+    /// Likewise, and it does what is not urgent and what is not due yet.
+    Thorough,
     /// Within the limits that the store was given.
     Paced,
     /// Likewise, and there is time for what is not urgent.
@@ -79,7 +81,7 @@ impl Core {
     fn vfs_for(&self, haste: Haste) -> Arc<dyn Vfs> {
         let inner = Arc::clone(&self.options.vfs);
         match haste {
-            Haste::Full => inner,
+            Haste::Full | Haste::Thorough => inner,
             Haste::Paced | Haste::Idle => Arc::new(PacedVfs {
                 inner,
                 clock: Arc::clone(&self.options.clock),
@@ -249,10 +251,10 @@ impl Core {
         let candidates: Vec<_> = view.segments.iter().map(candidate).collect();
         let yesterday = self.options.clock.unix_time().saturating_sub(DAY_NS);
         let chosen = choose(&candidates).or_else(|| match haste {
-            Haste::Full => choose_alone(&candidates, |_| true),
-            // It may still find others of its day to be merged with.
+            Haste::Thorough => choose_alone(&candidates, |_| true),
+            // What is younger may still find others of its day to be merged with.
             Haste::Idle => choose_alone(&candidates, |meta| meta.last < yesterday),
-            Haste::Paced => None,
+            Haste::Full | Haste::Paced => None,
         });
         let Some(chosen) = chosen else { return Ok(false) };
         self.merge(vfs, &view.segments[chosen])?;
