@@ -369,7 +369,8 @@ impl Run {
             Step::Append(entries) => append_to(store, model, entries),
             Step::AppendAgain => {
                 let entries = model.deleted();
-                if !entries.is_empty() {
+                // With a request that may be no more, they may be duplicates instead.
+                if !entries.is_empty() && model.unsure_cancels.is_empty() {
                     append_to(store, model, &entries);
                 }
             }
