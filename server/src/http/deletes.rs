@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::http::header::HeaderName;
 use ::http::{HeaderValue, StatusCode};
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use timberline_query::DeleteQuery;
 use timberline_store::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, StoreError, TenantId, TimeRange,
