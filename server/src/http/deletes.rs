@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ::http::header::HeaderName;
 use ::http::{HeaderValue, StatusCode};
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::{IntoResponse, Response};
 use timberline_query::DeleteQuery;
 use timberline_store::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, StoreError, TenantId, TimeRange,
@@ -25,26 +25,48 @@ use crate::tenant::Tenant;
 /// Carries the number of a request that was made.
 const ID_HEADER: HeaderName = HeaderName::from_static("x-delete-request-id");
 
-/// How an error is answered: Loki sends its text as a line.
-fn refuse(status: StatusCode, text: &str) -> Response {
-    text_response(status, format!("{text}\n"))
+/// Why there is no answer.
+#[derive(Debug)]
+pub(super) enum DeleteError {
+    /// With a text of Loki's, which sends it as a line.
+    Refused(StatusCode, String),
+    Api(ApiError),
 }
 
-fn bad_request(text: &str) -> Response {
-    refuse(StatusCode::BAD_REQUEST, text)
+impl DeleteError {
+    fn bad_request(text: impl Into<String>) -> Self {
+        Self::Refused(StatusCode::BAD_REQUEST, text.into())
+    }
+
+    fn not_found() -> Self {
+        let text = "could not find delete request with given id";
+        Self::Refused(StatusCode::NOT_FOUND, text.to_owned())
+    }
 }
 
-/// An answer that is an error already, or the value.
-type Checked<T> = Result<T, Response>;
+impl From<ApiError> for DeleteError {
+    fn from(error: ApiError) -> Self {
+        Self::Api(error)
+    }
+}
+
+impl IntoResponse for DeleteError {
+    fn into_response(self) -> Response {
+        match self {
+            Self::Refused(status, text) => text_response(status, format!("{text}\n")),
+            Self::Api(error) => error.into_response(),
+        }
+    }
+}
 
 /// Whether the tenant may delete at all.
-fn check_allowed(state: &AppState, tenant: &TenantId) -> Checked<()> {
+fn check_allowed(state: &AppState, tenant: &TenantId) -> Result<(), DeleteError> {
     if !state.config.compactor.retention_enabled {
-        return Err(bad_request("Retention is not enabled"));
+        return Err(DeleteError::bad_request("Retention is not enabled"));
     }
     if state.limits.of(tenant).retention.deletion_mode == DeletionMode::Disabled {
         let text = "deletion is not available for this tenant";
-        return Err(refuse(StatusCode::FORBIDDEN, text));
+        return Err(DeleteError::Refused(StatusCode::FORBIDDEN, text.to_owned()));
     }
     Ok(())
 }
@@ -54,13 +76,9 @@ pub(super) async fn create(
     State(state): State<Arc<AppState>>,
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    let request = match check_allowed(&state, &tenant)
-        .and_then(|()| read_request(&tenant, &Params::of_url(query.as_deref()), now(), &state))
-    {
-        Ok(request) => request,
-        Err(refused) => return Ok(refused),
-    };
+) -> Result<Response, DeleteError> {
+    check_allowed(&state, &tenant)?;
+    let request = read_request(&tenant, &Params::of_url(query.as_deref()), now(), &state)?;
     let id = on_store(&state, move |state| state.store.delete(request)).await?;
     tracing::info!(%tenant, id, "a delete request was recorded");
     let id = HeaderValue::from_str(&id_text(id));
@@ -74,17 +92,11 @@ pub(super) async fn list(
     State(state): State<Arc<AppState>>,
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    if let Err(refused) = check_allowed(&state, &tenant) {
-        return Ok(refused);
-    }
+) -> Result<Response, DeleteError> {
+    check_allowed(&state, &tenant)?;
     let params = Params::of_url(query.as_deref());
-    let range = match list_range(&params) {
-        Ok(range) => range,
-        Err(refused) => return Ok(refused),
-    };
     let mut deletions = state.store.deletes(&tenant);
-    if let Some(range) = range {
+    if let Some(range) = list_range(&params)? {
         deletions.retain(|deletion| {
             range.overlaps(deletion.range.start, deletion.range.end.saturating_sub(1))
         });
@@ -98,40 +110,30 @@ pub(super) async fn cancel(
     State(state): State<Arc<AppState>>,
     Tenant(tenant): Tenant,
     RawQuery(query): RawQuery,
-) -> Result<Response, ApiError> {
-    if let Err(refused) = check_allowed(&state, &tenant) {
-        return Ok(refused);
-    }
+) -> Result<Response, DeleteError> {
+    check_allowed(&state, &tenant)?;
     let params = Params::of_url(query.as_deref());
     let force = params.first("force") == "true";
-    let Some(id) = id_of(params.first("request_id")) else {
-        return Ok(refuse(StatusCode::NOT_FOUND, NOT_FOUND));
-    };
+    let id = id_of(params.first("request_id")).ok_or_else(DeleteError::not_found)?;
     let of_tenant = tenant.clone();
     let outcome =
         on_store(&state, move |state| state.store.cancel_delete(&of_tenant, id, force)).await?;
-    Ok(match outcome {
+    match outcome {
         CancelOutcome::Cancelled => {
             tracing::info!(%tenant, id, force, "a delete request was taken back");
-            StatusCode::NO_CONTENT.into_response()
+            Ok(StatusCode::NO_CONTENT.into_response())
         }
-        CancelOutcome::NotFound => refuse(StatusCode::NOT_FOUND, NOT_FOUND),
-        CancelOutcome::Processed => bad_request(
+        CancelOutcome::NotFound => Err(DeleteError::not_found()),
+        CancelOutcome::Processed => Err(DeleteError::bad_request(
             "deletion of request which is in process or already processed is not allowed",
-        ),
-        CancelOutcome::TooLate => {
-            let period = state.config.compactor.delete_request_cancel_period;
-            bad_request(&format!(
-                "Cancellation of partially completed delete request or delete request past the \
-                 deadline of {} since its creation is not allowed. To force, use the ?force query \
-                 parameter",
-                go_duration(period)
-            ))
-        }
-    })
+        )),
+        CancelOutcome::TooLate => Err(DeleteError::bad_request(format!(
+            "Cancellation of partially completed delete request or delete request past the deadline \
+             of {} since its creation is not allowed. To force, use the ?force query parameter",
+            go_duration(state.config.compactor.delete_request_cancel_period)
+        ))),
+    }
 }
-
-const NOT_FOUND: &str = "could not find delete request with given id";
 
 /// Calls the store on a thread that may block.
 async fn on_store<T: Send + 'static>(
@@ -149,14 +151,15 @@ fn read_request(
     params: &Params,
     now: Timestamp,
     state: &AppState,
-) -> Checked<DeleteRequest> {
+) -> Result<DeleteRequest, DeleteError> {
     let query = params.first("query");
     if query.is_empty() {
-        return Err(bad_request("query not set"));
+        return Err(DeleteError::bad_request("query not set"));
     }
-    let parsed = DeleteQuery::parse(query).map_err(|_| bad_request("invalid query expression"))?;
+    let parsed = DeleteQuery::parse(query)
+        .map_err(|_| DeleteError::bad_request("invalid query expression"))?;
     let start = match params.first("start") {
-        "" => return Err(bad_request("start time not set")),
+        "" => return Err(DeleteError::bad_request("start time not set")),
         text => time("start", text)?,
     };
     let end = match params.first("end") {
@@ -165,10 +168,12 @@ fn read_request(
         text => time("end", text)?,
     };
     if end > now {
-        return Err(bad_request("deletes in the future are not allowed"));
+        return Err(DeleteError::bad_request("deletes in the future are not allowed"));
     }
     if start >= end {
-        return Err(bad_request("start time can't be greater than or equal to end time"));
+        return Err(DeleteError::bad_request(
+            "start time can't be greater than or equal to end time",
+        ));
     }
     check_interval(params.first("max_interval"), state)?;
     let range = TimeRange::new(start, end.saturating_add(1));
@@ -180,7 +185,7 @@ fn read_request(
 }
 
 /// The range that a list is limited to; `None` for all.
-fn list_range(params: &Params) -> Checked<Option<TimeRange>> {
+fn list_range(params: &Params) -> Result<Option<TimeRange>, DeleteError> {
     match (params.first("start"), params.first("end")) {
         ("", _) | (_, "") => Ok(None),
         (start, end) => {
@@ -191,25 +196,27 @@ fn list_range(params: &Params) -> Checked<Option<TimeRange>> {
 }
 
 /// Checks the interval that Loki cuts requests by. Here they stay whole, so that nothing follows from it.
-fn check_interval(text: &str, state: &AppState) -> Checked<()> {
+fn check_interval(text: &str, state: &AppState) -> Result<(), DeleteError> {
     if text.is_empty() {
         return Ok(());
     }
     let is_known = text.bytes().all(|byte| byte.is_ascii_digit() || b"smh".contains(&byte));
     let interval = units::parse_duration(text).ok().filter(|_| is_known && text != "0");
     let Some(interval) = interval else {
-        return Err(bad_request("invalid max_interval: valid time units are 's', 'm', 'h'"));
+        return Err(DeleteError::bad_request(
+            "invalid max_interval: valid time units are 's', 'm', 'h'",
+        ));
     };
     let most = state.config.compactor.delete_max_interval;
     if interval > most {
         let text = format!("max_interval can't be greater than {}", go_duration(most));
-        return Err(bad_request(&text));
+        return Err(DeleteError::bad_request(text));
     }
     Ok(())
 }
 
 /// A time as delete requests have it: exactly ten digits of seconds, or RFC 3339.
-fn time(name: &str, text: &str) -> Checked<Timestamp> {
+fn time(name: &str, text: &str) -> Result<Timestamp, DeleteError> {
     let is_seconds = text.len() == 10 && text.bytes().all(|byte| byte.is_ascii_digit());
     let seconds = is_seconds.then(|| text.parse::<i64>().ok()).flatten();
     let found = match seconds {
@@ -217,7 +224,7 @@ fn time(name: &str, text: &str) -> Checked<Timestamp> {
         None => rfc3339::parse(text),
     };
     let invalid = || format!("invalid {name} time: require unix seconds or RFC3339 format");
-    found.ok_or_else(|| bad_request(&invalid()))
+    found.ok_or_else(|| DeleteError::bad_request(invalid()))
 }
 
 fn id_text(id: u64) -> String {

@@ -19,7 +19,7 @@ pub(crate) struct ActiveDelete {
 
 enum Test {
     Every,
-    Contains(Finder<'static>),
+    Contains(Box<Finder<'static>>),
     Filter(Arc<dyn EntryFilter>),
     /// It cannot be told which entries are meant.
     Unknown,
@@ -40,7 +40,9 @@ impl ActiveDelete {
         let selector = selector.map_err(|error| StoreError::Invalid(error.to_string()))?;
         let test = match &body.filter {
             DeleteFilter::Every => Test::Every,
-            DeleteFilter::Contains(needle) => Test::Contains(Finder::new(needle).into_owned()),
+            DeleteFilter::Contains(needle) => {
+                Test::Contains(Box::new(Finder::new(needle).into_owned()))
+            }
             DeleteFilter::Compiled => {
                 let none = "the store was opened without a compiler of filters";
                 let compiler = compiler.ok_or_else(|| StoreError::Invalid(none.to_owned()))?;

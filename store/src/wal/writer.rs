@@ -353,9 +353,13 @@ impl Wal {
         let group = mem::take(&mut state.group);
         let (first, end) = (state.written, state.next_sequence);
         let number = state.current.number;
-        // What is left behind in a full file must be durable.
-        let is_full = state.current.bytes >= FILE_BYTES_MAX && state.durable == state.written;
-        let tail = if is_full { Tail::Abandoned } else { tail };
+        // What is left behind in a full file must be durable: this group syncs it, or the next one goes on
+        // in another file.
+        let (tail, stage) = match state.current.bytes >= FILE_BYTES_MAX {
+            true if state.durable == state.written => (Tail::Abandoned, stage),
+            true => (tail, Stage::Durable),
+            false => (tail, stage),
+        };
         drop(state);
 
         let led = self.write_group(tail, number, first, &records, stage);
