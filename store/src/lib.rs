@@ -50,6 +50,7 @@ mod scan;
 mod segment;
 mod snapshot;
 mod store;
+mod subscribe;
 mod view;
 mod wal;
 
@@ -64,3 +65,4 @@ pub use model::{
 pub use predicate::{LinePredicate, LineTest};
 pub use snapshot::{Chunk, IndexStats, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};
+pub use subscribe::{Appended, DroppedEntries, Subscription};

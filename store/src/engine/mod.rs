@@ -20,10 +20,12 @@ use crate::batch::WriteBatch;
 use crate::head::{HeadSize, Pending};
 use crate::manifest::Manifest;
 use crate::paths::{Paths, io_error};
+use crate::subscribe::{Subscriber, Subscribers};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
-    AppendReport, Clock, Durability, ReadScratch, StoreError, StoreStats, TenantId, Timestamp, Vfs,
+    AppendReport, Clock, Durability, Matcher, ReadScratch, Snapshot, StoreError, StoreStats,
+    Subscription, TenantId, Timestamp, Vfs,
 };
 
 /// Appends wait for a flush when the head is larger than its budget by this factor.
@@ -56,6 +58,7 @@ pub(crate) struct Core {
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
     gate: RwLock<()>,
+    subscribers: Arc<Subscribers>,
     manifest: Mutex<Manifest>,
     control: Mutex<Control>,
     view: RwLock<Arc<View>>,
@@ -125,7 +128,14 @@ impl Core {
     ) -> Result<AppendReport, StoreError> {
         let view = self.view();
         let sealed_newest = drop_sealed(&view, tenant, pending)?;
-        view.head.apply(tenant, pending, &sealed_newest, self.options.clock.elapsed())?;
+        let now = self.options.clock.elapsed();
+        if self.subscribers.are_there() {
+            self.subscribers.publish(tenant, |added| {
+                view.head.apply(tenant, pending, &sealed_newest, now, added)
+            })?;
+        } else {
+            view.head.apply(tenant, pending, &sealed_newest, now, None)?;
+        }
         Ok(AppendReport { appended: pending.entries(), duplicates: pending.duplicates })
     }
 
@@ -165,6 +175,22 @@ impl Core {
         Arc::clone(&self.view.read())
     }
 
+    /// See [`Store::subscribe`](crate::Store::subscribe).
+    pub(crate) fn subscribe(
+        &self,
+        tenant: &TenantId,
+        matchers: &[Matcher],
+        bytes_max: usize,
+    ) -> Result<Subscription, StoreError> {
+        self.check_open()?;
+        self.subscribers.add(tenant, Subscriber::new(matchers, bytes_max), &self.gate)
+    }
+
+    /// See [`Store::snapshot_with_position`](crate::Store::snapshot_with_position).
+    pub(crate) fn snapshot_with_position(&self) -> (Snapshot, u64) {
+        self.subscribers.at_position(|| Snapshot::of(&self.view()))
+    }
+
     /// Replaces the view by one that is made from it.
     fn publish(&self, change: impl FnOnce(&mut View)) {
         let mut view = self.view.write();
@@ -188,9 +214,11 @@ impl Core {
         self.wal.sync()
     }
 
-    /// Waits for a flush that is under way and lets no other begin, before the directory is let go.
+    /// Waits for a flush that is under way and lets no other begin, before the directory is let go. Ends
+    /// subscriptions.
     pub(crate) fn end(&self) {
         self.sealing.lock().is_over = true;
+        self.subscribers.close();
     }
 
     /// Makes segments, by `act`. A thread that died of a bug there would leave appends waiting for it, so

@@ -46,7 +46,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
             return Ok(());
         };
         let sealed_newest = drop_sealed(&view, tenant, &mut pending)?;
-        view.head.apply(tenant, &mut pending, &sealed_newest, now)?;
+        view.head.apply(tenant, &mut pending, &sealed_newest, now, None)?;
         counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
         Ok(())
     })?;
@@ -65,6 +65,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         is_closed: AtomicBool::new(false),
         sealing: Mutex::new(Sealing::default()),
         gate: RwLock::new(()),
+        subscribers: Arc::default(),
         manifest: Mutex::new(manifest),
         control: Mutex::new(Control::default()),
         view: RwLock::new(Arc::new(view)),

@@ -6,5 +6,6 @@ mod damage;
 mod faults;
 mod model;
 mod simulation;
+mod subscribe;
 mod util;
 mod write;
