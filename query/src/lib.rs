@@ -48,6 +48,8 @@ pub mod reference;
 mod result;
 pub mod syntax;
 
-pub use engine::{Direction, Engine, EngineLimits, InstantQuery, RangeQuery};
+pub use engine::{
+    Direction, Engine, EngineLimits, InstantQuery, RangeQuery, TailEntry, TailHistory, TailQuery,
+};
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};

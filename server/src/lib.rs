@@ -22,6 +22,7 @@ mod rfc3339;
 pub mod serve;
 mod shutdown;
 pub mod state;
+mod tail;
 pub mod tenant;
 
 #[doc(hidden)]

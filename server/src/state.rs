@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use crate::config::Config;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
+use crate::tail::Tails;
 
 /// What every request handler shares: one per server, behind an [`Arc`].
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct AppState {
     pub metrics: Metrics,
     /// A permit for each query that may run at the same time.
     pub query_permits: Arc<Semaphore>,
+    /// The live tails.
+    pub(crate) tails: Arc<Tails>,
     stopping: AtomicBool,
 }
 
@@ -47,6 +50,7 @@ impl AppState {
         let engine = Engine::with_limits(store.clone(), config.engine_limits());
         let ingester = Ingester::new(store.clone(), config.limits_config.ingest.clone(), &registry);
         let query_permits = Arc::new(Semaphore::new(config.concurrent_queries()));
+        let tails = Arc::new(Tails::new(engine.clone(), &registry));
         Ok(Arc::new(Self {
             store,
             engine,
@@ -55,13 +59,15 @@ impl AppState {
             registry,
             metrics,
             query_permits,
+            tails,
             stopping: AtomicBool::new(false),
         }))
     }
 
-    /// Makes `/ready` answer 503 from now on.
+    /// Makes `/ready` answer 503 from now on, and ends live tails.
     pub fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.tails.stop();
     }
 
     /// Whether the server is on its way out.

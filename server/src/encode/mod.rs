@@ -11,6 +11,7 @@ mod legacy;
 mod listing;
 mod patterns;
 mod stats;
+mod tail;
 #[cfg(test)]
 mod tests;
 
@@ -19,3 +20,4 @@ pub use detected::{DetectedField, detected_fields, detected_labels, detected_val
 pub use legacy::{legacy_streams, legacy_texts};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
 pub use patterns::patterns;
+pub use tail::{TailDialect, tail_frame};

@@ -16,8 +16,9 @@ mod params;
 mod patterns;
 mod push;
 mod query;
+mod tail;
 mod volume;
-mod work;
+pub(crate) mod work;
 
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 
+pub(crate) use self::params::now;
 use crate::error::text_response;
 use crate::state::AppState;
 
@@ -57,6 +59,8 @@ fn reads() -> Router<Arc<AppState>> {
         .route("/loki/api/v1/label", get(labels::names).post(labels::names))
         .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .route("/loki/api/v1/series", get(labels::series).post(labels::series))
+        .route("/loki/api/v1/tail", get(tail::tail).post(tail::tail))
+        .route("/api/prom/tail", get(tail::legacy).post(tail::legacy))
         .route("/api/prom/query", get(legacy::query).post(legacy::query))
         .route("/api/prom/label", get(legacy::names).post(legacy::names))
         .route("/api/prom/label/{name}/values", get(legacy::values).post(legacy::values))
