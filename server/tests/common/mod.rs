@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 pub mod process;
+pub mod tail;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
