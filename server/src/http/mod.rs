@@ -12,6 +12,7 @@ mod legacy;
 mod limits;
 mod log_level;
 mod observe;
+mod otlp;
 mod params;
 mod patterns;
 mod push;

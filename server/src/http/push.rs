@@ -1,4 +1,5 @@
-//! The way to the ingester: `/loki/api/v1/push`, `/api/prom/push` and the gRPC service `logproto.Pusher`.
+//! The way to the ingester: `/loki/api/v1/push`, `/api/prom/push`, `/otlp/v1/logs`, and the gRPC services
+//! `logproto.Pusher` and OpenTelemetry's `LogsService`.
 
 use std::sync::Arc;
 
@@ -11,17 +12,21 @@ use axum::routing::post;
 use bytes::Bytes;
 
 use super::body::read_shared_body;
+use super::otlp;
 use crate::error::ApiError;
-use crate::ingest::{PushError, PushService, Share};
+use crate::ingest::{LogsService, PushError, PushService, Share};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
 /// The routes of pushes.
 pub(super) fn routes(state: &AppState) -> Router<Arc<AppState>> {
     let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
+    let logs_service = LogsService::new(state.ingester.clone(), state.config.auth_enabled);
     Router::new()
         .route("/loki/api/v1/push", post(push))
         .route("/api/prom/push", post(push_legacy))
+        .route("/otlp/v1/logs", post(otlp::push))
+        .route(LogsService::EXPORT, post(move |request| logs_service.clone().export(request)))
         .route_service("/logproto.Pusher/{method}", service.into_server())
 }
 
@@ -54,7 +59,12 @@ async fn push_legacy(
     }
 }
 
-async fn read_push(state: &AppState, body: Body, share: &mut Share<'_>) -> Result<Bytes, ApiError> {
+/// The body of a push.
+pub(super) async fn read_push(
+    state: &AppState,
+    body: Body,
+    share: &mut Share<'_>,
+) -> Result<Bytes, ApiError> {
     let max = state.config.limits_config.ingest.max_recv_msg_size;
     read_shared_body(body, max, |len| share.grow(len)).await
 }

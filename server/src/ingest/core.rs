@@ -20,7 +20,7 @@ use super::reason::Reason;
 use super::streams::{KnownStream, StreamCache};
 use super::window::Window;
 use super::write::{Backend, fill};
-use super::{json, legacy_json, protobuf};
+use super::{json, legacy_json, otlp, protobuf};
 
 /// The write path over a store.
 pub(crate) struct Core<B> {
@@ -82,6 +82,12 @@ impl<B: Backend> Core<B> {
             Format::Json => json::decode(&opened),
             Format::LegacyJson => legacy_json::decode(&opened),
             Format::Protobuf => protobuf::decode(&opened),
+            Format::Otlp | Format::OtlpJson => {
+                let request = otlp::decode(&opened, envelope.format, &mut share);
+                let request = request.map_err(undecodable)?;
+                let push = otlp::map(&request, &self.limits, self.clock.now(), &mut share);
+                return self.accept(tenant, push.map_err(undecodable)?);
+            }
         };
         self.accept(tenant, push.map_err(undecodable)?)
     }
