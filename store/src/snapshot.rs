@@ -428,6 +428,12 @@ impl Chunk {
         }
     }
 
+    /// Whether the chunk is in memory, not in a segment yet.
+    #[must_use]
+    pub const fn is_in_memory(&self) -> bool {
+        matches!(self.0, Source::Head { .. })
+    }
+
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time.
     ///
     /// Columns that are not asked for are not decoded unless the predicate needs them.

@@ -108,7 +108,7 @@ impl<'p> Scanner<'p> {
             return Ok(true);
         }
         let (rows, bytes) = (unit.chunk.rows(), unit.chunk.line_bytes());
-        self.context.count_read(rows, bytes);
+        self.context.count_read(&unit.chunk, rows, bytes);
         self.context.count_matched(rows);
         let series = self.stream_series(unit.chunk.labels())?;
         self.table.count(series, span, rows, bytes, self.context)?;
