@@ -49,7 +49,8 @@ mod result;
 pub mod syntax;
 
 pub use engine::{
-    Direction, Engine, EngineLimits, InstantQuery, RangeQuery, TailEntry, TailHistory, TailQuery,
+    Direction, Engine, EngineLimits, EntrySample, InstantQuery, RangeQuery, SampleSeries,
+    TailEntry, TailHistory, TailQuery,
 };
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};

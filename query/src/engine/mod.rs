@@ -9,6 +9,7 @@ mod context;
 pub(crate) mod limits;
 mod logs;
 mod parallel;
+mod samples;
 mod tail;
 
 use std::collections::BTreeMap;
@@ -25,6 +26,7 @@ use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series};
 
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK};
 pub(crate) use self::parallel::for_each;
+pub use self::samples::{EntrySample, SampleSeries};
 pub use self::tail::{TailEntry, TailHistory, TailQuery};
 
 /// What a query may use. The defaults are Loki's.

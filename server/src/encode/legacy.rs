@@ -41,7 +41,7 @@ pub(super) fn write_entry(out: &mut Json, timestamp: Timestamp, line: &[u8]) {
 }
 
 /// `{a="b", c="d"}`
-pub(super) fn label_text(labels: &Labels) -> String {
+pub(crate) fn label_text(labels: &Labels) -> String {
     let pairs: Vec<_> =
         labels.iter().map(|(name, value)| format!("{name}={}", go_quote(value))).collect();
     format!("{{{}}}", pairs.join(", "))

@@ -17,6 +17,7 @@ mod tests;
 
 pub use answer::{Encoding, answer};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
+pub(crate) use legacy::label_text;
 pub use legacy::{legacy_streams, legacy_texts};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
 pub use patterns::patterns;

@@ -6,6 +6,7 @@
 mod admin;
 mod body;
 mod detected;
+mod grpc;
 mod index;
 mod labels;
 mod legacy;
@@ -44,6 +45,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
         // Answers repeat label names over and over: they are worth compressing, pushes' are empty.
         .layer(CompressionLayer::new())
         .merge(push::routes(state))
+        .merge(grpc::routes(state))
         .fallback(not_found)
         .layer(CatchPanicLayer::custom(|_| {
             text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())

@@ -25,7 +25,7 @@ use timberline_store::{TenantId, Timestamp};
 use tokio::sync::watch;
 
 pub(crate) use self::feed::Feed;
-pub(crate) use self::session::Session;
+pub(crate) use self::session::{Outgoing, Session};
 use crate::metrics::registered;
 
 /// What a client asks to follow.
@@ -125,6 +125,11 @@ impl Tails {
         self.metrics.active.iter().for_each(IntGauge::inc);
         let place = Place { tails: Arc::clone(self), key, id };
         Ok(Session::new(place, &feed, queue, request))
+    }
+
+    /// How many tails a tenant has.
+    pub(crate) fn count(&self, tenant: &TenantId) -> usize {
+        self.registry.lock().counts.get(tenant).copied().unwrap_or_default()
     }
 
     fn leave(&self, key: &(TenantId, String), id: u64) {

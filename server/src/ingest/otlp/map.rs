@@ -119,7 +119,7 @@ impl<'a> Mapping<'_, '_, 'a> {
                 stream = Some(text);
             }
             let line = value::text(record.body.as_ref());
-            self.charge(pairs_start, &line)?;
+            self.charge(pairs_start, owned_bytes(&line))?;
             self.push.add_entry(time_of(record, self.now), line, pairs_start);
         }
         if let Some(text) = stream {
@@ -176,14 +176,11 @@ impl<'a> Mapping<'_, '_, 'a> {
     }
 
     /// Counts what an entry takes up: a resource's attributes are there again in each of its records.
-    fn charge(&mut self, pairs_start: usize, line: &Cow<'_, str>) -> Result<(), DecodeError> {
-        let owned = |text: &Cow<'_, str>| match text {
-            Cow::Borrowed(_) => 0,
-            Cow::Owned(text) => text.capacity(),
-        };
+    fn charge(&mut self, pairs_start: usize, line_bytes: usize) -> Result<(), DecodeError> {
         let pairs = &self.push.pairs[pairs_start..];
-        let texts: usize = pairs.iter().map(|(name, value)| owned(name) + owned(value)).sum();
-        let bytes = texts + owned(line) + size_of_val(pairs) + size_of::<Entry<'_>>();
+        let texts: usize =
+            pairs.iter().map(|(name, value)| owned_bytes(name) + owned_bytes(value)).sum();
+        let bytes = texts + line_bytes + size_of_val(pairs) + size_of::<Entry<'_>>();
         self.bytes += bytes;
         let max = self.limits.max_decompressed_size.saturating_mul(2);
         if self.bytes > max {
@@ -195,6 +192,15 @@ impl<'a> Mapping<'_, '_, 'a> {
             return Err(DecodeError::Busy);
         }
         Ok(())
+    }
+}
+
+/// Bytes that a text has of its own, not of the request.
+#[expect(clippy::ptr_arg, reason = "whose the bytes are is what is asked")]
+fn owned_bytes(text: &Cow<'_, str>) -> usize {
+    match text {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(text) => text.capacity(),
     }
 }
 
