@@ -14,6 +14,7 @@ mod process;
 mod push;
 mod questions;
 mod report;
+mod tails;
 mod units;
 
 use std::path::PathBuf;
@@ -41,6 +42,8 @@ enum Command {
     Load(LoadArgs),
     /// Ask the questions of a server that runs already and holds the corpus.
     Ask(AskArgs),
+    /// Start the release server on an empty directory and follow one stream with many live tails.
+    Tails(TailsArgs),
 }
 
 /// Which lines.
@@ -96,6 +99,19 @@ struct AskArgs {
     runs: usize,
 }
 
+#[derive(Debug, Args)]
+struct TailsArgs {
+    /// The server's binary.
+    #[arg(long, default_value = "target/release/timberline")]
+    binary: PathBuf,
+    /// How many tails.
+    #[arg(long, default_value_t = 5000)]
+    clients: usize,
+    /// How many lines are pushed, one at a time.
+    #[arg(long, default_value_t = 20)]
+    lines: usize,
+}
+
 impl CorpusArgs {
     fn make(self) -> Corpus {
         Corpus::new(CorpusOptions { lines: self.lines, seed: self.seed })
@@ -118,6 +134,12 @@ fn main() -> Result<()> {
                 println!("{answer}");
             }
             Ok(())
+        }
+        Command::Tails(args) => {
+            let directory = tempfile::tempdir().context("a directory for the data")?;
+            let server = Server::start(&args.binary, directory.path(), Durability::Sync)?;
+            println!("{}", tails::measure(&server, args.clients, args.lines)?);
+            server.stop()
         }
     }
 }

@@ -54,6 +54,7 @@ impl Server {
             .args(["serve", "--listen", &addr, "--data-dir"])
             .arg(data)
             .env("TIMBERLINE_STORE_DURABILITY", mode)
+            .env("TIMBERLINE_LIMITS_CONFIG_MAX_CONCURRENT_TAIL_REQUESTS", "0")
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}: build it first", binary.display()))?;
