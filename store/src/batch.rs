@@ -217,7 +217,7 @@ impl Columns {
 }
 
 /// One entry in a [`Batch`].
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Row {
     /// When.
     pub timestamp: Timestamp,
@@ -284,7 +284,7 @@ impl Batch {
 #[derive(Debug, Default)]
 pub struct ReadScratch {
     /// What segments keep between reads.
-    pub(crate) segment: crate::segment::DecodeCache,
+    pub(crate) segment: crate::segment::SegmentScratch,
 }
 
 impl ReadScratch {

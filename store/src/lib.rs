@@ -41,8 +41,10 @@ mod frame;
 pub mod fuzzing;
 mod head;
 mod io;
+mod literals;
 mod manifest;
 mod model;
+mod needle;
 mod newest;
 mod paths;
 mod predicate;
@@ -62,7 +64,9 @@ pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
 };
-pub use predicate::{LinePredicate, LineTest};
-pub use snapshot::{Chunk, IndexStats, Snapshot};
+pub use needle::Needle;
+pub use predicate::{LinePredicate, LineRegex, LineTest};
+pub use segment::Minute;
+pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};
 pub use subscribe::{Appended, DroppedEntries, Subscription};

@@ -3,8 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use memchr::memmem::Finder;
 use regex::bytes::Regex;
+
+use crate::Needle;
+use crate::literals::{Literals, literals};
 
 /// A test on a line's bytes that the store knows nothing about.
 pub trait LineTest: Send + Sync {
@@ -18,6 +20,13 @@ impl<F: Fn(&[u8]) -> bool + Send + Sync> LineTest for F {
     }
 }
 
+/// A regular expression with what can be said of its matches beforehand.
+#[derive(Debug)]
+pub struct LineRegex {
+    pub(crate) regex: Regex,
+    pub(crate) literals: Literals,
+}
+
 /// A condition on a line's bytes, in a form the store can use to skip blocks, rows and decoding.
 ///
 /// [`matches`](Self::matches) is the meaning; a reader may come to the same answer by any shorter way.
@@ -29,9 +38,9 @@ pub enum LinePredicate {
     /// No line passes.
     Never,
     /// The line has these bytes somewhere. Never empty: use [`contains`](Self::contains).
-    Contains(Arc<Finder<'static>>),
-    /// The regular expression matches somewhere in the line.
-    Regex(Regex),
+    Contains(Arc<Needle>),
+    /// The regular expression matches somewhere in the line: use [`regex`](Self::regex).
+    Regex(Arc<LineRegex>),
     /// The test passes. The store calls it on every candidate line.
     Custom(Arc<dyn LineTest>),
     /// The inner condition does not hold.
@@ -49,7 +58,17 @@ impl LinePredicate {
         if needle.is_empty() {
             return Self::Always;
         }
-        Self::Contains(Arc::new(Finder::new(needle).into_owned()))
+        Self::Contains(Arc::new(Needle::new(needle)))
+    }
+
+    /// The regular expression matches somewhere in the line.
+    ///
+    /// The literals that a match must have are taken from the expression's text, read as
+    /// [`Regex::new`] reads it: flags set on a builder beside it must be in the text, too.
+    #[must_use]
+    pub fn regex(regex: Regex) -> Self {
+        let literals = literals(regex.as_str());
+        Self::Regex(Arc::new(LineRegex { regex, literals }))
     }
 
     /// Whether `line` passes.
@@ -58,8 +77,8 @@ impl LinePredicate {
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Contains(finder) => finder.find(line).is_some(),
-            Self::Regex(regex) => regex.is_match(line),
+            Self::Contains(needle) => needle.find(line).is_some(),
+            Self::Regex(regex) => regex.regex.is_match(line),
             Self::Custom(test) => test.test(line),
             Self::Not(inner) => !inner.matches(line),
             Self::All(parts) => parts.iter().all(|part| part.matches(line)),
@@ -83,10 +102,8 @@ impl fmt::Debug for LinePredicate {
         match self {
             Self::Always => f.write_str("Always"),
             Self::Never => f.write_str("Never"),
-            Self::Contains(finder) => {
-                write!(f, "Contains({:?})", String::from_utf8_lossy(finder.needle()))
-            }
-            Self::Regex(regex) => write!(f, "Regex({:?})", regex.as_str()),
+            Self::Contains(needle) => write!(f, "Contains({needle:?})"),
+            Self::Regex(regex) => write!(f, "Regex({:?})", regex.regex.as_str()),
             Self::Custom(_) => f.write_str("Custom(..)"),
             Self::Not(inner) => f.debug_tuple("Not").field(inner).finish(),
             Self::All(parts) => f.debug_tuple("All").field(parts).finish(),

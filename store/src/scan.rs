@@ -5,9 +5,7 @@
 
 use std::ops::Range;
 
-use memchr::memmem::Finder;
-
-use crate::{LinePredicate, Row};
+use crate::{LinePredicate, Needle, Row};
 
 /// Lines that lie in one text, one behind the other and in that order; there may be gaps.
 pub(crate) trait Lines {
@@ -54,7 +52,7 @@ impl<L: Lines + ?Sized> Scan<'_, L> {
         match predicate {
             LinePredicate::Always => {}
             LinePredicate::Never => candidates.clear(),
-            LinePredicate::Contains(finder) => self.retain_containing(finder, candidates),
+            LinePredicate::Contains(needle) => self.retain_containing(needle, candidates),
             LinePredicate::Regex(_) | LinePredicate::Custom(_) => {
                 candidates.retain(|&line| predicate.matches(self.line(line)));
             }
@@ -84,25 +82,25 @@ impl<L: Lines + ?Sized> Scan<'_, L> {
         self.text.get(self.lines.span(line as usize)).unwrap_or_default()
     }
 
-    fn retain_containing(&self, finder: &Finder<'_>, candidates: &mut Vec<u32>) {
+    fn retain_containing(&self, needle: &Needle, candidates: &mut Vec<u32>) {
         if candidates.len() < self.lines.count() / DENSE {
-            candidates.retain(|&line| finder.find(self.line(line)).is_some());
+            candidates.retain(|&line| needle.find(self.line(line)).is_some());
             return;
         }
         let (Some(&first), Some(&last)) = (candidates.first(), candidates.last()) else { return };
-        let hits = self.containing(finder, first as usize..last as usize + 1);
+        let hits = self.containing(needle, first as usize..last as usize + 1);
         intersect(candidates, &hits);
     }
 
     /// The lines in a range that have the needle, ascending, by one search through their text.
-    fn containing(&self, finder: &Finder<'_>, range: Range<usize>) -> Vec<u32> {
-        let needle_len = finder.needle().len();
+    fn containing(&self, needle: &Needle, range: Range<usize>) -> Vec<u32> {
+        let needle_len = needle.bytes().len();
         let mut hits = Vec::new();
         let mut line = range.start;
         let mut at = self.lines.span(line).start;
         let end = self.lines.span(range.end - 1).end;
         let Some(text) = self.text.get(..end) else { return hits };
-        while let Some(found) = text.get(at..).and_then(|rest| finder.find(rest)) {
+        while let Some(found) = text.get(at..).and_then(|rest| needle.find(rest)) {
             let hit = at + found;
             line = self.line_at(hit, line, range.end);
             let span = self.lines.span(line);
@@ -192,7 +190,7 @@ mod tests {
             4 => needle.prop_map(|needle| LinePredicate::contains(&needle)),
             1 => Just(LinePredicate::Always),
             1 => Just(LinePredicate::Never),
-            1 => Just(LinePredicate::Regex(regex::bytes::Regex::new("^a+b").unwrap())),
+            1 => Just(LinePredicate::regex(regex::bytes::Regex::new("^a+b").unwrap())),
             1 => Just(LinePredicate::Custom(Arc::new(|line: &[u8]| line.len() == 2))),
         ];
         leaf.prop_recursive(3, 12, 3, |inner| {

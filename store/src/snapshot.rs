@@ -1,6 +1,8 @@
 //! A consistent view of the store: which streams there are, and their entries in chunks.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::ops::Range;
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -9,8 +11,8 @@ use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
 use crate::segment::{Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, ReadScratch, StoreError, TenantId,
-    TimeRange, Timestamp,
+    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, Minute, ReadScratch, StoreError,
+    TenantId, TimeRange, Timestamp,
 };
 
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
@@ -379,7 +381,64 @@ impl Tally {
     }
 }
 
-/// A run of one stream's entries that are stored together. At most about 256 KiB of lines.
+/// Rows of a chunk that were found and not yet read.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub(crate) rows: Selected,
+    pub(crate) rows_scanned: u64,
+    pub(crate) bytes_scanned: u64,
+}
+
+/// Numbers of rows, ascending, in whatever holds the chunk.
+#[derive(Clone, Debug)]
+pub(crate) enum Selected {
+    Range(Range<u32>),
+    These(Vec<u32>),
+}
+
+impl Selection {
+    /// How many rows there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match &self.rows {
+            Selected::Range(rows) => rows.len(),
+            Selected::These(rows) => rows.len(),
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Rows that were looked at, before the predicate.
+    #[must_use]
+    pub const fn rows_scanned(&self) -> u64 {
+        self.rows_scanned
+    }
+
+    /// Bytes of lines that were looked at, before the predicate.
+    #[must_use]
+    pub const fn bytes_scanned(&self) -> u64 {
+        self.bytes_scanned
+    }
+}
+
+impl Selected {
+    /// The numbers of a part of the rows; what is beyond them is left out.
+    pub(crate) fn numbers(&self, part: Range<usize>) -> Cow<'_, [u32]> {
+        match self {
+            Self::Range(rows) => rows.clone().skip(part.start).take(part.len()).collect(),
+            Self::These(rows) => {
+                let end = part.end.min(rows.len());
+                rows.get(part.start.min(end)..end).unwrap_or_default().into()
+            }
+        }
+    }
+}
+
+/// A run of one stream's entries that are stored together. At most about 8 MiB of lines.
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
@@ -434,7 +493,56 @@ impl Chunk {
         matches!(self.0, Source::Head { .. })
     }
 
-    /// Reads the entries in `range` whose line passes `predicate`, by ascending time.
+    /// How many entries and bytes of lines there are in each minute, by ascending time; nothing where
+    /// that is not kept, which is so in the head and where there are few entries in a minute.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged segment.
+    pub fn minutes(&self) -> Result<&[Minute], StoreError> {
+        match &self.0 {
+            Source::Head { .. } => Ok(&[]),
+            Source::Segment(chunk) => chunk.minutes(),
+        }
+    }
+
+    /// Finds the entries in `range` whose line passes `predicate`, by ascending time, without reading
+    /// them: [`fetch`](Self::fetch) does, as many as are wanted.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn select(
+        &self,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        scratch: &mut ReadScratch,
+    ) -> Result<Selection, StoreError> {
+        match &self.0 {
+            Source::Head { run, .. } => Ok(run.select(range, predicate)),
+            Source::Segment(chunk) => chunk.select(range, predicate, scratch),
+        }
+    }
+
+    /// Reads a part of what [`select`](Self::select) found in this chunk; what is beyond it is left out.
+    /// The batch's figures of what was scanned are 0: the selection has them.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn fetch(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        match &self.0 {
+            Source::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
+            Source::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
+        }
+    }
+
+    /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
+    /// 8 MiB of lines. Where that is too much there are [`select`](Self::select) and
+    /// [`fetch`](Self::fetch).
     ///
     /// Columns that are not asked for are not decoded unless the predicate needs them.
     ///
@@ -448,7 +556,7 @@ impl Chunk {
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
         match &self.0 {
-            Source::Head { run, .. } => run.read(range, predicate, columns),
+            Source::Head { run, .. } => Ok(run.read(range, predicate, columns)),
             Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
         }
     }

@@ -1,13 +1,14 @@
 //! What the parts of one running query share.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Snapshot, StoreError,
-    TenantId, TimeRange,
+    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Selection, Snapshot,
+    StoreError, TenantId, TimeRange,
 };
 
 use crate::budget::Budget;
@@ -16,6 +17,9 @@ use crate::{EngineLimits, QueryError, QueryStats};
 
 /// After how many rows of a chunk a query looks whether it may go on.
 pub(crate) const ROWS_PER_CHECK: usize = 64;
+
+/// How many rows of a chunk are read at a time: their lines are to stay in a core's cache.
+pub(crate) const ROWS_PER_FETCH: usize = 2048;
 
 /// What the parts of one running query share: its view of the store, its bounds and its figures.
 #[derive(Debug)]
@@ -105,27 +109,55 @@ impl<'a> Context<'a> {
         Ok(units)
     }
 
-    /// Reads a chunk. A damaged one is reported in the warnings and gives nothing.
+    /// Finds the rows of a chunk. A damaged one is reported in the warnings and has none.
     ///
     /// # Errors
     /// Timeout, cancellation, and what the store says but for damage.
-    pub(crate) fn read(
+    pub(crate) fn select(
         &self,
         chunk: &Chunk,
         range: TimeRange,
         predicate: &LinePredicate,
+        scratch: &mut ReadScratch,
+    ) -> Result<Option<Selection>, QueryError> {
+        self.check()?;
+        let selection = self.unless_damaged(chunk.select(range, predicate, scratch))?;
+        if let Some(selection) = &selection {
+            self.count_read(chunk, selection.rows_scanned(), selection.bytes_scanned());
+        }
+        Ok(selection.filter(|selection| !selection.is_empty()))
+    }
+
+    /// Reads a part of the rows that were found.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub(crate) fn fetch(
+        &self,
+        chunk: &Chunk,
+        selection: &Selection,
+        part: Range<usize>,
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, QueryError> {
         self.check()?;
-        match chunk.read(range, predicate, columns, scratch) {
-            Ok(batch) => {
-                self.count_read(chunk, batch.rows_scanned(), batch.bytes_scanned());
-                Ok(batch)
-            }
+        let batch = self.unless_damaged(chunk.fetch(selection, part, columns, scratch))?;
+        Ok(batch.unwrap_or_default())
+    }
+
+    /// Takes damage for nothing there, and reports it in the warnings.
+    ///
+    /// # Errors
+    /// What the store says but for damage.
+    pub(crate) fn unless_damaged<T>(
+        &self,
+        outcome: Result<T, StoreError>,
+    ) -> Result<Option<T>, QueryError> {
+        match outcome {
+            Ok(value) => Ok(Some(value)),
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.warn(format!("a damaged chunk was left out: {error}"));
-                Ok(Batch::default())
+                Ok(None)
             }
             Err(error) => Err(error.into()),
         }

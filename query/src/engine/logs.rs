@@ -21,7 +21,7 @@ use crate::plan::Selection;
 use crate::syntax::LogExpr;
 use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery, StreamResult};
 
-use super::context::{ChunkUnit, Context, ROWS_PER_CHECK};
+use super::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use super::parallel::for_each;
 
 /// Chunks of a wave for each thread, at the most.
@@ -239,15 +239,38 @@ impl Thread<'_> {
         if !range.overlaps(first, last) {
             return Ok(());
         }
+        let (chunk, context) = (&unit.chunk, self.context);
         let predicate = self.selection.pipeline.line_predicate();
-        let batch =
-            self.context.read(&unit.chunk, range, predicate, Columns::ALL, &mut self.scratch)?;
+        let Some(selection) = context.select(chunk, range, predicate, &mut self.scratch)? else {
+            return Ok(());
+        };
         self.set_stream(unit);
         let before = self.found.len();
-        let rows = batch.rows().iter().enumerate();
-        match self.direction {
-            Direction::Forward => self.take(unit, &batch, rows, room)?,
-            Direction::Backward => self.take(unit, &batch, rows.rev(), room)?,
+        let enough = before.saturating_add(room);
+        // As many as are wanted, if the pipeline drops none; then more at a time.
+        let mut count = room.clamp(1, ROWS_PER_FETCH);
+        let mut rest = 0..selection.len();
+        while !rest.is_empty() && self.found.len() < enough {
+            let part = match self.direction {
+                Direction::Forward => rest.start..rest.end.min(rest.start + count),
+                Direction::Backward => rest.start.max(rest.end.saturating_sub(count))..rest.end,
+            };
+            match self.direction {
+                Direction::Forward => rest.start = part.end,
+                Direction::Backward => rest.end = part.start,
+            }
+            let columns = Columns::ALL;
+            let batch =
+                context.fetch(chunk, &selection, part.clone(), columns, &mut self.scratch)?;
+            let rows = (part.start..).zip(batch.rows());
+            match self.direction {
+                Direction::Forward => self.take(unit, &batch, rows, enough)?,
+                Direction::Backward => {
+                    let rows: Vec<_> = rows.collect();
+                    self.take(unit, &batch, rows.into_iter().rev(), enough)?;
+                }
+            }
+            count = ROWS_PER_FETCH.min(count * 4);
         }
         self.context.count_matched((self.found.len() - before) as u64);
         Ok(())
@@ -265,7 +288,7 @@ impl Thread<'_> {
         }
     }
 
-    /// Runs rows through the pipeline until `room` have passed.
+    /// Runs rows through the pipeline until there are `enough` entries.
     ///
     /// # Errors
     /// The budget's, timeout and cancellation. All are asked for within the chunk, since a template can
@@ -275,10 +298,9 @@ impl Thread<'_> {
         unit: &ChunkUnit,
         batch: &'b Batch,
         rows: impl Iterator<Item = (usize, &'b Row)>,
-        room: usize,
+        enough: usize,
     ) -> Result<(), QueryError> {
         let Some(worker) = &mut self.worker else { return Ok(()) };
-        let enough = self.found.len().saturating_add(room);
         for (count, (index, row)) in rows.enumerate() {
             if self.found.len() >= enough {
                 break;

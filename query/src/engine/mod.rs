@@ -24,7 +24,7 @@ use crate::plan::MetricPlan;
 use crate::syntax::{Expr, MetricExpr, parse};
 use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series};
 
-pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK};
+pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::for_each;
 pub use self::samples::{EntrySample, SampleSeries};
 pub use self::tail::{TailEntry, TailHistory, TailQuery};

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use timberline_store::{Batch, Columns, Labels, ReadScratch, TenantId, TimeRange, Timestamp};
 
-use super::{ChunkUnit, Context, Engine, ROWS_PER_CHECK};
+use super::{ChunkUnit, Context, Engine, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use crate::QueryError;
 use crate::label_text::label_text;
 use crate::metric::metadata_of;
@@ -60,8 +60,15 @@ impl Engine {
         let mut scratch = ReadScratch::new();
         let predicate = plan.selection.pipeline.line_predicate();
         for unit in context.chunks(&plan.selection.matchers, range)? {
-            let batch = context.read(&unit.chunk, range, predicate, Columns::ALL, &mut scratch)?;
-            reader.take(&unit, &batch)?;
+            let chunk = &unit.chunk;
+            let Some(found) = context.select(chunk, range, predicate, &mut scratch)? else {
+                continue;
+            };
+            for first in (0..found.len()).step_by(ROWS_PER_FETCH) {
+                let part = first..found.len().min(first + ROWS_PER_FETCH);
+                let batch = context.fetch(chunk, &found, part, Columns::ALL, &mut scratch)?;
+                reader.take(&unit, &batch)?;
+            }
         }
         let mut series: Vec<_> = reader
             .series

@@ -144,7 +144,7 @@ fn regex_operand(source: &str) -> Result<Operand, String> {
     let translated = translate_regex(source)?;
     let hir = ParserBuilder::new().utf8(false).build().parse(&translated).ok();
     let simplified = hir.as_ref().and_then(simplify);
-    Ok(simplified.unwrap_or(Operand::Test(LinePredicate::Regex(regex))))
+    Ok(simplified.unwrap_or(Operand::Test(LinePredicate::regex(regex))))
 }
 
 /// The same condition without a regular expression, where there is one.

@@ -24,6 +24,9 @@ use crate::paths::io_error;
 use crate::segment::{Segment, SegmentWriter};
 use crate::view::{Frozen, LiveSegment};
 
+/// zstd's level for flushed segments: appends may be waiting, and a merge will come.
+const FLUSH_LEVEL: i32 = 1;
+
 impl Core {
     /// Writes all that is in memory when it is called to segments.
     ///
@@ -128,7 +131,7 @@ impl Core {
     }
 
     fn write_segment(&self, head: &HeadView, path: &Path) -> Result<(), StoreError> {
-        let mut writer = SegmentWriter::create(&*self.options.vfs, path)?;
+        let mut writer = SegmentWriter::create(&*self.options.vfs, path, FLUSH_LEVEL)?;
         for (tenant, streams) in head.sorted() {
             for stream in streams {
                 if stream.runs.is_empty() {

@@ -7,6 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::batch::Entry;
+use crate::snapshot::{Selected, Selection};
 use crate::{
     Batch, Columns, LineColumn, LinePredicate, Metadata, Row, StoreError, TimeRange, Timestamp,
     codec, scan,
@@ -248,23 +249,34 @@ impl HeadRun {
         self.rows.iter().map(|row| hash(row.timestamp, self.line(row))).collect()
     }
 
-    /// Reads the rows in `range` whose line passes. See [`Chunk::read`](crate::Chunk::read).
-    pub(crate) fn read(
-        &self,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        columns: Columns,
-    ) -> Result<Batch, StoreError> {
+    /// Finds the rows in `range` whose line passes. See [`Chunk::select`](crate::Chunk::select).
+    pub(crate) fn select(&self, range: TimeRange, predicate: &LinePredicate) -> Selection {
         let span = self.rows_in(range);
-        let bytes_scanned = self.text_of(&span).len();
-        let rows = &self.rows[span];
-        let fill = |row: &Row| project(row, columns);
-        let passing: Vec<Row> = if predicate.is_always() {
-            rows.iter().map(fill).collect()
+        // A run is at most 256 KiB of text or one line, so that its rows are few.
+        let place = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
+        let rows = if predicate.is_always() {
+            Selected::Range(place(span.start)..place(span.end))
         } else {
-            let passing = scan::select(&self.text, rows, predicate);
-            passing.iter().map(|&index| fill(&rows[index as usize])).collect()
+            let mut passing = scan::select(&self.text, &self.rows[span.clone()], predicate);
+            passing.iter_mut().for_each(|row| *row += place(span.start));
+            Selected::These(passing)
         };
+        Selection {
+            rows,
+            rows_scanned: u64::try_from(span.len()).unwrap_or(u64::MAX),
+            bytes_scanned: u64::try_from(self.text_of(&span).len()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Reads a part of a selection. See [`Chunk::fetch`](crate::Chunk::fetch).
+    pub(crate) fn fetch(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        columns: Columns,
+    ) -> Batch {
+        let rows = selection.rows.numbers(part);
+        let rows = rows.iter().filter_map(|row| self.rows.get(*row as usize));
         let text = match columns.line {
             LineColumn::Text => Arc::clone(&self.text),
             LineColumn::None | LineColumn::Length => Arc::default(),
@@ -274,13 +286,21 @@ impl HeadRun {
         } else {
             Arc::new(vec![Metadata::default()])
         };
-        Ok(Batch {
-            rows_scanned: u64::try_from(rows.len()).unwrap_or(u64::MAX),
-            bytes_scanned: u64::try_from(bytes_scanned).unwrap_or(u64::MAX),
-            rows: passing,
-            text,
-            metadata,
-        })
+        let rows = rows.map(|row| project(row, columns)).collect();
+        Batch { rows, text, metadata, rows_scanned: 0, bytes_scanned: 0 }
+    }
+
+    /// Reads the rows in `range` whose line passes. See [`Chunk::read`](crate::Chunk::read).
+    pub(crate) fn read(
+        &self,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        columns: Columns,
+    ) -> Batch {
+        let selection = self.select(range, predicate);
+        let batch = self.fetch(&selection, 0..selection.len(), columns);
+        let Selection { rows_scanned, bytes_scanned, .. } = selection;
+        Batch { rows_scanned, bytes_scanned, ..batch }
     }
 }
 
@@ -328,9 +348,8 @@ mod tests {
     #[test]
     fn reads_respect_range_predicate_and_columns() {
         let run = run(&[(1, "alpha"), (2, "beta"), (3, "gamma"), (4, "alpha")]);
-        let read = |columns| {
-            run.read(TimeRange::new(2, 5), &LinePredicate::contains(b"alp"), columns).unwrap()
-        };
+        let read =
+            |columns| run.read(TimeRange::new(2, 5), &LinePredicate::contains(b"alp"), columns);
         let batch = read(Columns::ALL);
         assert_eq!((batch.rows_scanned(), batch.bytes_scanned()), (3, 14));
         let [row] = batch.rows() else { panic!("{batch:?}") };

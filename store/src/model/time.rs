@@ -36,6 +36,12 @@ impl TimeRange {
         self.start <= timestamp && timestamp < self.end
     }
 
+    /// What is in both.
+    #[must_use]
+    pub fn intersect(&self, other: Self) -> Self {
+        Self { start: self.start.max(other.start), end: self.end.min(other.end) }
+    }
+
     /// Whether a set of entries whose timestamps span `first..=last` may have one in the range.
     #[must_use]
     pub const fn overlaps(&self, first: Timestamp, last: Timestamp) -> bool {

@@ -4,61 +4,39 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::DecodeCache;
+use super::bitmap::Bitmap;
 use super::codec::Damage;
-use super::reader::Segment;
+use super::group::{self, Group, GroupScratch};
+use super::minutes::Minute;
+use super::reader::{Parts, Segment};
 use super::stream_table::Run;
-use crate::scan::{self, Lines};
+use super::template::Hits;
+use super::v1::{BlockRun, DecodeCache};
+use crate::snapshot::{Selected, Selection};
 use crate::{
     Batch, Columns, Labels, LineColumn, LinePredicate, ReadScratch, Row, StoreError, TimeRange,
     Timestamp,
 };
 
-/// The rows of one stream that are in one block of a segment.
+/// What one reading thread keeps from chunk to chunk.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentScratch {
+    groups: GroupScratch,
+    blocks: DecodeCache,
+}
+
+/// The rows of one stream that are in one group of a segment.
 #[derive(Clone)]
 pub(crate) struct SegmentChunk {
     pub(super) segment: Arc<Segment>,
     pub(super) labels: Labels,
     pub(super) run: Run,
+    /// The run's number among those of the segment.
+    pub(super) number: u32,
 }
 
-/// Lines of a block, told by where they begin: one more number than lines.
-#[derive(Debug)]
-struct Spans<'a>(&'a [u32]);
-
-impl Lines for Spans<'_> {
-    fn count(&self) -> usize {
-        self.0.len().saturating_sub(1)
-    }
-
-    fn span(&self, line: usize) -> Range<usize> {
-        self.0[line] as usize..self.0[line + 1] as usize
-    }
-}
-
-/// Which rows of a block are read: those of a range, or of these some.
-struct Selected {
-    rows: Range<usize>,
-    /// Counted from the beginning of `rows`; `None` for all of them.
-    passing: Option<Vec<u32>>,
-    bytes_scanned: u64,
-}
-
-impl Selected {
-    fn len(&self) -> usize {
-        self.passing.as_ref().map_or(self.rows.len(), Vec::len)
-    }
-
-    /// Calls back with the rows, counted in the block.
-    fn for_each(&self, mut each: impl FnMut(usize)) {
-        match &self.passing {
-            None => self.rows.clone().for_each(each),
-            Some(passing) => {
-                passing.iter().for_each(|row| each(self.rows.start + *row as usize));
-            }
-        }
-    }
-}
+/// Rows that are read at once where all are: what is made of them is to stay in a core's cache.
+const ROWS_AT_ONCE: usize = 4096;
 
 impl SegmentChunk {
     /// The stream's labels.
@@ -81,14 +59,79 @@ impl SegmentChunk {
         self.run.line_bytes
     }
 
-    /// Reads the rows in `range` whose line passes `predicate`, by ascending time.
-    ///
-    /// Decodes what it needs and no more: where the range covers the chunk and no line passes, not
-    /// even the timestamps; where neither predicate nor `columns` ask for lines, neither lines nor
-    /// lengths, and no bytes are counted as scanned then. The text is the block's, not a copy.
+    /// How much there is in each minute; nothing where that is not kept.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged block.
+    /// [`StoreError::Corrupt`] for a damaged table.
+    pub(crate) fn minutes(&self) -> Result<&[Minute], StoreError> {
+        self.segment.minutes_of(self.number)
+    }
+
+    /// Finds the rows in `range` whose line passes `predicate`.
+    ///
+    /// Decodes what it needs and no more: where the range covers the chunk, no timestamps; where
+    /// templates decide, no columns. The bytes of a part of the chunk are told by its share of rows.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged group.
+    pub(crate) fn select(
+        &self,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        scratch: &mut ReadScratch,
+    ) -> Result<Selection, StoreError> {
+        let rows = self.rows_in(range, scratch)?;
+        let scanned = rows.len() as u64;
+        let share = u128::from(self.run.line_bytes) * u128::from(scanned) / u128::from(self.rows());
+        let rows = match rows.is_empty() || predicate.is_always() {
+            true => Selected::Range(rows),
+            false => Selected::These(self.passing(rows, predicate, scratch)?),
+        };
+        let bytes_scanned = u64::try_from(share).unwrap_or(u64::MAX);
+        Ok(Selection { rows, rows_scanned: scanned, bytes_scanned })
+    }
+
+    /// Fills in columns of a part of what was selected.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged group.
+    pub(crate) fn fetch(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        let mut batch =
+            Batch { metadata: scratch.segment.groups.no_metadata(), ..Batch::default() };
+        let numbers = selection.rows.numbers(part);
+        if numbers.is_empty() {
+            return Ok(batch);
+        }
+        let timestamps = self.timestamps(scratch)?;
+        let row = |number: &u32| {
+            let timestamp = timestamps.get(*number as usize).copied().unwrap_or_default();
+            Row { timestamp, ..Row::default() }
+        };
+        batch.rows = numbers.iter().map(row).collect();
+        match self.segment.parts() {
+            Parts::Blocks(_) => {
+                self.block_run().fill(
+                    &numbers,
+                    columns,
+                    &mut scratch.segment.blocks,
+                    &mut batch,
+                )?;
+            }
+            Parts::Groups(_) => self.fill(&numbers, columns, scratch, &mut batch)?,
+        }
+        Ok(batch)
+    }
+
+    /// Reads the rows in `range` whose line passes `predicate`, by ascending time.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
     pub(crate) fn read(
         &self,
         range: TimeRange,
@@ -96,30 +139,35 @@ impl SegmentChunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        let cache = &mut scratch.segment;
-        let selected = self.select(range, predicate, columns, cache)?;
-        let mut batch = Batch {
-            rows_scanned: selected.rows.len() as u64,
-            bytes_scanned: selected.bytes_scanned,
-            metadata: cache.no_metadata(),
-            ..Batch::default()
-        };
-        if selected.len() > 0 {
-            self.fill(&selected, columns, cache, &mut batch)?;
+        let selection = self.select(range, predicate, scratch)?;
+        let mut batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
+        batch.rows_scanned = selection.rows_scanned;
+        if !predicate.is_always() || columns.line != LineColumn::None {
+            batch.bytes_scanned = selection.bytes_scanned;
         }
         Ok(batch)
     }
 
-    /// Reads all rows with all columns.
+    /// All rows, a few thousand at a time, with all columns.
+    pub(super) fn batches(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+        let rows = self.block_rows();
+        let end = rows.end;
+        rows.step_by(ROWS_AT_ONCE)
+            .map(move |start| start..end.min(start.saturating_add(ROWS_AT_ONCE as u32)))
+    }
+
+    /// Reads some rows, counted in the group, with all columns.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged block.
-    pub(super) fn read_whole(&self, scratch: &mut ReadScratch) -> Result<Batch, StoreError> {
-        // Not by a range: none has the last nanosecond in it.
-        let selected = Selected { rows: self.block_rows(), passing: None, bytes_scanned: 0 };
-        let mut batch = Batch::default();
-        self.fill(&selected, Columns::ALL, &mut scratch.segment, &mut batch)?;
-        Ok(batch)
+    /// As [`select`](Self::select).
+    pub(super) fn read_rows(
+        &self,
+        rows: Range<u32>,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        let (rows_scanned, bytes_scanned) = (0, 0);
+        let selection = Selection { rows: Selected::Range(rows), rows_scanned, bytes_scanned };
+        self.fetch(&selection, 0..selection.len(), Columns::ALL, scratch)
     }
 
     /// Whether a row of exactly this content is there.
@@ -128,111 +176,120 @@ impl SegmentChunk {
         timestamp: Timestamp,
         line: &[u8],
         metadata: &crate::Metadata,
-        cache: &mut DecodeCache,
+        scratch: &mut ReadScratch,
     ) -> Result<bool, StoreError> {
-        let (segment, block) = (&*self.segment, self.run.block);
-        let timestamps = self.timestamps(cache)?;
-        let mut rows = rows_between(&timestamps, self.block_rows(), |other| other < timestamp);
-        rows.end = rows_between(&timestamps, rows.clone(), |other| other <= timestamp).start;
-        if rows.is_empty() {
+        let timestamps = self.timestamps(scratch)?;
+        let start = rows_between(&timestamps, self.block_rows(), |other| other < timestamp).start;
+        let end =
+            rows_between(&timestamps, start..self.block_rows().end, |other| other <= timestamp);
+        if start == end.start {
             return Ok(false);
         }
-        let (starts, text) = (cache.starts(segment, block)?, cache.text(segment, block)?);
-        let spans = Spans(&starts);
-        rows.start = match rows.clone().find(|row| text.get(spans.span(*row)) == Some(line)) {
-            Some(row) => row,
-            None => return Ok(false),
+        let batch = self.read_rows(start..end.start, scratch)?;
+        let is_it = |row: &Row| {
+            let sets = batch.metadata_sets();
+            batch.line(row) == line && sets.get(row.metadata as usize) == Some(metadata)
         };
-        let column = cache.metadata(segment, block)?;
-        let has_set = |row: usize| column.sets.get(column.id(row) as usize) == Some(metadata);
-        Ok(rows.into_iter().any(|row| text.get(spans.span(row)) == Some(line) && has_set(row)))
+        Ok(batch.rows().iter().any(is_it))
     }
 
-    /// The rows of the run, counted in the block.
-    const fn block_rows(&self) -> Range<usize> {
-        let start = self.run.row as usize;
-        start..start + self.run.rows as usize
+    /// The rows of the run, counted in the group.
+    const fn block_rows(&self) -> Range<u32> {
+        self.run.row..self.run.row + self.run.rows
     }
 
-    /// The block's timestamps, in which those of the run are where the stream table says.
-    fn timestamps(&self, cache: &mut DecodeCache) -> Result<Arc<Vec<Timestamp>>, StoreError> {
-        let timestamps = cache.timestamps(&self.segment, self.run.block)?;
-        let run = timestamps.get(self.block_rows()).unwrap_or_default();
+    fn block_run(&self) -> BlockRun<'_> {
+        BlockRun { segment: &self.segment, run: &self.run }
+    }
+
+    /// The rows in a range, counted in the group.
+    fn rows_in(
+        &self,
+        range: TimeRange,
+        scratch: &mut ReadScratch,
+    ) -> Result<Range<u32>, StoreError> {
+        let rows = self.block_rows();
+        if range.covers(self.run.first, self.run.last) {
+            return Ok(rows);
+        }
+        if !range.overlaps(self.run.first, self.run.last) {
+            return Ok(rows.start..rows.start);
+        }
+        let timestamps = self.timestamps(scratch)?;
+        let start = rows_between(&timestamps, rows.clone(), |time| time < range.start).start;
+        let end = rows_between(&timestamps, rows, |time| time < range.end).start;
+        Ok(start..end.max(start))
+    }
+
+    /// The group's timestamps, in which those of the run are where the stream table says.
+    fn timestamps(&self, scratch: &mut ReadScratch) -> Result<Arc<Vec<Timestamp>>, StoreError> {
+        let timestamps = match self.segment.parts() {
+            Parts::Blocks(_) => self.block_run().timestamps(&mut scratch.segment.blocks)?,
+            Parts::Groups(_) => {
+                let group = self.group(scratch)?;
+                let scratch = &mut scratch.segment.groups;
+                let timestamps = group.timestamps(self.segment.bytes(), scratch);
+                Arc::clone(timestamps.map_err(|damage| self.damage(damage))?)
+            }
+        };
+        let rows = self.block_rows();
+        let run = timestamps.get(rows.start as usize..rows.end as usize).unwrap_or_default();
         if (run.first(), run.last()) == (Some(&self.run.first), Some(&self.run.last)) {
             return Ok(timestamps);
         }
-        let damage = Damage::new("its timestamps are not those of the stream table");
-        Err(damage.at(self.segment.path(), "timestamp block", 0))
+        Err(self.damage(Damage::new("its timestamps are not those of the stream table")))
     }
 
-    fn select(
+    fn group(&self, scratch: &mut ReadScratch) -> Result<Arc<Group>, StoreError> {
+        self.segment.group(self.run.block, &mut scratch.segment.groups)
+    }
+
+    fn damage(&self, damage: Damage) -> StoreError {
+        self.segment.group_damage(self.run.block, damage)
+    }
+
+    /// Which of some rows pass.
+    fn passing(
         &self,
-        range: TimeRange,
+        rows: Range<u32>,
         predicate: &LinePredicate,
-        columns: Columns,
-        cache: &mut DecodeCache,
-    ) -> Result<Selected, StoreError> {
-        let mut rows = self.block_rows();
-        if !range.covers(self.run.first, self.run.last) {
-            if !range.overlaps(self.run.first, self.run.last) {
-                return Ok(Selected { rows: 0..0, passing: None, bytes_scanned: 0 });
-            }
-            let timestamps = self.timestamps(cache)?;
-            rows.start = rows_between(&timestamps, rows.clone(), |time| time < range.start).start;
-            rows.end = rows_between(&timestamps, rows.clone(), |time| time < range.end).start;
+        scratch: &mut ReadScratch,
+    ) -> Result<Vec<u32>, StoreError> {
+        if let Parts::Blocks(_) = self.segment.parts() {
+            return self.block_run().passing(rows, predicate, &mut scratch.segment.blocks);
         }
-        let mut selected = Selected { rows, passing: None, bytes_scanned: 0 };
-        if predicate.is_always() && columns.line == LineColumn::None {
-            return Ok(selected);
-        }
-        let starts = cache.starts(&self.segment, self.run.block)?;
-        let spans = Spans(starts.get(selected.rows.start..=selected.rows.end).unwrap_or_default());
-        if let (Some(start), Some(end)) = (spans.0.first(), spans.0.last()) {
-            selected.bytes_scanned = u64::from(end - start);
-        }
-        if !predicate.is_always() {
-            let text = cache.text(&self.segment, self.run.block)?;
-            selected.passing = Some(scan::select(&text, &spans, predicate));
-        }
-        Ok(selected)
+        let group = self.group(scratch)?;
+        let count = group.rows();
+        let candidates = match rows == (0..count as u32) {
+            true => Hits::All,
+            false => Hits::Some(Bitmap::with_range(count as u32, rows)),
+        };
+        let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
+        let hits = group::passing(&group, file, predicate, candidates, scratch);
+        Ok(group::numbers(&hits.map_err(|damage| self.damage(damage))?, count))
     }
 
-    /// Fills in the columns of the selected rows.
+    /// Fills in the columns of some rows of a group.
     fn fill(
         &self,
-        selected: &Selected,
+        numbers: &[u32],
         columns: Columns,
-        cache: &mut DecodeCache,
+        scratch: &mut ReadScratch,
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
-        let (segment, block) = (&*self.segment, self.run.block);
-        let timestamps = self.timestamps(cache)?;
-        batch.rows.reserve_exact(selected.len());
-        selected.for_each(|row| {
-            let timestamp = timestamps[row];
-            batch.rows.push(Row { timestamp, line_len: 0, line_start: 0, metadata: 0 });
-        });
-        if columns.line != LineColumn::None {
-            let starts = cache.starts(segment, block)?;
-            let mut rows = batch.rows.iter_mut();
-            selected.for_each(|row| {
-                if let Some(out) = rows.next() {
-                    (out.line_start, out.line_len) = (starts[row], starts[row + 1] - starts[row]);
-                }
-            });
-        }
-        if columns.line == LineColumn::Text {
-            batch.text = cache.text(segment, block)?;
-        }
+        let group = self.group(scratch)?;
+        let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
+        let mut text = Vec::new();
+        group
+            .lines(numbers, columns.line, file, scratch, &mut text, &mut batch.rows)
+            .map_err(|damage| self.damage(damage))?;
+        batch.text = Arc::new(text);
         if columns.metadata {
-            let column = cache.metadata(segment, block)?;
-            let mut rows = batch.rows.iter_mut();
-            selected.for_each(|row| {
-                if let Some(out) = rows.next() {
-                    out.metadata = column.id(row);
-                }
-            });
-            batch.metadata = column.sets;
+            let column = group.metadata(file, scratch).map_err(|damage| self.damage(damage))?;
+            for (number, row) in numbers.iter().zip(&mut batch.rows) {
+                row.metadata = column.id(*number as usize);
+            }
+            batch.metadata = Arc::clone(&column.sets);
         }
         Ok(())
     }
@@ -251,9 +308,11 @@ impl fmt::Debug for SegmentChunk {
 /// The rows of a range behind those, at its beginning, whose timestamp is `before`.
 fn rows_between(
     timestamps: &[Timestamp],
-    rows: Range<usize>,
+    rows: Range<u32>,
     before: impl Fn(Timestamp) -> bool,
-) -> Range<usize> {
-    let of_rows = timestamps.get(rows.clone()).unwrap_or_default();
-    rows.start + of_rows.partition_point(|timestamp| before(*timestamp))..rows.end
+) -> Range<u32> {
+    let of_rows = timestamps.get(rows.start as usize..rows.end as usize).unwrap_or_default();
+    let behind = of_rows.partition_point(|timestamp| before(*timestamp));
+    // No more than the rows, which are counted in 32 bits.
+    rows.start + behind as u32..rows.end
 }

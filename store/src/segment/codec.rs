@@ -76,6 +76,10 @@ impl<'a> Cursor<'a> {
         Ok(*head)
     }
 
+    pub(super) fn u8(&mut self) -> Decoded<u8> {
+        self.array().map(|[byte]: [u8; 1]| byte)
+    }
+
     pub(super) fn u32(&mut self) -> Decoded<u32> {
         self.array().map(u32::from_le_bytes)
     }

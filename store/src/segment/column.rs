@@ -1,27 +1,12 @@
-//! The columns of a block as bytes.
+//! Metadata as bytes, and the columns of version 1.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag, zigzag};
+use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag};
 use crate::{Metadata, Timestamp};
 
-/// Units that timestamps are tried in, largest first.
-const TIME_UNITS: [i64; 3] = [1_000_000_000, 1_000_000, 1_000];
-
-/// Appends the timestamps of a block's rows. `timestamps` is not empty.
-pub(super) fn encode_timestamps(timestamps: &[Timestamp], out: &mut Vec<u8>) {
-    let differences = || timestamps.windows(2).map(|pair| pair[1].wrapping_sub(pair[0]));
-    let divides = |unit: &i64| differences().all(|difference| difference % unit == 0);
-    let unit = TIME_UNITS.into_iter().find(divides).unwrap_or(1);
-    put_varint(out, unit.cast_unsigned());
-    put_varint(out, zigzag(timestamps.first().copied().unwrap_or_default()));
-    for difference in differences() {
-        put_varint(out, zigzag(difference / unit));
-    }
-}
-
-/// Reads the timestamps of `rows` rows.
+/// Reads the timestamps of `rows` rows of a block.
 pub(super) fn decode_timestamps(bytes: &[u8], rows: usize) -> Decoded<Vec<Timestamp>> {
     let mut cursor = Cursor::new(bytes);
     let unit = i64::try_from(cursor.varint()?).map_err(|_| Damage::new("a unit over 63 bits"))?;
@@ -191,32 +176,6 @@ fn decode_ids(cursor: &mut Cursor<'_>, rows: usize, sets: usize) -> Decoded<Vec<
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn timestamps_after_a_round_trip(timestamps: &[Timestamp]) -> (usize, Vec<Timestamp>) {
-        let mut out = Vec::new();
-        encode_timestamps(timestamps, &mut out);
-        (out.len(), decode_timestamps(&out, timestamps.len()).unwrap())
-    }
-
-    #[test]
-    fn timestamps_round_trip_at_the_edges() {
-        for timestamps in [
-            vec![0],
-            vec![i64::MIN, i64::MAX, i64::MIN],
-            vec![-5, -5, 3],
-            vec![1_700_000_000_000_000_001, 1_700_000_001_000_000_001],
-        ] {
-            assert_eq!(timestamps_after_a_round_trip(&timestamps).1, timestamps);
-        }
-    }
-
-    #[test]
-    fn whole_seconds_take_a_byte_each() {
-        let timestamps: Vec<i64> = (0..100).map(|row| 7 + row * 1_000_000_000).collect();
-        let (bytes, back) = timestamps_after_a_round_trip(&timestamps);
-        assert_eq!(back, timestamps);
-        assert!(bytes < 110, "{bytes} bytes");
-    }
 
     #[test]
     fn metadata_of_one_set_has_no_ids() {

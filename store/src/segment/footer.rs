@@ -1,9 +1,12 @@
-//! The header, the footer and the block directory: where everything else is.
+//! The header, the footer and the directory: where everything else is.
 
 use std::path::Path;
 
 use super::codec::{Cursor, Damage, Decoded, put_text, put_varint};
 use super::frame::Frame;
+use super::group::GroupEntry;
+use super::reader::Parts;
+use super::v1::BlockEntry;
 use super::{SegmentMeta, VERSION};
 use crate::StoreError;
 
@@ -18,61 +21,6 @@ const TAIL_BYTES: usize = 16;
 
 /// The longest footer: tantivy writes half a dozen files with names of about 40 bytes.
 const FOOTER_BYTES_MAX: usize = 64 * 1024;
-
-/// Bytes of a block's entry in the directory.
-const BLOCK_ENTRY_BYTES: usize = 12 + COLUMNS * Frame::ENCODED_BYTES;
-
-const COLUMNS: usize = 4;
-
-/// A column of a block, in the order of the file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Column {
-    Timestamps,
-    Lengths,
-    Text,
-    Metadata,
-}
-
-/// Where a block is.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct BlockEntry {
-    pub(super) offset: u64,
-    pub(super) rows: u32,
-    pub(super) frames: [Frame; COLUMNS],
-}
-
-impl BlockEntry {
-    /// A column's frame and its offset in the file.
-    pub(super) fn column(&self, column: Column) -> (u64, Frame) {
-        let [timestamps, lengths, text, metadata] = self.frames;
-        let (before, frame): (&[Frame], Frame) = match column {
-            Column::Timestamps => (&[], timestamps),
-            Column::Lengths => (&[timestamps], lengths),
-            Column::Text => (&[timestamps, lengths], text),
-            Column::Metadata => (&[timestamps, lengths, text], metadata),
-        };
-        (self.offset + before.iter().map(|frame| u64::from(frame.stored)).sum::<u64>(), frame)
-    }
-
-    fn end(&self) -> u64 {
-        let (offset, frame) = self.column(Column::Metadata);
-        offset + u64::from(frame.stored)
-    }
-
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.offset.to_le_bytes());
-        out.extend_from_slice(&self.rows.to_le_bytes());
-        self.frames.iter().for_each(|frame| frame.encode(out));
-    }
-
-    fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        let mut entry = Self { offset: cursor.u64()?, rows: cursor.u32()?, ..Self::default() };
-        for frame in &mut entry.frames {
-            *frame = Frame::decode(cursor)?;
-        }
-        Ok(entry)
-    }
-}
 
 /// A file of the label index, bundled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +38,9 @@ pub(super) struct Footer {
     pub(super) meta: SegmentMeta,
     pub(super) streams_offset: u64,
     pub(super) streams: Frame,
+    /// Not there in version 1.
+    pub(super) minutes: Option<(u64, Frame)>,
+    /// Of groups; of blocks in version 1.
     pub(super) blocks_offset: u64,
     pub(super) blocks: u32,
     pub(super) blocks_crc: u32,
@@ -114,6 +65,10 @@ impl Footer {
         out.extend_from_slice(&meta.streams.to_le_bytes());
         out.extend_from_slice(&self.streams_offset.to_le_bytes());
         self.streams.encode(out);
+        if let Some((offset, minutes)) = &self.minutes {
+            out.extend_from_slice(&offset.to_le_bytes());
+            minutes.encode(out);
+        }
         out.extend_from_slice(&self.blocks_offset.to_le_bytes());
         out.extend_from_slice(&self.blocks.to_le_bytes());
         out.extend_from_slice(&self.blocks_crc.to_le_bytes());
@@ -131,24 +86,24 @@ impl Footer {
         out.extend_from_slice(&MAGIC);
     }
 
-    /// Reads header, footer and block directory of a whole file, and checks that every part lies
-    /// where it can.
-    pub(super) fn read(path: &Path, file: &[u8]) -> Result<(Self, Vec<BlockEntry>), StoreError> {
-        check_header(path, file)?;
+    /// Reads header, footer and directory of a whole file, and checks that every part lies where it
+    /// can.
+    pub(super) fn read(path: &Path, file: &[u8]) -> Result<(Self, Parts), StoreError> {
+        let version = check_header(path, file)?;
         let (offset, bytes) =
             footer_bytes(file).map_err(|damage| damage.at(path, "footer", file.len() as u64))?;
-        let footer = Self::decode(bytes, file.len() as u64)
-            .and_then(|footer| footer.check(offset).map(|()| footer))
+        let footer = Self::decode(bytes, version, file.len() as u64)
+            .and_then(|footer| footer.check(version, offset).map(|()| footer))
             .map_err(|damage| damage.at(path, "footer", offset))?;
-        let blocks = footer
-            .block_entries(file)
-            .map_err(|damage| damage.at(path, "block directory", footer.blocks_offset))?;
-        Ok((footer, blocks))
+        let parts = footer
+            .parts(version, file)
+            .map_err(|damage| damage.at(path, "directory", footer.blocks_offset))?;
+        Ok((footer, parts))
     }
 
-    fn decode(bytes: &[u8], file_bytes: u64) -> Decoded<Self> {
+    fn decode(bytes: &[u8], version: u32, file_bytes: u64) -> Decoded<Self> {
         let cursor = &mut Cursor::new(bytes);
-        if cursor.u32()? != VERSION {
+        if cursor.u32()? != version {
             return Err(Damage::new("its version is not the header's"));
         }
         let meta = SegmentMeta {
@@ -160,6 +115,10 @@ impl Footer {
             streams: cursor.u64()?,
         };
         let (streams_offset, streams) = (cursor.u64()?, Frame::decode(cursor)?);
+        let minutes = match version {
+            1 => None,
+            _ => Some((cursor.u64()?, Frame::decode(cursor)?)),
+        };
         let (blocks_offset, blocks, blocks_crc) = (cursor.u64()?, cursor.u32()?, cursor.u32()?);
         let mut index = Vec::new();
         for _ in 0..cursor.count()? {
@@ -168,18 +127,36 @@ impl Footer {
             index.push(IndexFile { name, offset, length, crc });
         }
         cursor.end()?;
-        Ok(Self { meta, streams_offset, streams, blocks_offset, blocks, blocks_crc, index })
+        Ok(Self {
+            meta,
+            streams_offset,
+            streams,
+            minutes,
+            blocks_offset,
+            blocks,
+            blocks_crc,
+            index,
+        })
+    }
+
+    fn directory_bytes(&self, version: u32) -> u64 {
+        let entry =
+            if version == 1 { BlockEntry::ENCODED_BYTES } else { GroupEntry::ENCODED_BYTES };
+        u64::from(self.blocks) * entry as u64
     }
 
     /// Whether the parts follow each other from the header to the footer, which begins at `offset`.
-    fn check(&self, offset: u64) -> Decoded<()> {
+    fn check(&self, version: u32, offset: u64) -> Decoded<()> {
         let follow = |at: u64, length: u64, next: u64| at.checked_add(length) == Some(next);
-        let directory = u64::from(self.blocks) * BLOCK_ENTRY_BYTES as u64;
         let index = self.index.first().map_or(offset, |file| file.offset);
         let behind = self.index.iter().skip(1).map(|file| file.offset).chain([offset]);
+        let behind_streams = self.minutes.map_or(self.blocks_offset, |(offset, _)| offset);
         let in_order = self.streams_offset >= HEADER_BYTES as u64
-            && follow(self.streams_offset, u64::from(self.streams.stored), self.blocks_offset)
-            && follow(self.blocks_offset, directory, index)
+            && follow(self.streams_offset, u64::from(self.streams.stored), behind_streams)
+            && self.minutes.is_none_or(|(offset, minutes)| {
+                follow(offset, u64::from(minutes.stored), self.blocks_offset)
+            })
+            && follow(self.blocks_offset, self.directory_bytes(version), index)
             && self
                 .index
                 .iter()
@@ -188,9 +165,8 @@ impl Footer {
         if in_order { Ok(()) } else { Err(Damage::new("its parts do not follow each other")) }
     }
 
-    fn block_entries(&self, file: &[u8]) -> Decoded<Vec<BlockEntry>> {
-        let length = u64::from(self.blocks) * BLOCK_ENTRY_BYTES as u64;
-        let bytes = slice(file, self.blocks_offset, length)?;
+    fn parts(&self, version: u32, file: &[u8]) -> Decoded<Parts> {
+        let bytes = slice(file, self.blocks_offset, self.directory_bytes(version))?;
         let crc = crc32c::crc32c(bytes);
         if crc != self.blocks_crc {
             return Err(Damage(format!(
@@ -198,21 +174,32 @@ impl Footer {
                 self.blocks_crc
             )));
         }
-        let cursor = &mut Cursor::new(bytes);
         let mut offset = HEADER_BYTES as u64;
-        let mut blocks = Vec::with_capacity(self.blocks as usize);
-        for _ in 0..self.blocks {
-            let block = BlockEntry::decode(cursor)?;
-            if block.offset != offset || block.rows == 0 || block.end() > self.streams_offset {
-                return Err(Damage(format!("a block of {} rows at {}", block.rows, block.offset)));
+        let mut follow = |start: u64, rows: u32, end: u64| {
+            if start != offset || rows == 0 || end > self.streams_offset {
+                return Err(Damage(format!("{rows} rows from {start} to {end}")));
             }
-            offset = block.end();
-            blocks.push(block);
+            offset = end;
+            Ok(())
+        };
+        let cursor = &mut Cursor::new(bytes);
+        let parts = if version == 1 {
+            let blocks = (0..self.blocks).map(|_| {
+                let block = BlockEntry::decode(cursor)?;
+                follow(block.offset, block.rows, block.end()).map(|()| block)
+            });
+            Parts::Blocks(blocks.collect::<Decoded<_>>()?)
+        } else {
+            let groups = (0..self.blocks).map(|_| {
+                let group = GroupEntry::decode(cursor)?;
+                follow(group.offset, group.rows, group.end()).map(|()| group)
+            });
+            Parts::Groups(groups.collect::<Decoded<_>>()?)
+        };
+        match offset == self.streams_offset {
+            true => Ok(parts),
+            false => Err(Damage::new("bytes before the stream table")),
         }
-        if offset != self.streams_offset {
-            return Err(Damage::new("bytes between the blocks and the stream table"));
-        }
-        Ok(blocks)
     }
 }
 
@@ -224,14 +211,15 @@ pub(super) fn slice(file: &[u8], offset: u64, length: u64) -> Decoded<&[u8]> {
     part.ok_or_else(|| Damage(format!("{length} bytes at {offset} of {}", file.len())))
 }
 
-fn check_header(path: &Path, file: &[u8]) -> Result<(), StoreError> {
+/// The version, if it is one that can be read.
+fn check_header(path: &Path, file: &[u8]) -> Result<u32, StoreError> {
     let cursor = &mut Cursor::new(file);
     let mut version = || match cursor.bytes(MAGIC.len())? == MAGIC {
         true => cursor.u32(),
         false => Err(Damage::new("it does not begin as a segment does")),
     };
     match version().map_err(|damage| damage.at(path, "header", 0))? {
-        VERSION => Ok(()),
+        version @ 1..=VERSION => Ok(version),
         0 => Err(Damage::new("version 0").at(path, "header", 0)),
         found => Err(StoreError::FutureFormat { path: path.to_owned(), found, supported: VERSION }),
     }

@@ -7,14 +7,6 @@ use zstd::bulk::{Compressor, Decompressor};
 
 use super::codec::{Cursor, Damage, Decoded};
 
-/// zstd's level for everything in a segment.
-///
-/// In blocks of 256 KiB a higher level costs time and saves little or nothing: on 174 MB of mixed
-/// logs level 1 stores 33.9 MB at 413 MB/s, level 3 38.2 MB at 251 MB/s and level 9 33.2 MB at
-/// 55 MB/s. On real logs (web access, databases, audit trails, journals) levels 1 and 3 are within
-/// 6 % of each other, either way, and level 1 mostly takes half the time.
-const LEVEL: i32 = 1;
-
 /// The longest frame, before compression: lengths and offsets in blocks are 32 bits, and a line this
 /// long is no line.
 pub(super) const FRAME_BYTES_MAX: usize = 1 << 30;
@@ -53,6 +45,20 @@ impl Frame {
         }
         Err(Damage(format!("{} bytes cannot stand for {}", frame.stored, frame.raw)))
     }
+
+    /// Whether the bytes are kept as they are.
+    pub(super) const fn is_plain(self) -> bool {
+        self.stored == self.raw
+    }
+
+    /// Whether these are the frame's bytes.
+    pub(super) fn check(self, stored: &[u8]) -> Decoded<()> {
+        let crc = crc32c::crc32c(stored);
+        if crc == self.crc {
+            return Ok(());
+        }
+        Err(Damage(format!("checksum {crc:#010x}, expected {:#010x}", self.crc)))
+    }
 }
 
 /// Makes frames; keeps zstd's tables and the output buffer from one to the next.
@@ -62,25 +68,23 @@ pub(super) struct FrameWriter {
 }
 
 impl FrameWriter {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Self { compressor: Compressor::new(LEVEL)?, buffer: Vec::new() })
+    pub(super) fn new(level: i32) -> io::Result<Self> {
+        Ok(Self { compressor: Compressor::new(level)?, buffer: Vec::new() })
     }
 
-    /// Compresses `raw` and appends the frame to `out`.
-    pub(super) fn append(&mut self, raw: &[u8], out: &mut Vec<u8>) -> io::Result<Frame> {
-        if raw.is_empty() {
-            return Ok(Frame::default());
-        }
+    /// A frame of `raw`; of the bytes as they are where zstd does not make them fewer.
+    pub(super) fn frame(&mut self, raw: &[u8]) -> io::Result<(Frame, Vec<u8>)> {
         if raw.len() > FRAME_BYTES_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "a frame over 1 GiB"));
         }
         self.buffer.clear();
         self.buffer.reserve(zstd::zstd_safe::compress_bound(raw.len()));
         self.compressor.compress_to_buffer(raw, &mut self.buffer)?;
-        out.extend_from_slice(&self.buffer);
+        let stored = if self.buffer.len() < raw.len() { self.buffer.as_slice() } else { raw };
         let length = |len: usize| u32::try_from(len).map_err(io::Error::other);
-        let crc = crc32c::crc32c(&self.buffer);
-        Ok(Frame { stored: length(self.buffer.len())?, raw: length(raw.len())?, crc })
+        let crc = crc32c::crc32c(stored);
+        let frame = Frame { stored: length(stored.len())?, raw: length(raw.len())?, crc };
+        Ok((frame, stored.to_vec()))
     }
 }
 
@@ -100,10 +104,7 @@ impl FrameReader {
     /// Checks the stored bytes and decompresses them into `out`, whose content is replaced.
     pub(super) fn read(&mut self, frame: Frame, stored: &[u8], out: &mut Vec<u8>) -> Decoded<()> {
         out.clear();
-        let crc = crc32c::crc32c(stored);
-        if crc != frame.crc {
-            return Err(Damage(format!("checksum {crc:#010x}, expected {:#010x}", frame.crc)));
-        }
+        frame.check(stored)?;
         let raw = frame.raw as usize;
         if raw == 0 {
             return Ok(());
@@ -120,6 +121,24 @@ impl FrameReader {
     }
 }
 
+impl FrameReader {
+    /// As [`read`](Self::read), of a frame that is kept as it is where that is no longer.
+    pub(super) fn read_or_copy(
+        &mut self,
+        frame: Frame,
+        stored: &[u8],
+        out: &mut Vec<u8>,
+    ) -> Decoded<()> {
+        if !frame.is_plain() {
+            return self.read(frame, stored, out);
+        }
+        frame.check(stored)?;
+        out.clear();
+        out.extend_from_slice(stored);
+        Ok(())
+    }
+}
+
 impl fmt::Debug for FrameReader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("FrameReader").finish_non_exhaustive()
@@ -132,18 +151,18 @@ mod tests {
 
     #[test]
     fn frames_round_trip_and_damage_is_seen() {
-        let (mut writer, mut reader) = (FrameWriter::new().unwrap(), FrameReader::default());
+        let (mut writer, mut reader) = (FrameWriter::new(1).unwrap(), FrameReader::default());
         for raw in [&b""[..], b"a", &[7; 300_000]] {
-            let (mut stored, mut back) = (Vec::new(), Vec::new());
-            let frame = writer.append(raw, &mut stored).unwrap();
+            let (frame, mut stored) = writer.frame(raw).unwrap();
+            let mut back = Vec::new();
             let mut entry = Vec::new();
             frame.encode(&mut entry);
             assert_eq!(Frame::decode(&mut Cursor::new(&entry)), Ok(frame));
-            reader.read(frame, &stored, &mut back).unwrap();
+            reader.read_or_copy(frame, &stored, &mut back).unwrap();
             assert_eq!(back, raw);
             if let Some(byte) = stored.first_mut() {
                 *byte ^= 1;
-                assert!(reader.read(frame, &stored, &mut back).is_err());
+                assert!(reader.read_or_copy(frame, &stored, &mut back).is_err());
             }
         }
     }

@@ -1,6 +1,7 @@
 //! One segment of several.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -10,10 +11,13 @@ use super::{SegmentMeta, SegmentWriter};
 use crate::io::Vfs;
 use crate::{Batch, Labels, ReadScratch, StoreError, TenantId};
 
+/// zstd's level for merged segments: they are written once and read for long.
+const LEVEL: i32 = 9;
+
 /// Writes the rows of all sources, which come by arrival, to a new segment. Rows alike in stream and
 /// time keep the order of their sources.
 ///
-/// Holds a few blocks of each source, and of each of a tenant's streams its labels and its runs.
+/// Holds up to two groups of each source, and of each of a tenant's streams its labels and its runs.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] for a damaged source; what the file system refuses.
@@ -22,7 +26,7 @@ pub(crate) fn merge(
     path: &Path,
     sources: &[Arc<Segment>],
 ) -> Result<SegmentMeta, StoreError> {
-    let mut writer = SegmentWriter::create(vfs, path)?;
+    let mut writer = SegmentWriter::create(vfs, path, LEVEL)?;
     let mut scratches: Vec<ReadScratch> = sources.iter().map(|_| ReadScratch::new()).collect();
     let mut tenants: BTreeSet<&TenantId> = BTreeSet::new();
     for source in sources {
@@ -32,7 +36,7 @@ pub(crate) fn merge(
         let mut streams: BTreeMap<Labels, Vec<Cursor>> = BTreeMap::new();
         for (place, source) in sources.iter().enumerate() {
             for (labels, chunks) in source.whole_streams(tenant)? {
-                streams.entry(labels).or_default().push(Cursor::new(place, chunks));
+                streams.entry(labels).or_default().push(Cursor::new(place, &chunks));
             }
         }
         for (labels, cursors) in streams {
@@ -72,15 +76,20 @@ fn merge_stream(
 struct Cursor {
     /// Which source.
     place: usize,
-    /// Those that were not read yet, by ascending time.
-    chunks: std::vec::IntoIter<SegmentChunk>,
+    /// What was not read yet, by ascending time: rows of chunks.
+    parts: std::vec::IntoIter<(SegmentChunk, Range<u32>)>,
     batch: Batch,
     row: usize,
 }
 
 impl Cursor {
-    fn new(place: usize, chunks: Vec<SegmentChunk>) -> Self {
-        Self { place, chunks: chunks.into_iter(), batch: Batch::default(), row: 0 }
+    fn new(place: usize, chunks: &[SegmentChunk]) -> Self {
+        let parts = |chunk: &SegmentChunk| {
+            let chunk = chunk.clone();
+            chunk.batches().map(move |rows| (chunk.clone(), rows))
+        };
+        let parts: Vec<_> = chunks.iter().flat_map(parts).collect();
+        Self { place, parts: parts.into_iter(), batch: Batch::default(), row: 0 }
     }
 
     /// When the next row is; `None` at the end.
@@ -88,14 +97,15 @@ impl Cursor {
         self.batch.rows().get(self.row).map(|row| row.timestamp)
     }
 
-    /// Reads the next chunk if there is no row left of this one.
+    /// Reads the next rows if there is none left of these.
     fn load(&mut self, scratches: &mut [ReadScratch]) -> Result<(), StoreError> {
         while self.time().is_none() {
-            let (Some(chunk), Some(scratch)) = (self.chunks.next(), scratches.get_mut(self.place))
+            let (Some((chunk, rows)), Some(scratch)) =
+                (self.parts.next(), scratches.get_mut(self.place))
             else {
                 return Ok(());
             };
-            self.batch = chunk.read_whole(scratch)?;
+            self.batch = chunk.read_rows(rows, scratch)?;
             self.row = 0;
         }
         Ok(())

@@ -6,28 +6,32 @@
 //!
 //! # What is where
 //! Rows are sorted by tenant, labels and time (rows alike in those keep the order of arrival) and cut
-//! into *blocks* of at most 256 KiB of line bytes, the unit of decompression. Small streams share a
-//! block, large ones span several; the part of a stream in one block is a *run*. A block's columns are
-//! compressed apart, so that a count reads timestamps only and a filter that finds nothing reads no
-//! timestamps. The *stream table* says where the runs of each stream are, and a bundled tantivy index
-//! says which streams a label selects.
+//! into *groups* of at most 8 MiB of line bytes. Small streams share a group, large ones span several;
+//! the part of a stream in one group is a *run*. Within a group lines are split into templates and
+//! columns ([`template`]), so that a count reads timestamps only, and a filter reads the few columns
+//! that may have what it looks for. The *stream table* says where the runs of each stream are, the
+//! *minute table* how much of a run there is in each minute, and a bundled tantivy index which streams
+//! a label selects.
 //!
-//! # Format, version 1
+//! # Format, version 2
 //! Integers are little-endian. A *varint* is LEB128 of at most 10 bytes; *zigzag* maps a signed number
-//! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes of UTF-8.
-//! A *frame* is one zstd frame; an empty column has no bytes at all. Every checksum is the CRC-32C of
-//! the bytes as stored, and is checked before they are decompressed or parsed.
+//! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes. A *frame*
+//! is one zstd frame, or the bytes as they are where that is no longer: then stored and raw length are
+//! the same. Every checksum is the CRC-32C of the bytes as stored, and is checked before they are
+//! decompressed or parsed.
 //!
 //! ```text
 //! file     ┌──────────────────────────────────────────────────────────────┐
 //!          │ magic "TMBRSEG1" 8 │ version u32 4                           │ header, 12 bytes
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ block 0: timestamps │ lengths │ text │ metadata              │ four frames each
-//!          │ block 1: …                                                   │
+//!          │ group 0: header │ frames                                     │
+//!          │ group 1: …                                                   │
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ stream table                                                 │ one frame
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ block directory                                              │ 60 bytes a block
+//!          │ minute table                                                 │ one frame
+//!          ├──────────────────────────────────────────────────────────────┤
+//!          │ group directory                                              │ 32 bytes a group
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ index file 0 │ index file 1 │ …                              │ as tantivy wrote them
 //!          ├──────────────────────────────────────────────────────────────┤
@@ -36,13 +40,34 @@
 //!          │ footer crc u32 4 │ footer length n u32 4 │ magic "TMBRSEG1" 8│ tail, 16 bytes
 //!          └──────────────────────────────────────────────────────────────┘
 //!
-//! columns of a block, before compression (r rows, in the order of the rows)
-//!   timestamps  unit varint │ first zigzag varint │ r-1 × (difference to the row before) / unit, zigzag varint
-//!   lengths     r × length of the line, varint
-//!   text        the lines' bytes, one after the other, nothing between
-//!   metadata    sets varint │ sets × { pairs varint │ pairs × { name text │ value text } }
-//!               │ r × set of the row, varint (not there when there is one set)
-//!               (no bytes at all when no row of the block has metadata)
+//! group directory, per group
+//!   offset u64 8 │ length u64 8 │ rows u32 4 │ header: stored length u32 4 │ raw length u32 4 │ crc u32 4
+//!
+//! header of a group, one frame
+//!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
+//!   │ first time zigzag varint │ unit varint │ integers        the timestamps: (time - first) / unit
+//!   │ metadata place │ lines table
+//! place      frame varint │ offset in the frame varint │ length varint
+//! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
+//!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
+//! column     stamp │ kind u8, then
+//!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
+//!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
+//!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
+//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   4 templates   table
+//!   5 same        slot varint                                 the values of an earlier slot of the same template
+//! stamp      shortest varint │ longest - shortest varint │ bytes u64
+//! integers   kind u8, then
+//!   0 constant    value varint
+//!   1 packed      base varint │ bits u8 │ place               n × (value - base) in so many bits, lowest first
+//!   2 planes      base varint │ width u8 │ width × place      the lowest bytes of all (value - base), then the next
+//!   3 deltas      width u8 │ width × place                    planes of zigzag differences to the value before
+//!   4 dictionary  count varint │ integers │ integers          distinct values; then which of them each value is
+//!
+//! metadata     sets varint │ sets × { pairs varint │ pairs × { name text │ value text } }
+//!              │ r × set of the row, varint (not there when there is one set)
+//!              (no bytes at all when no row of the group has metadata)
 //!
 //! stream table, before compression
 //!   strings varint │ strings × length varint │ the strings' bytes
@@ -51,57 +76,66 @@
 //!     labels varint │ labels × { name varint │ value varint }           numbers of strings
 //!     rows varint │ line bytes varint │ metadata bytes varint
 //!     first timestamp zigzag varint │ last - first varint
-//!     runs varint │ runs × { blocks behind the run before varint │ first row in the block varint
+//!     runs varint │ runs × { groups behind the run before varint │ first row in the group varint
 //!                          │ rows varint │ run's first - stream's first varint
 //!                          │ run's last - run's first varint │ line bytes varint }
 //!
-//! block directory, per block
-//!   offset u64 8 │ rows u32 4 │ 4 × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }
+//! minute table, before compression; per run, in the order of the stream table
+//!   minutes varint │ minutes × { minute - minute before varint │ rows varint │ line bytes varint }
 //!
 //! footer
 //!   version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8
 //!   stream table: offset u64 8 │ stored length u32 4 │ raw length u32 4 │ crc u32 4
-//!   block directory: offset u64 8 │ blocks u32 4 │ crc u32 4
+//!   minute table: likewise
+//!   group directory: offset u64 8 │ groups u32 4 │ crc u32 4
 //!   index files varint │ files × { name text │ offset u64 8 │ length u64 8 │ crc u32 4 }
 //! ```
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
-//! seconds, and the zeros would be stored with every row.
+//! seconds, and the zeros would be stored with every row. In a stamp's `bytes` a bit is set for each
+//! letter and digit that some value has (0-9, A-Z, a-z from the lowest), one for all other ASCII and
+//! one for the rest.
 //!
-//! A block ends before a row with which it would exceed 256 KiB of line bytes or of distinct metadata,
-//! or 65,536 rows; one larger line has a block of its own.
+//! A group ends before a row with which it would exceed 8 MiB of line bytes or of distinct metadata, or
+//! 262,144 rows; one larger line has a group of its own.
+//!
+//! Segments of version 1 ([`v1`]) are read, and become version 2 when they are merged.
 //!
 //! # The label index
 //! Document `n` is stream `n` of the stream table. Its one field, `label`, has a term
 //! `tenant NUL name NUL value` for each label. A segment of few streams, or one with a label that does
 //! not fit that form, has no index files: matchers are then tried on the stream table.
 
-mod cache;
+mod bitmap;
 mod chunk;
 mod codec;
 mod column;
 mod footer;
 mod frame;
 mod fuzz;
+mod group;
 mod index;
 mod merge;
+mod minutes;
 mod reader;
 mod stream_table;
+mod template;
 #[cfg(test)]
 mod tests;
+mod v1;
 mod writer;
 
 use crate::Timestamp;
 
-pub(crate) use cache::DecodeCache;
-pub(crate) use chunk::SegmentChunk;
+pub(crate) use chunk::{SegmentChunk, SegmentScratch};
 pub(crate) use fuzz::open_segment_bytes;
 pub(crate) use merge::merge;
+pub use minutes::Minute;
 pub(crate) use reader::{Segment, StreamEntry};
 pub(crate) use writer::SegmentWriter;
 
 /// The version this module writes, and the newest it reads.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 /// How much there is in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

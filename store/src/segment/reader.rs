@@ -9,10 +9,14 @@ use std::sync::{Arc, OnceLock};
 
 use super::chunk::SegmentChunk;
 use super::codec::{Damage, Decoded};
-use super::footer::{BlockEntry, Footer, slice};
-use super::frame::FrameReader;
+use super::footer::{Footer, slice};
+use super::frame::{Frame, FrameReader};
+use super::group::{Group, GroupEntry, GroupScratch, OpenGroups};
 use super::index::LabelIndex;
+use super::minutes::{Minute, MinuteTable};
 use super::stream_table::{Stream, StreamTable};
+use super::template::Lazy;
+use super::v1::BlockEntry;
 use super::{SegmentMeta, VERSION};
 use crate::io::{Mapped, Vfs};
 use crate::{Labels, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange, Timestamp};
@@ -35,9 +39,29 @@ pub(crate) struct Segment {
     path: PathBuf,
     bytes: Mapped,
     footer: Footer,
-    blocks: Vec<BlockEntry>,
+    parts: Parts,
+    open_groups: OpenGroups,
     streams: OnceLock<StreamTable>,
+    minutes: Lazy<MinuteTable>,
     index: OnceLock<LabelIndex>,
+}
+
+/// Where the rows of a segment are.
+#[derive(Debug)]
+pub(super) enum Parts {
+    /// In version 1.
+    Blocks(Vec<BlockEntry>),
+    Groups(Vec<GroupEntry>),
+}
+
+impl Parts {
+    /// How many rows each has.
+    fn rows(&self) -> Vec<u32> {
+        match self {
+            Self::Blocks(blocks) => blocks.iter().map(|block| block.rows).collect(),
+            Self::Groups(groups) => groups.iter().map(|group| group.rows).collect(),
+        }
+    }
 }
 
 /// A stream of a segment.
@@ -69,14 +93,16 @@ impl Segment {
 
     /// As [`open`](Self::open), of a file whose bytes are at hand.
     pub(super) fn from_bytes(path: &Path, bytes: Mapped) -> Result<Arc<Self>, StoreError> {
-        let (footer, blocks) = Footer::read(path, &bytes)?;
+        let (footer, parts) = Footer::read(path, &bytes)?;
         Ok(Arc::new(Self {
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
             path: path.to_owned(),
             bytes,
             footer,
-            blocks,
+            parts,
+            open_groups: OpenGroups::default(),
             streams: OnceLock::new(),
+            minutes: Lazy::default(),
             index: OnceLock::new(),
         }))
     }
@@ -121,12 +147,13 @@ impl Segment {
     ) -> Result<(), StoreError> {
         self.each_selected(tenant, selector, range, |stream| {
             let labels = stream.labels()?;
-            let runs = stream.runs()?;
-            let overlapping = runs.into_iter().filter(|run| range.overlaps(run.first, run.last));
-            out.extend(overlapping.map(|run| SegmentChunk {
+            let overlapping =
+                stream.numbered_runs()?.filter(|(_, run)| range.overlaps(run.first, run.last));
+            out.extend(overlapping.map(|(number, run)| SegmentChunk {
                 segment: Arc::clone(self),
                 labels: labels.clone(),
                 run,
+                number,
             }));
             Ok(())
         })
@@ -143,10 +170,12 @@ impl Segment {
         let table = self.streams()?;
         let whole = |ordinal| {
             let stream = table.stream(ordinal)?;
-            let (labels, runs) = (stream.labels()?, stream.runs()?);
-            let chunk =
-                |run| SegmentChunk { segment: Arc::clone(self), labels: labels.clone(), run };
-            Ok((labels.clone(), runs.into_iter().map(chunk).collect()))
+            let (labels, runs) = (stream.labels()?, stream.numbered_runs()?);
+            let chunk = |(number, run)| {
+                let (segment, labels) = (Arc::clone(self), labels.clone());
+                SegmentChunk { segment, labels, run, number }
+            };
+            Ok((labels.clone(), runs.map(chunk).collect()))
         };
         let streams: Decoded<Vec<_>> = table.of_tenant(tenant).map(whole).collect();
         streams.map_err(|damage| self.table_damage(damage))
@@ -186,11 +215,11 @@ impl Segment {
         if timestamp < stream.totals.first || timestamp > stream.totals.last {
             return Ok(false);
         }
-        for run in stream.runs().map_err(damage)? {
+        for (number, run) in stream.numbered_runs().map_err(damage)? {
             if run.first <= timestamp && timestamp <= run.last {
                 let (segment, labels) = (Arc::clone(self), Labels::default());
-                let chunk = SegmentChunk { segment, labels, run };
-                if chunk.contains(timestamp, line, metadata, &mut scratch.segment)? {
+                let chunk = SegmentChunk { segment, labels, run, number };
+                if chunk.contains(timestamp, line, metadata, scratch)? {
                     return Ok(true);
                 }
             }
@@ -252,10 +281,70 @@ impl Segment {
         &self.bytes
     }
 
+    pub(super) const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// A block, in version 1.
     pub(super) fn block(&self, number: u32) -> Result<&BlockEntry, StoreError> {
-        self.blocks.get(number as usize).ok_or_else(|| {
-            self.table_damage(Damage(format!("block {number} of {}", self.blocks.len())))
+        let block = match &self.parts {
+            Parts::Blocks(blocks) => blocks.get(number as usize),
+            Parts::Groups(_) => None,
+        };
+        block.ok_or_else(|| self.table_damage(Damage(format!("there is no block {number}"))))
+    }
+
+    /// A group, opened if no thread has it open.
+    pub(super) fn group(
+        &self,
+        number: u32,
+        scratch: &mut GroupScratch,
+    ) -> Result<Arc<Group>, StoreError> {
+        let entry = match &self.parts {
+            Parts::Blocks(_) => None,
+            Parts::Groups(groups) => groups.get(number as usize),
+        };
+        let entry = entry
+            .ok_or_else(|| self.table_damage(Damage(format!("there is no group {number}"))))?;
+        let key = (self.identity, number);
+        scratch.group(key, &self.open_groups, |scratch| {
+            let group = Group::open(key, entry, &self.bytes, scratch);
+            group.map_err(|damage| self.group_damage(number, damage))
         })
+    }
+
+    /// The error for a damaged group or block.
+    pub(super) fn group_damage(&self, number: u32, damage: Damage) -> StoreError {
+        let (what, offset) = match &self.parts {
+            Parts::Blocks(blocks) => ("block", blocks.get(number as usize).map(|it| it.offset)),
+            Parts::Groups(groups) => ("group", groups.get(number as usize).map(|it| it.offset)),
+        };
+        damage.at(&self.path, what, offset.unwrap_or_default())
+    }
+
+    /// How much there is in each minute of a run; nothing where that is not kept.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged table.
+    pub(super) fn minutes_of(&self, run: u32) -> Result<&[Minute], StoreError> {
+        let Some((offset, frame)) = self.footer.minutes else { return Ok(&[]) };
+        let damaged = |damage: Damage| damage.at(&self.path, "minute table", offset);
+        let table = self.minutes.get_or_try(|| {
+            let runs = self.streams()?.all_runs().map_err(|damage| self.table_damage(damage))?;
+            let bytes = self.frame(offset, frame).map_err(damaged)?;
+            MinuteTable::decode(&bytes, runs.into_iter()).map_err(damaged)
+        })?;
+        Ok(table.of_run(run as usize))
+    }
+
+    fn frame(&self, offset: u64, frame: Frame) -> Decoded<Vec<u8>> {
+        let stored = slice(&self.bytes, offset, u64::from(frame.stored))?;
+        let (mut reader, mut raw) = (FrameReader::default(), Vec::new());
+        match self.parts {
+            Parts::Blocks(_) => reader.read(frame, stored, &mut raw)?,
+            Parts::Groups(_) => reader.read_or_copy(frame, stored, &mut raw)?,
+        }
+        Ok(raw)
     }
 
     /// Calls back with the streams that pass and whose time bounds overlap the range, in order.
@@ -351,10 +440,10 @@ impl Segment {
         if let Some(streams) = self.streams.get() {
             return Ok(streams);
         }
-        let (footer, mut raw) = (&self.footer, Vec::new());
-        let streams = slice(&self.bytes, footer.streams_offset, u64::from(footer.streams.stored))
-            .and_then(|stored| FrameReader::default().read(footer.streams, stored, &mut raw))
-            .and_then(|()| StreamTable::decode(raw, footer.meta.streams, &self.blocks))
+        let footer = &self.footer;
+        let streams = self
+            .frame(footer.streams_offset, footer.streams)
+            .and_then(|raw| StreamTable::decode(raw, footer.meta.streams, &self.parts.rows()))
             .map_err(|damage| self.table_damage(damage))?;
         Ok(self.streams.get_or_init(|| streams))
     }

@@ -9,7 +9,6 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag, zigzag};
-use super::footer::BlockEntry;
 use crate::{Labels, Matcher, TenantId, Timestamp};
 
 /// The part of a stream that is in one block.
@@ -22,6 +21,15 @@ pub(super) struct Run {
     pub(super) first: Timestamp,
     pub(super) last: Timestamp,
     pub(super) line_bytes: u64,
+}
+
+impl Run {
+    /// A run without rows yet, whose first is the next of a block.
+    pub(super) fn begin(block: usize, row: usize, first: Timestamp) -> Self {
+        let block = u32::try_from(block).unwrap_or(u32::MAX);
+        let row = u32::try_from(row).unwrap_or(u32::MAX);
+        Self { block, row, rows: 0, first, last: first, line_bytes: 0 }
+    }
 }
 
 /// What the writer knows of a stream.
@@ -112,6 +120,8 @@ pub(super) struct StreamTable {
     tenants: Vec<(TenantId, Range<u32>)>,
     /// Where each stream begins in `bytes`.
     offsets: Vec<u32>,
+    /// How many runs there are before each stream's.
+    runs_before: Vec<u32>,
 }
 
 /// One stream of a table.
@@ -121,12 +131,13 @@ pub(super) struct Stream<'a> {
     pairs: Cursor<'a>,
     pair_count: usize,
     runs: Cursor<'a>,
+    runs_before: u32,
     pub(super) totals: Totals,
 }
 
 impl StreamTable {
     /// Takes the decompressed bytes and parses all of them once, so that damage is seen here.
-    pub(super) fn decode(bytes: Vec<u8>, streams: u64, blocks: &[BlockEntry]) -> Decoded<Self> {
+    pub(super) fn decode(bytes: Vec<u8>, streams: u64, block_rows: &[u32]) -> Decoded<Self> {
         let cursor = &mut Cursor::new(&bytes);
         let (strings, string_ends) = decode_strings(cursor)?;
         let tenants = decode_tenants(cursor)?;
@@ -138,13 +149,24 @@ impl StreamTable {
             return Err(Damage(format!("{count} streams in {} bytes", cursor.remaining())));
         }
         let (total, mut offsets) = (bytes.len(), Vec::with_capacity(count as usize));
+        let (mut runs, mut runs_before) = (0_u32, Vec::with_capacity(count as usize));
         for _ in 0..count {
             let offset = u32::try_from(total - cursor.remaining());
             offsets.push(offset.map_err(|_| Damage::new("over 4 GiB"))?);
-            check_stream(cursor, &string_ends, blocks)?;
+            runs_before.push(runs);
+            runs = runs.saturating_add(check_stream(cursor, &string_ends, block_rows)?);
         }
         cursor.end()?;
-        Ok(Self { bytes, strings, string_ends, tenants, offsets })
+        Ok(Self { bytes, strings, string_ends, tenants, offsets, runs_before })
+    }
+
+    /// The runs of all streams, in their order.
+    pub(super) fn all_runs(&self) -> Decoded<Vec<Run>> {
+        let mut all = Vec::new();
+        for ordinal in (0..).take(self.offsets.len()) {
+            all.extend(self.stream(ordinal)?.runs()?);
+        }
+        Ok(all)
     }
 
     /// The tenants with the ordinals of their streams.
@@ -168,7 +190,8 @@ impl StreamTable {
             cursor.varint()?;
         }
         let totals = decode_totals(&mut cursor)?;
-        Ok(Stream { table: self, pairs, pair_count, runs: cursor, totals })
+        let runs_before = self.runs_before.get(ordinal as usize).copied().unwrap_or_default();
+        Ok(Stream { table: self, pairs, pair_count, runs: cursor, runs_before, totals })
     }
 
     /// The stream of a tenant with exactly these labels.
@@ -217,6 +240,11 @@ impl<'a> Stream<'a> {
     /// The runs, by ascending time.
     pub(super) fn runs(&self) -> Decoded<Vec<Run>> {
         decode_runs(&mut self.runs.clone(), self.totals.first)
+    }
+
+    /// The runs with their numbers among those of all streams.
+    pub(super) fn numbered_runs(&self) -> Decoded<impl Iterator<Item = (u32, Run)> + use<>> {
+        Ok((self.runs_before..).zip(self.runs()?))
     }
 }
 
@@ -271,8 +299,8 @@ fn decode_runs(cursor: &mut Cursor<'_>, stream_first: Timestamp) -> Decoded<Vec<
     Ok(runs)
 }
 
-/// Parses a stream and checks that what it refers to is there.
-fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], blocks: &[BlockEntry]) -> Decoded<()> {
+/// Parses a stream, checks that what it refers to is there and says how many runs it has.
+fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], block_rows: &[u32]) -> Decoded<u32> {
     for _ in 0..2 * cursor.count()? {
         let number = cursor.varint()?;
         if number >= strings.len() as u64 {
@@ -280,12 +308,13 @@ fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], blocks: &[BlockEntry])
         }
     }
     let totals = decode_totals(cursor)?;
-    for run in decode_runs(cursor, totals.first)? {
-        let rows = blocks.get(run.block as usize).map_or(0, |block| block.rows);
+    let runs = decode_runs(cursor, totals.first)?;
+    for run in &runs {
+        let rows = block_rows.get(run.block as usize).copied().unwrap_or_default();
         let fits = run.row.checked_add(run.rows).is_some_and(|end| end <= rows);
         if !fits || run.rows == 0 || run.first > run.last {
             return Err(Damage(format!("a stream with {run:?}, in a block of {rows} rows")));
         }
     }
-    Ok(())
+    Ok(u32::try_from(runs.len()).unwrap_or(u32::MAX))
 }

@@ -5,36 +5,30 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::SegmentMeta;
-use super::codec::put_varint;
-use super::column::{MetadataBuilder, encode_timestamps};
-use super::footer::{BlockEntry, Footer, HEADER_BYTES, IndexFile, header};
-use super::frame::{FRAME_BYTES_MAX, Frame, FrameWriter};
+use super::footer::{Footer, HEADER_BYTES, IndexFile, header};
+use super::frame::{FRAME_BYTES_MAX, FrameWriter};
+use super::group::{GroupBuilder, GroupEntry};
 use super::index;
+use super::minutes::Minutes;
 use super::stream_table::{self, Run, StreamRecord, Totals};
 use crate::io::{Vfs, WriteFile};
 use crate::{Labels, Metadata, StoreError, TenantId, Timestamp};
 
-/// The most line bytes in a block of several lines, and the most bytes of distinct metadata.
-///
-/// Larger blocks compress better (1 MiB: 10 % on mixed logs) but cost more to read one row of,
-/// and no longer fit a core's second-level cache with their columns.
-pub(super) const BLOCK_BYTES_MAX: usize = 256 * 1024;
-
-/// The most rows in a block: what bounds a block of empty lines.
-pub(super) const BLOCK_ROWS_MAX: usize = 65_536;
+/// zstd's level for tables.
+const TABLE_LEVEL: i32 = 3;
 
 /// Writes one segment: streams in ascending order of tenant and labels, and the rows of each in
 /// ascending order of time, those alike in time in the order in which they arrived.
 ///
-/// Holds one block, and of each stream its labels and its runs. A segment that was not
+/// Holds one group, and of each stream its labels and its runs. A segment that was not
 /// [finished](Self::finish) is no segment: its file has no footer.
 pub(crate) struct SegmentWriter {
     file: Box<dyn WriteFile>,
     path: PathBuf,
     offset: u64,
-    frames: FrameWriter,
-    block: BlockBuilder,
-    blocks: Vec<BlockEntry>,
+    group: GroupBuilder,
+    groups: Vec<GroupEntry>,
+    minutes: Minutes,
     streams: Vec<StreamRecord>,
     runs: Vec<Run>,
     /// A stream that was begun and has no row yet.
@@ -46,23 +40,13 @@ pub(crate) struct SegmentWriter {
     out: Vec<u8>,
 }
 
-/// The rows of the block being filled, by column.
-#[derive(Debug)]
-struct BlockBuilder {
-    timestamps: Vec<Timestamp>,
-    lengths: Vec<u8>,
-    text: Vec<u8>,
-    metadata: MetadataBuilder,
-    /// An encoded column; kept for its memory.
-    column: Vec<u8>,
-}
-
 impl SegmentWriter {
-    /// Makes the file, which must not be there yet, and writes its header.
+    /// Makes the file, which must not be there yet, and writes its header. Columns are compressed at a
+    /// level of zstd.
     ///
     /// # Errors
     /// What the file system refuses.
-    pub(crate) fn create(vfs: &dyn Vfs, path: &Path) -> Result<Self, StoreError> {
+    pub(crate) fn create(vfs: &dyn Vfs, path: &Path, level: i32) -> Result<Self, StoreError> {
         let failed =
             |action| move |source| StoreError::Io { action, path: path.to_owned(), source };
         let mut file = vfs.create(path).map_err(failed("create"))?;
@@ -72,9 +56,9 @@ impl SegmentWriter {
             file,
             path: path.to_owned(),
             offset: header.len() as u64,
-            frames: FrameWriter::new().map_err(failed("compress for"))?,
-            block: BlockBuilder::new(),
-            blocks: Vec::new(),
+            group: GroupBuilder::new(level),
+            groups: Vec::new(),
+            minutes: Minutes::default(),
             streams: Vec::new(),
             runs: Vec::new(),
             pending: None,
@@ -114,9 +98,9 @@ impl SegmentWriter {
         if line.len() > FRAME_BYTES_MAX {
             return Err(StoreError::Invalid(format!("a line of {} bytes", line.len())));
         }
-        if !self.block.has_room(line.len()) {
+        if !self.group.has_room(line.len()) {
             self.end_run();
-            self.write_block()?;
+            self.write_group()?;
         }
         let Some(stream) = self.streams.last_mut().filter(|stream| stream.totals.last <= timestamp)
         else {
@@ -127,11 +111,13 @@ impl SegmentWriter {
         stream.totals.line_bytes += line_bytes;
         stream.totals.metadata_bytes += metadata_bytes(metadata);
         stream.totals.last = timestamp;
-        let run = self.run.get_or_insert_with(|| self.block.run_at(self.blocks.len(), timestamp));
+        let (group, row) = (self.groups.len(), self.group.rows());
+        let run = self.run.get_or_insert_with(|| Run::begin(group, row, timestamp));
         run.rows += 1;
         run.last = timestamp;
         run.line_bytes += line_bytes;
-        self.block.push(timestamp, line, metadata);
+        self.minutes.add(timestamp, line_bytes);
+        self.group.push(timestamp, line, metadata);
         Ok(())
     }
 
@@ -143,7 +129,7 @@ impl SegmentWriter {
     /// What the file system refuses.
     pub(crate) fn finish(mut self) -> Result<SegmentMeta, StoreError> {
         self.end_run();
-        self.write_block()?;
+        self.write_group()?;
         self.write_tables()?;
         self.file.sync().map_err(|source| self.failed("sync", source))?;
         self.totals.file_bytes = self.offset;
@@ -168,48 +154,60 @@ impl SegmentWriter {
 
     fn end_run(&mut self) {
         if let (Some(run), Some(stream)) = (self.run.take(), self.streams.last_mut()) {
+            self.minutes.end_run(&run);
             self.runs.push(run);
             stream.runs.end = self.runs.len();
         }
     }
 
-    fn write_block(&mut self) -> Result<(), StoreError> {
-        if self.block.timestamps.is_empty() {
+    fn write_group(&mut self) -> Result<(), StoreError> {
+        if self.group.rows() == 0 {
             return Ok(());
         }
         let mut out = std::mem::take(&mut self.out);
-        let frames = self.block.finish(&mut self.frames, &mut out);
-        let (rows, frames) = frames.map_err(|source| self.failed("compress for", source))?;
-        self.blocks.push(BlockEntry { offset: self.offset, rows, frames });
+        let entry = self.group.finish(&mut out);
+        let entry = entry.map_err(|source| self.failed("compress for", source))?;
+        self.groups.push(GroupEntry { offset: self.offset + entry.offset, ..entry });
         self.write(&out)?;
         out.clear();
         self.out = out;
         Ok(())
     }
 
-    /// Writes all that is behind the blocks.
     fn write_tables(&mut self) -> Result<(), StoreError> {
         self.sum_up();
-        let (streams_offset, mut out) = (self.offset, std::mem::take(&mut self.out));
-        let table = stream_table::encode(&self.streams, &self.runs);
-        let streams = self.frames.append(&table, &mut out);
-        let streams = streams.map_err(|source| self.failed("compress for", source))?;
+        let (mut out, tables) = (
+            Vec::new(),
+            [
+                stream_table::encode(&self.streams, &self.runs),
+                std::mem::take(&mut self.minutes).into_bytes(),
+            ],
+        );
+        let frames = FrameWriter::new(TABLE_LEVEL).and_then(|mut writer| {
+            let mut frame = |table: &Vec<u8>| {
+                let (frame, stored) = writer.frame(table)?;
+                out.extend_from_slice(&stored);
+                io::Result::Ok(frame)
+            };
+            Ok([frame(&tables[0])?, frame(&tables[1])?])
+        });
+        let [streams, minutes] = frames.map_err(|source| self.failed("compress for", source))?;
+        let streams_offset = self.offset;
+        let minutes_offset = streams_offset + u64::from(streams.stored);
         self.write(&out)?;
         out.clear();
-
-        let blocks_offset = self.offset;
-        self.blocks.iter().for_each(|block| block.encode(&mut out));
-        let blocks_crc = crc32c::crc32c(&out);
+        self.groups.iter().for_each(|group| group.encode(&mut out));
+        let (groups_offset, groups_crc) = (self.offset, crc32c::crc32c(&out));
         self.write(&out)?;
         out.clear();
-
         let footer = Footer {
             meta: self.totals.clone(),
             streams_offset,
             streams,
-            blocks_offset,
-            blocks: u32::try_from(self.blocks.len()).unwrap_or(u32::MAX),
-            blocks_crc,
+            minutes: Some((minutes_offset, minutes)),
+            blocks_offset: groups_offset,
+            blocks: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
+            blocks_crc: groups_crc,
             index: self.write_index()?,
         };
         footer.encode(&mut out);
@@ -255,62 +253,6 @@ impl fmt::Debug for SegmentWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut writer = f.debug_struct("SegmentWriter");
         writer.field("path", &self.path).field("offset", &self.offset).finish_non_exhaustive()
-    }
-}
-
-impl BlockBuilder {
-    fn new() -> Self {
-        Self {
-            timestamps: Vec::new(),
-            lengths: Vec::new(),
-            text: Vec::with_capacity(BLOCK_BYTES_MAX),
-            metadata: MetadataBuilder::new(),
-            column: Vec::new(),
-        }
-    }
-
-    /// Whether a line of `len` bytes still belongs in this block.
-    fn has_room(&self, len: usize) -> bool {
-        let rows = self.timestamps.len();
-        rows == 0
-            || (self.text.len() + len <= BLOCK_BYTES_MAX
-                && rows < BLOCK_ROWS_MAX
-                && self.metadata.set_bytes() < BLOCK_BYTES_MAX)
-    }
-
-    /// A run without rows yet that begins with the next row.
-    fn run_at(&self, block: usize, first: Timestamp) -> Run {
-        let block = u32::try_from(block).unwrap_or(u32::MAX);
-        let row = u32::try_from(self.timestamps.len()).unwrap_or(u32::MAX);
-        Run { block, row, rows: 0, first, last: first, line_bytes: 0 }
-    }
-
-    fn push(&mut self, timestamp: Timestamp, line: &[u8], metadata: &Metadata) {
-        self.timestamps.push(timestamp);
-        put_varint(&mut self.lengths, line.len() as u64);
-        self.text.extend_from_slice(line);
-        self.metadata.push(metadata);
-    }
-
-    /// Appends the four frames to `out` and empties the block.
-    fn finish(
-        &mut self,
-        frames: &mut FrameWriter,
-        out: &mut Vec<u8>,
-    ) -> io::Result<(u32, [Frame; 4])> {
-        let rows = u32::try_from(self.timestamps.len()).map_err(io::Error::other)?;
-        self.column.clear();
-        encode_timestamps(&self.timestamps, &mut self.column);
-        let timestamps = frames.append(&self.column, out)?;
-        let lengths = frames.append(&self.lengths, out)?;
-        let text = frames.append(&self.text, out)?;
-        self.column.clear();
-        self.metadata.finish(&mut self.column);
-        let metadata = frames.append(&self.column, out)?;
-        self.timestamps.clear();
-        self.lengths.clear();
-        self.text.clear();
-        Ok((rows, [timestamps, lengths, text, metadata]))
     }
 }
 

@@ -147,7 +147,7 @@ impl Subscribers {
             if route.is_empty() {
                 continue;
             }
-            let appended = Arc::new(Appended::new(labels, &run, position)?);
+            let appended = Arc::new(Appended::new(labels, &run, position));
             route.iter().for_each(|queue| queue.push(&appended));
             reached.push(route);
         }

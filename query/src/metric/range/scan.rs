@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use timberline_store::{Batch, Labels, Metadata, ReadScratch, Row, Timestamp};
+use timberline_store::{Batch, Columns, Labels, Metadata, ReadScratch, Row, TimeRange, Timestamp};
 
 use crate::QueryError;
-use crate::engine::{ChunkUnit, Context, ROWS_PER_CHECK};
+use crate::engine::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use crate::pipeline::{LabelSet, Worker};
 use crate::plan::RangePlan;
 
@@ -73,45 +73,81 @@ impl<'p> Scanner<'p> {
     pub(super) fn scan(&mut self, unit: &ChunkUnit) -> Result<(), QueryError> {
         let columns = self.plan.columns(unit.chunk.labels());
         let is_one_series = self.plan.is_flat() && !columns.metadata;
-        if is_one_series && self.scan_unread(unit)? {
+        if is_one_series && self.scan_unread(unit, columns)? {
             return Ok(());
         }
-        let batch = self.context.read(
-            &unit.chunk,
-            self.windows.data_range(),
-            self.plan.selection.pipeline.line_predicate(),
-            columns,
-            &mut self.scratch,
-        )?;
-        if batch.rows().is_empty() {
-            return Ok(());
-        }
-        if is_one_series {
-            self.scan_one_series(unit, batch.rows())
-        } else if self.plan.is_flat() {
-            self.scan_by_metadata(unit, &batch)
-        } else {
-            self.scan_lines(unit, &batch)
-        }
+        self.scan_read(unit, self.windows.data_range(), columns, is_one_series)
     }
 
-    /// Counts a chunk without reading it, where no window's edge and no predicate divides it.
-    fn scan_unread(&mut self, unit: &ChunkUnit) -> Result<bool, QueryError> {
-        let (first, last) = unit.chunk.time_bounds();
-        let span = self.windows.span(first);
-        let takes_all = self.plan.selection.pipeline.line_predicate().is_always();
-        if !takes_all || span.until < last {
+    /// Scans the rows of a chunk that are in a range.
+    fn scan_read(
+        &mut self,
+        unit: &ChunkUnit,
+        range: TimeRange,
+        columns: Columns,
+        is_one_series: bool,
+    ) -> Result<(), QueryError> {
+        let (chunk, context) = (&unit.chunk, self.context);
+        let predicate = self.plan.selection.pipeline.line_predicate();
+        let Some(selection) = context.select(chunk, range, predicate, &mut self.scratch)? else {
+            return Ok(());
+        };
+        for first in (0..selection.len()).step_by(ROWS_PER_FETCH) {
+            let part = first..selection.len().min(first + ROWS_PER_FETCH);
+            let batch = context.fetch(chunk, &selection, part, columns, &mut self.scratch)?;
+            if is_one_series {
+                self.scan_one_series(unit, batch.rows())?;
+            } else if self.plan.is_flat() {
+                self.scan_by_metadata(unit, &batch)?;
+            } else {
+                self.scan_lines(unit, &batch, first)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a chunk without reading it, as far as no window's edge and no predicate divides it or the
+    /// minutes that the store has counted.
+    fn scan_unread(&mut self, unit: &ChunkUnit, columns: Columns) -> Result<bool, QueryError> {
+        if !self.plan.selection.pipeline.line_predicate().is_always() {
             return Ok(false);
         }
         self.context.check()?;
-        if span.is_empty() {
+        let (chunk, (first, last)) = (&unit.chunk, unit.chunk.time_bounds());
+        let whole = Counted { first, last, rows: chunk.rows(), bytes: chunk.line_bytes() };
+        if self.count_whole(unit, whole)? {
+            self.context.count_read(chunk, whole.rows, whole.bytes);
             return Ok(true);
         }
-        let (rows, bytes) = (unit.chunk.rows(), unit.chunk.line_bytes());
-        self.context.count_read(&unit.chunk, rows, bytes);
-        self.context.count_matched(rows);
-        let series = self.stream_series(unit.chunk.labels())?;
-        self.table.count(series, span, rows, bytes, self.context)?;
+        let minutes = self.context.unless_damaged(chunk.minutes())?.unwrap_or_default();
+        let (mut rows, mut bytes) = (0, 0);
+        for minute in minutes {
+            let (first, last) = (minute.first().max(first), minute.last().min(last));
+            let part = Counted { first, last, rows: minute.rows, bytes: minute.line_bytes };
+            if self.count_whole(unit, part)? {
+                (rows, bytes) = (rows + part.rows, bytes + part.bytes);
+            } else {
+                let range = TimeRange::new(first, last.saturating_add(1));
+                self.scan_read(unit, self.windows.data_range().intersect(range), columns, true)?;
+            }
+        }
+        if rows > 0 {
+            self.context.count_read(chunk, rows, bytes);
+        }
+        Ok(!minutes.is_empty())
+    }
+
+    /// Counts rows of a stream that no window's edge divides; says whether that is so.
+    fn count_whole(&mut self, unit: &ChunkUnit, part: Counted) -> Result<bool, QueryError> {
+        let span = self.windows.span(part.first);
+        if span.until < part.last {
+            return Ok(false);
+        }
+        if !span.is_empty() {
+            self.context.count_matched(part.rows);
+            let series = self.stream_series(unit.chunk.labels())?;
+            self.table.count(series, span, part.rows, part.bytes, self.context)?;
+        }
         Ok(true)
     }
 
@@ -160,8 +196,13 @@ impl<'p> Scanner<'p> {
         Ok(())
     }
 
-    /// Runs every row through the pipeline.
-    fn scan_lines(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
+    /// Runs every row through the pipeline; `first` is the place of the batch's first in the chunk.
+    fn scan_lines(
+        &mut self,
+        unit: &ChunkUnit,
+        batch: &Batch,
+        first: usize,
+    ) -> Result<(), QueryError> {
         self.set_stream(unit);
         let mut matched = 0;
         let mut span = Span::NONE;
@@ -173,7 +214,8 @@ impl<'p> Scanner<'p> {
                 self.process(row.timestamp, batch.line(row), batch, row)
             {
                 matched += 1;
-                let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: index };
+                let row_place = first + index;
+                let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: row_place };
                 self.add_line(labels, measured, span, place)?;
                 self.charge()?;
             }
@@ -290,6 +332,15 @@ impl<'p> Scanner<'p> {
         let bytes = self.worker.as_ref().map_or(0, Worker::memory_bytes);
         self.context.budget.follow(bytes, &mut self.worker_bytes)
     }
+}
+
+/// Rows that were counted when they were written.
+#[derive(Clone, Copy, Debug)]
+struct Counted {
+    first: Timestamp,
+    last: Timestamp,
+    rows: u64,
+    bytes: u64,
 }
 
 /// What the pipeline said of an entry.

@@ -1,6 +1,5 @@
 //! The label index: which streams have which labels, as a bundled tantivy index.
 
-mod bitmap;
 mod build;
 mod directory;
 
@@ -13,8 +12,8 @@ use tantivy::postings::TermInfo;
 use tantivy::schema::IndexRecordOption;
 use tantivy::{Index, InvertedIndexReader, SegmentReader, TantivyError};
 
-use self::bitmap::Bitmap;
 use self::directory::BundleDirectory;
+use super::bitmap::Bitmap;
 use super::codec::{Damage, Decoded};
 use super::footer::{IndexFile, slice};
 use super::reader::DIRECT_STREAMS_MAX;

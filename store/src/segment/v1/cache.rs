@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::codec::Decoded;
-use super::column::{MetadataColumn, decode_starts, decode_timestamps};
-use super::footer::{BlockEntry, Column, slice};
-use super::frame::FrameReader;
-use super::reader::Segment;
-use crate::{Metadata, StoreError, Timestamp};
+use super::block::{BlockEntry, Column};
+use crate::segment::codec::Decoded;
+use crate::segment::column::{MetadataColumn, decode_starts, decode_timestamps};
+use crate::segment::footer::slice;
+use crate::segment::frame::FrameReader;
+use crate::segment::reader::Segment;
+use crate::{StoreError, Timestamp};
 
 /// How many blocks are kept. Chunks come stream by stream, so that small streams hit the same block
 /// again and again; more than one block only helps a reader that merges streams.
@@ -15,7 +16,7 @@ const BLOCKS_MAX: usize = 4;
 
 /// The blocks that a thread decoded last, about half a megabyte each, and zstd's tables.
 #[derive(Debug, Default)]
-pub(crate) struct DecodeCache {
+pub(in crate::segment) struct DecodeCache {
     /// The block used last is in front.
     blocks: Vec<Block>,
     frames: FrameReader,
@@ -23,7 +24,6 @@ pub(crate) struct DecodeCache {
     column: Vec<u8>,
     /// A text that nobody refers to any more; kept for its memory.
     spare: Vec<u8>,
-    no_metadata: Option<Arc<Vec<Metadata>>>,
 }
 
 /// The columns of a block that were asked for so far.
@@ -39,7 +39,7 @@ struct Block {
 
 impl DecodeCache {
     /// The timestamps of a block's rows.
-    pub(super) fn timestamps(
+    pub(in crate::segment) fn timestamps(
         &mut self,
         segment: &Segment,
         number: u32,
@@ -59,7 +59,7 @@ impl DecodeCache {
     }
 
     /// Where the lines of a block's rows begin in its text, and where the last one ends.
-    pub(super) fn starts(
+    pub(in crate::segment) fn starts(
         &mut self,
         segment: &Segment,
         number: u32,
@@ -78,7 +78,7 @@ impl DecodeCache {
     }
 
     /// The bytes of a block's lines.
-    pub(super) fn text(
+    pub(in crate::segment) fn text(
         &mut self,
         segment: &Segment,
         number: u32,
@@ -95,7 +95,7 @@ impl DecodeCache {
     }
 
     /// The metadata of a block's rows.
-    pub(super) fn metadata(
+    pub(in crate::segment) fn metadata(
         &mut self,
         segment: &Segment,
         number: u32,
@@ -109,12 +109,6 @@ impl DecodeCache {
         })?;
         self.blocks[index].metadata = Some(decoded.clone());
         Ok(decoded)
-    }
-
-    /// The list of the one empty set, for rows whose metadata was not asked for.
-    pub(super) fn no_metadata(&mut self) -> Arc<Vec<Metadata>> {
-        let none = self.no_metadata.get_or_insert_with(|| Arc::new(vec![Metadata::default()]));
-        Arc::clone(none)
     }
 
     /// Brings a block to the front, in place of the one that was used longest ago if it is new.

@@ -1,4 +1,4 @@
-//! Sets of stream ordinals.
+//! Sets of small numbers: ordinals of streams, rows of a group.
 
 use std::ops::Range;
 
@@ -14,6 +14,42 @@ impl Bitmap {
         let mut bitmap = Self { words: vec![0; (bound as usize).div_ceil(64)] };
         range.take_while(|number| *number < bound).for_each(|number| bitmap.insert(number));
         bitmap
+    }
+
+    /// No number, of those below `bound`.
+    pub(super) fn empty(bound: usize) -> Self {
+        Self { words: vec![0; bound.div_ceil(64)] }
+    }
+
+    /// The numbers below `bound` for which `test` holds, which is asked for them in turn.
+    pub(super) fn of(bound: usize, mut test: impl FnMut(usize) -> bool) -> Self {
+        let word = |start: usize| {
+            let numbers = start..bound.min(start + 64);
+            numbers.fold(0, |word, number| word | u64::from(test(number)) << (number - start))
+        };
+        Self { words: (0..bound).step_by(64).map(word).collect() }
+    }
+
+    /// Whether a number is in the set.
+    pub(super) fn contains(&self, number: usize) -> bool {
+        self.words.get(number / 64).is_some_and(|word| word >> (number % 64) & 1 == 1)
+    }
+
+    pub(super) fn unite(&mut self, other: &Self) {
+        self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word |= other);
+    }
+
+    /// The numbers below `bound` that are not in the set.
+    pub(super) fn complement(mut self, bound: usize) -> Self {
+        self.words.iter_mut().for_each(|word| *word = !*word);
+        if let Some(last) = self.words.last_mut().filter(|_| bound % 64 != 0) {
+            *last &= (1 << (bound % 64)) - 1;
+        }
+        self
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
     }
 
     /// Adds a number; one beyond the bound is left out.

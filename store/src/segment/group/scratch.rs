@@ -1,0 +1,147 @@
+//! What one reading thread keeps from group to group.
+
+use std::sync::{Arc, Weak};
+
+use parking_lot::Mutex;
+
+use super::super::codec::{Damage, Decoded};
+use super::super::frame::{Frame, FrameReader};
+use super::super::template::Hits;
+use super::Group;
+use crate::{Metadata, Needle};
+
+/// How many groups a thread keeps open. Chunks come stream by stream, so that small streams meet the
+/// same group again and again; a decoded group takes about as much memory as its lines.
+const GROUPS_MAX: usize = 1;
+
+/// How many needles' hits are kept for the group used last.
+const HITS_MAX: usize = 8;
+
+/// Open groups, zstd's tables and buffers.
+#[derive(Debug, Default)]
+pub(in crate::segment) struct GroupScratch {
+    /// The group used last is in front.
+    groups: Vec<(GroupKey, Arc<Group>)>,
+    /// What was found in the group in front.
+    hits: Vec<(Arc<Needle>, Arc<Hits>)>,
+    pub(super) frames: FrameScratch,
+    no_metadata: Option<Arc<Vec<Metadata>>>,
+}
+
+/// A segment's identity and a group's number.
+pub(in crate::segment) type GroupKey = (u64, u32);
+
+/// Opens frames; keeps the one opened last, since small columns that are read together share it.
+#[derive(Debug, Default)]
+pub(super) struct FrameScratch {
+    reader: FrameReader,
+    own: Vec<u8>,
+    shared: Vec<u8>,
+    shared_key: Option<(GroupKey, u32)>,
+}
+
+/// Groups that some thread has open, so that others need not open them again.
+#[derive(Debug, Default)]
+pub(in crate::segment) struct OpenGroups(Mutex<Vec<(u32, Weak<Group>)>>);
+
+impl OpenGroups {
+    fn get(&self, number: u32) -> Option<Arc<Group>> {
+        let open = self.0.lock();
+        open.iter().find(|(other, _)| *other == number).and_then(|(_, group)| group.upgrade())
+    }
+
+    /// The group to use: another thread's, if that was quicker.
+    fn add(&self, number: u32, group: Group) -> Arc<Group> {
+        let mut open = self.0.lock();
+        open.retain(|(_, group)| group.strong_count() > 0);
+        let known = open.iter().find(|(other, _)| *other == number);
+        if let Some(group) = known.and_then(|(_, group)| group.upgrade()) {
+            return group;
+        }
+        let group = Arc::new(group);
+        open.push((number, Arc::downgrade(&group)));
+        group
+    }
+}
+
+impl GroupScratch {
+    /// The group, opened by `open` if no thread has it open.
+    pub(in crate::segment) fn group<E>(
+        &mut self,
+        key: GroupKey,
+        shared: &OpenGroups,
+        open: impl FnOnce(&mut Self) -> Result<Group, E>,
+    ) -> Result<Arc<Group>, E> {
+        match self.groups.iter().position(|(other, _)| *other == key) {
+            Some(0) => {}
+            Some(index) => {
+                self.groups[..=index].rotate_right(1);
+                self.hits.clear();
+            }
+            None => {
+                let group = match shared.get(key.1) {
+                    Some(group) => group,
+                    None => shared.add(key.1, open(self)?),
+                };
+                self.groups.truncate(GROUPS_MAX - 1);
+                self.groups.insert(0, (key, group));
+                self.hits.clear();
+            }
+        }
+        Ok(Arc::clone(&self.groups[0].1))
+    }
+
+    /// What a needle hits in the group used last, found by `find` if it was not looked for before.
+    pub(super) fn hits(
+        &mut self,
+        needle: &Arc<Needle>,
+        find: impl FnOnce(&mut Self) -> Decoded<Hits>,
+    ) -> Decoded<Arc<Hits>> {
+        let known = self.hits.iter().find(|(other, _)| Arc::ptr_eq(other, needle));
+        if let Some((_, hits)) = known {
+            return Ok(Arc::clone(hits));
+        }
+        let hits = Arc::new(find(self)?);
+        if self.hits.len() == HITS_MAX {
+            self.hits.remove(0);
+        }
+        self.hits.push((Arc::clone(needle), Arc::clone(&hits)));
+        Ok(hits)
+    }
+
+    /// The list of the one empty set, for rows whose metadata was not asked for.
+    pub(in crate::segment) fn no_metadata(&mut self) -> Arc<Vec<Metadata>> {
+        let none = self.no_metadata.get_or_insert_with(|| Arc::new(vec![Metadata::default()]));
+        Arc::clone(none)
+    }
+}
+
+impl FrameScratch {
+    /// Calls back with a part of a frame.
+    pub(super) fn with<T>(
+        &mut self,
+        key: (GroupKey, u32),
+        frame: Frame,
+        stored: &[u8],
+        part: std::ops::Range<usize>,
+        read: impl FnOnce(&[u8]) -> Decoded<T>,
+    ) -> Decoded<T> {
+        let is_whole = part == (0..frame.raw as usize);
+        let bytes = if frame.is_plain() {
+            frame.check(stored)?;
+            stored
+        } else if is_whole {
+            self.reader.read(frame, stored, &mut self.own)?;
+            &self.own
+        } else {
+            if self.shared_key != Some(key) {
+                self.shared_key = None;
+                self.reader.read(frame, stored, &mut self.shared)?;
+                self.shared_key = Some(key);
+            }
+            &self.shared
+        };
+        let bytes = bytes.get(part.clone());
+        read(bytes.ok_or_else(|| Damage(format!("bytes {part:?} of a frame of {}", frame.raw)))?)
+    }
+}

@@ -1,0 +1,102 @@
+//! Writes one group.
+
+use std::io;
+
+use super::super::codec::put_varint;
+use super::super::column::MetadataBuilder;
+use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
+use super::super::template::{self, Sink};
+use super::times::Times;
+use super::{GROUP_ROWS_MAX, GroupEntry};
+use crate::{Metadata, Timestamp};
+
+/// The most bytes of lines in a group of several lines, and of distinct metadata.
+///
+/// The more rows, the less its templates, dictionaries and stamps weigh, and the more a needle can be
+/// kept from; but it is held in memory while it is written, and a reader that wants a few rows decodes
+/// whole columns of it.
+pub(in crate::segment) const GROUP_BYTES_MAX: usize = 8 << 20;
+
+/// zstd's level for headers: they are small, and the first that a reader decompresses.
+const HEADER_LEVEL: i32 = 6;
+
+/// The rows of the group being filled.
+#[derive(Debug)]
+pub(in crate::segment) struct GroupBuilder {
+    timestamps: Vec<Timestamp>,
+    text: Vec<u8>,
+    /// Where each line is in the text.
+    spans: Vec<(u32, u32)>,
+    metadata: MetadataBuilder,
+    level: i32,
+}
+
+impl GroupBuilder {
+    /// An empty group, whose columns are to be compressed at a level of zstd.
+    pub(in crate::segment) fn new(level: i32) -> Self {
+        Self {
+            timestamps: Vec::new(),
+            text: Vec::new(),
+            spans: Vec::new(),
+            metadata: MetadataBuilder::new(),
+            level,
+        }
+    }
+
+    pub(in crate::segment) fn rows(&self) -> usize {
+        self.timestamps.len()
+    }
+
+    /// Whether a line of `len` bytes still belongs in this group.
+    pub(in crate::segment) fn has_room(&self, len: usize) -> bool {
+        let rows = self.rows();
+        rows == 0
+            || (self.text.len() + len <= GROUP_BYTES_MAX
+                && rows < GROUP_ROWS_MAX
+                && self.metadata.set_bytes() < GROUP_BYTES_MAX)
+    }
+
+    /// Adds a row; its line is at most [`FRAME_BYTES_MAX`] bytes long.
+    pub(in crate::segment) fn push(
+        &mut self,
+        timestamp: Timestamp,
+        line: &[u8],
+        metadata: &Metadata,
+    ) {
+        debug_assert!(line.len() <= FRAME_BYTES_MAX, "a line that no frame can hold");
+        let place = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let start = place(self.text.len());
+        self.text.extend_from_slice(line);
+        self.spans.push((start, place(self.text.len())));
+        self.timestamps.push(timestamp);
+        self.metadata.push(metadata);
+    }
+
+    /// Appends the group's header and frames to `out` and empties it. The entry's offset is that in
+    /// `out`.
+    pub(in crate::segment) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<GroupEntry> {
+        let rows = u32::try_from(self.rows()).map_err(io::Error::other)?;
+        let mut sink = Sink::new(self.level)?;
+        let table = template::write(&self.text, &self.spans, &mut sink)?;
+        let times = Times::write(&self.timestamps, &mut sink)?;
+        let mut column = Vec::new();
+        self.metadata.finish(&mut column);
+        let metadata = sink.put(&column)?;
+        let frames = sink.finish()?;
+        let mut header = Vec::new();
+        put_varint(&mut header, frames.len() as u64);
+        frames.iter().for_each(|(frame, _)| frame.encode(&mut header));
+        times.encode(&mut header);
+        metadata.encode(&mut header);
+        table.encode(&mut header);
+        let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
+        let offset = out.len();
+        out.extend_from_slice(&stored);
+        frames.iter().for_each(|(_, stored)| out.extend_from_slice(stored));
+        self.timestamps.clear();
+        self.text.clear();
+        self.spans.clear();
+        let length = (out.len() - offset) as u64;
+        Ok(GroupEntry { offset: offset as u64, length, rows, header })
+    }
+}

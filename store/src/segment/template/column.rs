@@ -1,0 +1,338 @@
+//! Columns of texts: the values of a slot.
+//!
+//! ```text
+//! column     stamp │ kind u8, then
+//!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
+//!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
+//!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
+//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   4 templates   table
+//!   5 same        slot varint                                 the values of an earlier slot of the same template
+//! stamp      shortest varint │ longest - shortest varint │ bytes u64
+//! ```
+
+use std::collections::HashMap;
+use std::io;
+
+use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::ints::IntColumn;
+use super::lazy::Lazy;
+use super::sink::{Place, Sink};
+use super::split::Texts;
+use super::stamp::Stamp;
+use super::table::Table;
+use super::values::Values;
+
+const NUMBERS: u8 = 0;
+const HEXADECIMAL: u8 = 1;
+const DICTIONARY: u8 = 2;
+const TEXTS: u8 = 3;
+const TEMPLATES: u8 = 4;
+const SAME: u8 = 5;
+
+/// Bytes of texts in one frame: what a reader of one value has to decompress.
+const TEXT_FRAME_BYTES: usize = 1 << 20;
+
+/// Fewer texts than these have no dictionary.
+const DICTIONARY_TEXTS_MIN: usize = 16;
+
+/// How many texts are looked at before a dictionary is given up, and how many distinct ones they may have.
+const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
+
+/// Shorter texts than this on average, or fewer, are not split into templates of their own.
+const NESTED_TEXT_LEN_MIN: usize = 12;
+const NESTED_TEXTS_MIN: usize = 32;
+
+/// How deep tables are nested: a text in a JSON text in a line.
+pub(super) const DEPTH_MAX: usize = 3;
+
+/// How the values of a slot are stored.
+#[derive(Debug)]
+pub(super) struct Column {
+    pub(super) stamp: Stamp,
+    pub(super) coding: Coding,
+    /// What was read of them.
+    pub(super) values: Lazy<Values>,
+}
+
+/// See the module's drawing.
+#[derive(Debug)]
+pub(super) enum Coding {
+    Numbers { width: u32, values: IntColumn },
+    Hexadecimal { digits: u32, is_upper: bool, place: Place },
+    Dictionary { count: u32, values: Box<Column>, codes: IntColumn },
+    Texts { lengths: IntColumn, places: Vec<Place> },
+    Templates(Box<Table>),
+    Same { slot: u32 },
+}
+
+/// What a pass over all values found.
+#[derive(Debug)]
+struct Survey {
+    stamp: Stamp,
+    total: usize,
+    /// All are decimal as `Display` would print them.
+    is_canonical: bool,
+    is_hex: [bool; 2],
+}
+
+impl Survey {
+    fn of(texts: Texts<'_>) -> Self {
+        let (mut stamp, mut total, mut leading_zeros) = (Stamp::EMPTY, 0, false);
+        for text in texts.iter() {
+            stamp.add(text);
+            total += text.len();
+            leading_zeros |= text.first() == Some(&b'0') && text.len() > 1;
+        }
+        let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
+        let is_hex = |is_upper: bool| {
+            let hex: &[u8] = if is_upper { b"ABCDEF" } else { b"abcdef" };
+            let mut allowed = Stamp::EMPTY;
+            allowed.add(b"0123456789");
+            allowed.add(hex);
+            stamp.bytes & !allowed.bytes == 0 && stamp.len_min == stamp.len_max && stamp.len_min > 3
+        };
+        Self {
+            stamp,
+            total,
+            is_canonical: is_number && !leading_zeros,
+            is_hex: [is_hex(false), is_hex(true)],
+        }
+    }
+
+    /// The width that numbers are padded to, 0 for none; `None` where not all are numbers.
+    fn width(&self) -> Option<u32> {
+        let Stamp { len_min, len_max, .. } = self.stamp;
+        let is_padded = self.stamp.is_digits() && len_min == len_max && (1..20).contains(&len_max);
+        match (self.is_canonical, is_padded) {
+            (true, _) => Some(0),
+            (false, true) => Some(len_max),
+            (false, false) => None,
+        }
+    }
+}
+
+impl Column {
+    pub(super) fn new(stamp: Stamp, coding: Coding) -> Self {
+        Self { stamp, coding, values: Lazy::default() }
+    }
+
+    /// Stores values in the form that suits them.
+    pub(super) fn write(
+        texts: Texts<'_>,
+        is_quoted: bool,
+        depth: usize,
+        sink: &mut Sink,
+    ) -> io::Result<Self> {
+        let survey = Survey::of(texts);
+        let stamp = survey.stamp;
+        if let Some(column) = write_numbers(texts, &survey, sink)? {
+            return Ok(column);
+        }
+        if let Some((distinct, codes)) = dictionary(texts, survey.total) {
+            let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+            let distinct = Texts { bytes: texts.bytes, spans: &distinct };
+            let values = Box::new(Self::write_plain(distinct, is_quoted, depth, sink)?);
+            let codes = IntColumn::write(&codes, sink)?;
+            return Ok(Self::new(stamp, Coding::Dictionary { count, values, codes }));
+        }
+        Self::write_surveyed(texts, is_quoted, depth, &survey, sink)
+    }
+
+    /// As [`write`](Self::write), without a dictionary.
+    fn write_plain(
+        texts: Texts<'_>,
+        is_quoted: bool,
+        depth: usize,
+        sink: &mut Sink,
+    ) -> io::Result<Self> {
+        Self::write_surveyed(texts, is_quoted, depth, &Survey::of(texts), sink)
+    }
+
+    fn write_surveyed(
+        texts: Texts<'_>,
+        is_quoted: bool,
+        depth: usize,
+        survey: &Survey,
+        sink: &mut Sink,
+    ) -> io::Result<Self> {
+        let stamp = survey.stamp;
+        if let Some(is_upper) = survey.is_hex.iter().position(|is_hex| *is_hex) {
+            let place = sink.put(&pack_hex(texts))?;
+            let is_upper = is_upper == 1;
+            let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
+            return Ok(Self::new(stamp, coding));
+        }
+        let may_nest = is_quoted
+            && depth < DEPTH_MAX
+            && texts.len() >= NESTED_TEXTS_MIN
+            && survey.total >= texts.len() * NESTED_TEXT_LEN_MIN;
+        if !may_nest {
+            return Ok(Self::new(stamp, write_texts(texts, sink)?));
+        }
+        let mark = sink.mark();
+        let before = sink.stored_bytes();
+        let plain = write_texts(texts, sink)?;
+        let plain_bytes = sink.stored_bytes() - before;
+        let taken = sink.take(&mark);
+        let table = Table::write(texts, depth + 1, sink)?;
+        if sink.stored_bytes() - before + table.described_bytes() < plain_bytes {
+            return Ok(Self::new(stamp, Coding::Templates(Box::new(table))));
+        }
+        sink.take(&mark);
+        sink.put_back(taken);
+        Ok(Self::new(stamp, plain))
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        self.stamp.encode(out);
+        match &self.coding {
+            Coding::Numbers { width, values } => {
+                out.push(NUMBERS);
+                put_varint(out, (*width).into());
+                values.encode(out);
+            }
+            Coding::Hexadecimal { digits, is_upper, place } => {
+                out.push(HEXADECIMAL);
+                put_varint(out, (*digits).into());
+                out.push((*is_upper).into());
+                place.encode(out);
+            }
+            Coding::Dictionary { count, values, codes } => {
+                out.push(DICTIONARY);
+                put_varint(out, (*count).into());
+                values.encode(out);
+                codes.encode(out);
+            }
+            Coding::Texts { lengths, places } => {
+                out.push(TEXTS);
+                lengths.encode(out);
+                put_varint(out, places.len() as u64);
+                places.iter().for_each(|place| place.encode(out));
+            }
+            Coding::Templates(table) => {
+                out.push(TEMPLATES);
+                table.encode(out);
+            }
+            Coding::Same { slot } => {
+                out.push(SAME);
+                put_varint(out, (*slot).into());
+            }
+        }
+    }
+
+    pub(super) fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
+        Self::decode_nested(cursor, depth, true)
+    }
+
+    fn decode_nested(
+        cursor: &mut Cursor<'_>,
+        depth: usize,
+        may_be_dictionary: bool,
+    ) -> Decoded<Self> {
+        let stamp = Stamp::decode(cursor)?;
+        let coding = match cursor.u8()? {
+            NUMBERS => {
+                Coding::Numbers { width: width(cursor)?, values: IntColumn::decode(cursor)? }
+            }
+            HEXADECIMAL => Coding::Hexadecimal {
+                digits: cursor.varint_u32()?,
+                is_upper: cursor.u8()? != 0,
+                place: Place::decode(cursor)?,
+            },
+            DICTIONARY if may_be_dictionary => {
+                let count = cursor.varint_u32()?;
+                let values = Box::new(Self::decode_nested(cursor, depth, false)?);
+                Coding::Dictionary { count, values, codes: IntColumn::decode(cursor)? }
+            }
+            TEXTS => {
+                let lengths = IntColumn::decode(cursor)?;
+                let places: Decoded<Vec<_>> =
+                    (0..cursor.count()?).map(|_| Place::decode(cursor)).collect();
+                Coding::Texts { lengths, places: places? }
+            }
+            TEMPLATES if depth < DEPTH_MAX => {
+                Coding::Templates(Box::new(Table::decode(cursor, depth + 1)?))
+            }
+            SAME if may_be_dictionary => Coding::Same { slot: cursor.varint_u32()? },
+            kind => return Err(Damage(format!("a column of the kind {kind} at depth {depth}"))),
+        };
+        Ok(Self::new(stamp, coding))
+    }
+}
+
+fn width(cursor: &mut Cursor<'_>) -> Decoded<u32> {
+    let width = cursor.varint_u32()?;
+    if width < 20 { Ok(width) } else { Err(Damage(format!("numbers of {width} digits"))) }
+}
+
+fn write_numbers(texts: Texts<'_>, survey: &Survey, sink: &mut Sink) -> io::Result<Option<Column>> {
+    let Some(width) = survey.width() else { return Ok(None) };
+    let parse =
+        |text: &[u8]| text.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
+    let values: Vec<u64> = texts.iter().map(parse).collect();
+    let values = IntColumn::write(&values, sink)?;
+    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values })))
+}
+
+fn pack_hex(texts: Texts<'_>) -> Vec<u8> {
+    let mut packed = Vec::with_capacity(texts.total().div_ceil(2));
+    let mut high = None;
+    for digit in texts.iter().flatten() {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            _ => (digit | 0x20) - b'a' + 10,
+        };
+        match high.take() {
+            None => high = Some(value << 4),
+            Some(high) => packed.push(high | value),
+        }
+    }
+    packed.extend(high);
+    packed
+}
+
+fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
+    let lengths: Vec<u64> = texts.iter().map(|text| text.len() as u64).collect();
+    let lengths = IntColumn::write(&lengths, sink)?;
+    let mut bytes = Vec::new();
+    let mut places = Vec::new();
+    for text in texts.iter() {
+        bytes.extend_from_slice(text);
+        if bytes.len() >= TEXT_FRAME_BYTES {
+            places.push(sink.put(&bytes)?);
+            bytes.clear();
+        }
+    }
+    if !bytes.is_empty() {
+        places.push(sink.put(&bytes)?);
+    }
+    Ok(Coding::Texts { lengths, places })
+}
+
+/// The distinct texts, in the order in which they come first, and which of them each text is, where
+/// there are few enough.
+fn dictionary(texts: Texts<'_>, total: usize) -> Option<(Vec<(u32, u32)>, Vec<u64>)> {
+    let (trial, trial_max) = DICTIONARY_TRIAL;
+    if texts.len() < DICTIONARY_TEXTS_MIN {
+        return None;
+    }
+    let mut numbers: HashMap<&[u8], u64> = HashMap::new();
+    let mut distinct = Vec::new();
+    let mut distinct_bytes = 0;
+    let mut codes = Vec::with_capacity(texts.len());
+    for (index, text) in texts.iter().enumerate() {
+        let next = distinct.len() as u64;
+        let code = *numbers.entry(text).or_insert_with(|| {
+            distinct.push(texts.spans[index]);
+            distinct_bytes += text.len();
+            next
+        });
+        codes.push(code);
+        if index == trial && distinct.len() > trial_max {
+            return None;
+        }
+    }
+    // A code costs up to two bytes, and zstd makes something of repeated texts, too.
+    (distinct.len() * 2 <= texts.len() && distinct_bytes * 2 <= total).then_some((distinct, codes))
+}

@@ -1,0 +1,368 @@
+//! Columns of integers.
+//!
+//! ```text
+//! integers   kind u8, then
+//!   0 constant   value varint
+//!   1 packed     base varint │ bits u8 │ place           n × (value - base) in so many bits, lowest first
+//!   2 planes     base varint │ width u8 │ width × place  the lowest bytes of all (value - base), then the next ones
+//!   3 deltas     width u8 │ width × place                planes of zigzag differences to the value before, 0 before the first
+//!   4 dictionary count varint │ integers │ integers      distinct values, ascending; then which of them each value is
+//! ```
+//!
+//! Values that are all but random are packed; where bytes repeat, zstd takes less for planes: each
+//! plane is a frame of its own, since the bytes of one tell nothing about those of another.
+
+use std::collections::HashMap;
+use std::io;
+
+use super::super::codec::{Cursor, Damage, Decoded, put_varint, unzigzag, zigzag};
+use super::sink::{Place, Sink, Source};
+
+const CONSTANT: u8 = 0;
+const PACKED: u8 = 1;
+const PLANES: u8 = 2;
+const DELTAS: u8 = 3;
+const DICTIONARY: u8 = 4;
+
+/// The most distinct values of a dictionary of integers.
+const DICTIONARY_MAX: usize = 4096;
+
+/// How many values are looked at before a dictionary is given up, and how many distinct ones they may have.
+const DICTIONARY_TRIAL: (usize, usize) = (1024, 512);
+
+/// How a column of integers is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::segment) enum IntColumn {
+    Constant(u64),
+    Packed { base: u64, bits: u8, place: Place },
+    Planes { base: u64, planes: Vec<Place> },
+    Deltas { planes: Vec<Place> },
+    Dictionary { count: u32, values: Box<Self>, codes: Box<Self> },
+}
+
+impl IntColumn {
+    /// Stores values in the smallest form.
+    pub(in crate::segment) fn write(values: &[u64], sink: &mut Sink) -> io::Result<Self> {
+        let (Some(&min), Some(&max)) = (values.iter().min(), values.iter().max()) else {
+            return Ok(Self::Constant(0));
+        };
+        if min == max {
+            return Ok(Self::Constant(min));
+        }
+        if let Some((distinct, codes)) = dictionary(values, max - min) {
+            let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
+            let values = Box::new(Self::write_plain(&distinct, sink)?);
+            let codes = Box::new(Self::write_plain(&codes, sink)?);
+            return Ok(Self::Dictionary { count, values, codes });
+        }
+        Self::write_plain(values, sink)
+    }
+
+    fn write_plain(values: &[u64], sink: &mut Sink) -> io::Result<Self> {
+        let (Some(&min), Some(&max)) = (values.iter().min(), values.iter().max()) else {
+            return Ok(Self::Constant(0));
+        };
+        if min == max {
+            return Ok(Self::Constant(min));
+        }
+        let bits = bits_of(max - min);
+        let offsets = || values.iter().map(|value| value - min);
+        let deltas = deltas_of(values);
+        let offset_bits: u64 = offsets().map(|value| u64::from(bits_of(value))).sum();
+        let delta_bits: u64 = deltas.iter().map(|value| u64::from(bits_of(*value))).sum();
+        // Differences carry the noise of two values: they must be clearly smaller.
+        let is_smooth = delta_bits + values.len() as u64 <= offset_bits;
+        let planes = match is_smooth {
+            true => planes_of(deltas.iter().copied()),
+            false => planes_of(offsets()),
+        };
+        let planes_column = |places| match is_smooth {
+            true => Self::Deltas { planes: places },
+            false => Self::Planes { base: min, planes: places },
+        };
+        let packed_len = (values.len() * bits as usize).div_ceil(8);
+        if !Sink::has_own_frame(packed_len) {
+            let places: io::Result<Vec<_>> = planes.iter().map(|plane| sink.put(plane)).collect();
+            return Ok(planes_column(places?));
+        }
+        let frames: io::Result<Vec<_>> = planes.iter().map(|plane| sink.compress(plane)).collect();
+        let frames = frames?;
+        let planes_len: usize = frames.iter().map(|(_, stored)| stored.len()).sum();
+        if bits < 57 && packed_len <= planes_len + planes_len / 32 {
+            let place = sink.put(&pack(offsets(), bits, packed_len))?;
+            return Ok(Self::Packed { base: min, bits: bits as u8, place });
+        }
+        let places: io::Result<Vec<_>> =
+            frames.into_iter().map(|frame| sink.put_frame(frame, values.len())).collect();
+        Ok(planes_column(places?))
+    }
+
+    /// Appends how the column is stored.
+    pub(in crate::segment) fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Constant(value) => {
+                out.push(CONSTANT);
+                put_varint(out, *value);
+            }
+            Self::Packed { base, bits, place } => {
+                out.push(PACKED);
+                put_varint(out, *base);
+                out.push(*bits);
+                place.encode(out);
+            }
+            Self::Planes { base, planes } => {
+                out.push(PLANES);
+                put_varint(out, *base);
+                encode_planes(planes, out);
+            }
+            Self::Deltas { planes } => {
+                out.push(DELTAS);
+                encode_planes(planes, out);
+            }
+            Self::Dictionary { count, values, codes } => {
+                out.push(DICTIONARY);
+                put_varint(out, (*count).into());
+                values.encode(out);
+                codes.encode(out);
+            }
+        }
+    }
+
+    /// Reads how a column is stored.
+    pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        Self::decode_nested(cursor, true)
+    }
+
+    fn decode_nested(cursor: &mut Cursor<'_>, may_be_dictionary: bool) -> Decoded<Self> {
+        Ok(match cursor.u8()? {
+            CONSTANT => Self::Constant(cursor.varint()?),
+            PACKED => {
+                let (base, bits) = (cursor.varint()?, cursor.u8()?);
+                if !(1..57).contains(&bits) {
+                    return Err(Damage(format!("integers of {bits} bits")));
+                }
+                Self::Packed { base, bits, place: Place::decode(cursor)? }
+            }
+            PLANES => Self::Planes { base: cursor.varint()?, planes: decode_planes(cursor)? },
+            DELTAS => Self::Deltas { planes: decode_planes(cursor)? },
+            DICTIONARY if may_be_dictionary => {
+                let count = cursor.varint_u32()?;
+                let values = Box::new(Self::decode_nested(cursor, false)?);
+                let codes = Box::new(Self::decode_nested(cursor, false)?);
+                Self::Dictionary { count, values, codes }
+            }
+            kind => return Err(Damage(format!("integers of the unknown kind {kind}"))),
+        })
+    }
+
+    /// Reads the column's `count` values.
+    pub(in crate::segment) fn read<W: Word>(
+        &self,
+        count: usize,
+        source: &impl Source,
+    ) -> Decoded<Vec<W>> {
+        match self {
+            Self::Constant(value) => Ok(vec![word(*value)?; count]),
+            Self::Packed { base, bits, place } => {
+                let base = word(*base)?;
+                source.with(*place, |bytes| unpack(bytes, base, *bits, count))
+            }
+            Self::Planes { base, planes } => {
+                let base: W = word(*base)?;
+                let mut values: Vec<W> = read_planes(planes, count, source)?;
+                values.iter_mut().for_each(|value| *value = value.plus(base));
+                Ok(values)
+            }
+            Self::Deltas { planes } => {
+                let values: Vec<u64> = read_planes(planes, count, source)?;
+                let mut last = 0_u64;
+                let sum = |value: u64| {
+                    last = last.wrapping_add(unzigzag(value).cast_unsigned());
+                    word(last)
+                };
+                values.into_iter().map(sum).collect()
+            }
+            Self::Dictionary { count: distinct, values, codes } => {
+                let values: Vec<W> = values.read(*distinct as usize, source)?;
+                let codes: Vec<u32> = codes.read(count, source)?;
+                let value = |code: u32| {
+                    let value = values.get(code as usize).copied();
+                    value.ok_or_else(|| Damage(format!("code {code} of {distinct}")))
+                };
+                codes.into_iter().map(value).collect()
+            }
+        }
+    }
+}
+
+/// What integers are read as.
+pub(in crate::segment) trait Word: Copy + Default + Send {
+    /// How many bytes it has.
+    const BYTES: usize;
+    /// The lowest bytes of a number.
+    fn cut(value: u64) -> Self;
+    fn wide(self) -> u64;
+    /// Adds, around the end of the numbers.
+    fn plus(self, other: Self) -> Self;
+    /// Sets a byte that is not set.
+    fn set_byte(&mut self, index: u32, byte: u8);
+}
+
+macro_rules! word {
+    ($word:ty) => {
+        impl Word for $word {
+            const BYTES: usize = size_of::<Self>();
+
+            fn cut(value: u64) -> Self {
+                value as Self
+            }
+
+            fn wide(self) -> u64 {
+                self.into()
+            }
+
+            fn plus(self, other: Self) -> Self {
+                self.wrapping_add(other)
+            }
+
+            fn set_byte(&mut self, index: u32, byte: u8) {
+                *self |= Self::from(byte) << (8 * index);
+            }
+        }
+    };
+}
+
+word!(u16);
+word!(u32);
+word!(u64);
+
+/// A number that must fit.
+fn word<W: Word>(value: u64) -> Decoded<W> {
+    let word = W::cut(value);
+    if word.wide() == value { Ok(word) } else { Err(Damage(format!("an integer of {value}"))) }
+}
+
+fn encode_planes(planes: &[Place], out: &mut Vec<u8>) {
+    out.push(planes.len() as u8);
+    planes.iter().for_each(|place| place.encode(out));
+}
+
+fn decode_planes(cursor: &mut Cursor<'_>) -> Decoded<Vec<Place>> {
+    let width = cursor.u8()?;
+    if !(1..=8).contains(&width) {
+        return Err(Damage(format!("integers of {width} bytes")));
+    }
+    (0..width).map(|_| Place::decode(cursor)).collect()
+}
+
+fn bits_of(value: u64) -> u32 {
+    u64::BITS - value.leading_zeros()
+}
+
+fn deltas_of(values: &[u64]) -> Vec<u64> {
+    let mut last = 0;
+    let delta = |value: &u64| {
+        let delta = value.wrapping_sub(last).cast_signed();
+        last = *value;
+        zigzag(delta)
+    };
+    values.iter().map(delta).collect()
+}
+
+/// The bytes of values, the lowest of all first. As many planes as the largest value has bytes.
+fn planes_of(values: impl Iterator<Item = u64> + Clone) -> Vec<Vec<u8>> {
+    let width = bits_of(values.clone().max().unwrap_or_default()).div_ceil(8).max(1);
+    let plane = |byte: u32| values.clone().map(|value| (value >> (8 * byte)) as u8).collect();
+    (0..width).map(plane).collect()
+}
+
+fn read_planes<W: Word>(planes: &[Place], count: usize, source: &impl Source) -> Decoded<Vec<W>> {
+    if planes.len() > W::BYTES {
+        return Err(Damage(format!("integers of {} bytes, not {}", planes.len(), W::BYTES)));
+    }
+    let mut values = vec![W::default(); count];
+    for (index, place) in (0..).zip(planes) {
+        source.with(*place, |bytes| {
+            if bytes.len() != count {
+                return Err(Damage(format!("{} bytes for {count} integers", bytes.len())));
+            }
+            values.iter_mut().zip(bytes).for_each(|(value, byte)| value.set_byte(index, *byte));
+            Ok(())
+        })?;
+    }
+    Ok(values)
+}
+
+fn pack(values: impl Iterator<Item = u64>, bits: u32, len: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(len + 8);
+    let (mut word, mut filled) = (0_u64, 0);
+    for value in values {
+        word |= value << filled;
+        filled += bits;
+        while filled >= 8 {
+            out.push(word as u8);
+            word >>= 8;
+            filled -= 8;
+        }
+    }
+    if filled > 0 {
+        out.push(word as u8);
+    }
+    out
+}
+
+/// Fewer than 57 bits lie in eight bytes wherever they begin.
+fn unpack<W: Word>(bytes: &[u8], base: W, bits: u8, count: usize) -> Decoded<Vec<W>> {
+    let bits = usize::from(bits);
+    if bits > 8 * W::BYTES {
+        return Err(Damage(format!("integers of {bits} bits")));
+    }
+    if bytes.len() != (count * bits).div_ceil(8) {
+        return Err(Damage(format!("{} bytes for {count} integers of {bits} bits", bytes.len())));
+    }
+    let mask = (1_u64 << bits) - 1;
+    let mut values = Vec::with_capacity(count);
+    // All but the last few are read eight bytes at a time.
+    let whole = bytes.len().checked_sub(8).map_or(0, |last| (last * 8 / bits + 1).min(count));
+    for index in 0..whole {
+        let bit = index * bits;
+        let word = bytes[bit / 8..].first_chunk::<8>().map_or(0, |word| u64::from_le_bytes(*word));
+        values.push(W::cut(word >> (bit % 8) & mask).plus(base));
+    }
+    for index in whole..count {
+        let bit = index * bits;
+        let mut word = [0; 8];
+        let rest = &bytes[bit / 8..];
+        let len = rest.len().min(8);
+        word[..len].copy_from_slice(&rest[..len]);
+        values.push(W::cut(u64::from_le_bytes(word) >> (bit % 8) & mask).plus(base));
+    }
+    Ok(values)
+}
+
+/// The distinct values, ascending, and which of them each value is, where that is likely to be smaller.
+fn dictionary(values: &[u64], span: u64) -> Option<(Vec<u64>, Vec<u64>)> {
+    let (trial, distinct_max) = DICTIONARY_TRIAL;
+    if span < 256 || values.len() < 64 {
+        return None;
+    }
+    let mut counts: HashMap<u64, u64> = HashMap::new();
+    for (index, value) in values.iter().enumerate() {
+        counts.entry(*value).or_default();
+        if index == trial && counts.len() > distinct_max || counts.len() > DICTIONARY_MAX {
+            return None;
+        }
+    }
+    let code_bits = bits_of(counts.len() as u64 - 1) as usize;
+    let plain = values.len() * bits_of(span) as usize;
+    if values.len() * code_bits + counts.len() * 16 > plain / 8 * 6 {
+        return None;
+    }
+    let mut distinct: Vec<u64> = counts.keys().copied().collect();
+    distinct.sort_unstable();
+    (0..).zip(&distinct).for_each(|(code, value)| {
+        counts.insert(*value, code);
+    });
+    let codes = values.iter().map(|value| counts.get(value).copied().unwrap_or_default());
+    Some((distinct.clone(), codes.collect()))
+}

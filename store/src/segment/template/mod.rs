@@ -1,0 +1,63 @@
+//! Texts as templates and columns.
+//!
+//! A text is split into its *template*, what it has in common with many others, and the values of the
+//! template's *slots*, which are stored column by column, each in the form that suits it: integers,
+//! hexadecimal digits, a dictionary, texts, or templates again. So equal parts are stored once, values
+//! of one kind lie together, and a needle is looked for in the templates and in the few columns that
+//! may have it, instead of in every text.
+//!
+//! Nothing here knows of files: columns go to a [`Sink`] and come from a [`Source`].
+
+mod column;
+mod hits;
+mod ints;
+mod lazy;
+mod search;
+mod sink;
+mod split;
+mod stamp;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tokens;
+mod values;
+
+use std::io;
+
+use self::split::Texts;
+
+pub(in crate::segment) use self::hits::Hits;
+pub(in crate::segment) use self::ints::IntColumn;
+pub(in crate::segment) use self::lazy::Lazy;
+pub(in crate::segment) use self::sink::{Place, Sink, Source};
+pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
+
+/// Templates that save less than this, as a ratio, are weighed against the texts as they are.
+const SURE_RATIO: usize = 8;
+
+/// Stores texts, given as places in `bytes`: split into templates, unless they take less space whole.
+///
+/// # Errors
+/// What zstd refuses.
+pub(in crate::segment) fn write(
+    bytes: &[u8],
+    spans: &[(u32, u32)],
+    sink: &mut Sink,
+) -> io::Result<Table> {
+    let texts = Texts { bytes, spans };
+    let mark = sink.mark();
+    let before = sink.stored_bytes();
+    let table = Table::write(texts, 0, sink)?;
+    let split_bytes = sink.stored_bytes() - before + table.described_bytes();
+    if split_bytes * SURE_RATIO < texts.total() {
+        return Ok(table);
+    }
+    let split = sink.take(&mark);
+    let whole = Table::write_whole(texts, sink)?;
+    if sink.stored_bytes() - before + whole.described_bytes() < split_bytes {
+        return Ok(whole);
+    }
+    sink.take(&mark);
+    sink.put_back(split);
+    Ok(table)
+}

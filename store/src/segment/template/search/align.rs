@@ -1,0 +1,213 @@
+//! How a needle can lie over a template.
+
+use super::super::table::Template;
+use super::{Lies, Test};
+use crate::Needle;
+
+/// More alignments than these are not followed one by one.
+const ALIGNMENTS_MAX: usize = 32;
+
+/// How many places are tried before texts are searched instead; needles of one byte repeated lie
+/// everywhere.
+const STEPS_MAX: usize = 4096;
+
+/// What a slot's value has to be for one way in which a needle lies over a template.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Part<'n> {
+    pub(super) slot: usize,
+    pub(super) bytes: &'n [u8],
+    pub(super) lies: Lies,
+}
+
+/// All parts must hold.
+pub(super) type Alignment<'n> = Vec<Part<'n>>;
+
+/// All the ways in which a needle can lie over a template.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Aligned<'n> {
+    /// None: no text has it.
+    None,
+    /// In static text: every text has it.
+    All,
+    Some(Vec<Alignment<'n>>),
+    TooMany,
+}
+
+/// Finds all alignments, leaving out those that a column's stamp rules out.
+pub(super) fn align<'n>(template: &Template, test: &Test<'n>) -> Aligned<'n> {
+    let mut search = Search {
+        template,
+        needle: test.needle,
+        is_anchored_behind: matches!(test.lies, Lies::Whole | Lies::Last),
+        parts: Vec::new(),
+        found: Vec::new(),
+        steps: 0,
+    };
+    let ended = match test.lies {
+        Lies::Whole | Lies::First => search.at_static(0, 0, test.bytes),
+        Lies::Within | Lies::Last => search.anywhere(test.bytes),
+    };
+    match ended {
+        Err(End::All) => Aligned::All,
+        Err(End::TooMany) => Aligned::TooMany,
+        Ok(()) if search.found.is_empty() => Aligned::None,
+        Ok(()) => Aligned::Some(search.found),
+    }
+}
+
+/// Why a search ends before it has tried everything.
+enum End {
+    All,
+    TooMany,
+}
+
+struct Search<'t, 'n> {
+    template: &'t Template,
+    needle: &'n Needle,
+    /// Whether the text must end where the needle does.
+    is_anchored_behind: bool,
+    /// What the slots passed so far must be.
+    parts: Alignment<'n>,
+    found: Vec<Alignment<'n>>,
+    steps: usize,
+}
+
+impl<'n> Search<'_, 'n> {
+    fn anywhere(&mut self, bytes: &'n [u8]) -> Result<(), End> {
+        let template = self.template;
+        if !self.is_anchored_behind {
+            let has = |text: &[u8]| self.needle.find(text).is_some();
+            if template.statics.iter().any(has) {
+                return Err(End::All);
+            }
+        }
+        let first = bytes.first().copied().unwrap_or_default();
+        for (number, text) in template.statics.iter().enumerate() {
+            // Within the text it does not lie, unless it has to end it: it reaches beyond.
+            let start = match self.is_anchored_behind {
+                true => 0,
+                false => text.len().saturating_sub(bytes.len()),
+            };
+            for (at, byte) in text.iter().enumerate().skip(start) {
+                if self.is_alike(*byte, first) {
+                    self.at_static(number, at, bytes)?;
+                }
+            }
+        }
+        (0..template.slots.len()).try_for_each(|slot| self.within_slot(slot, bytes))
+    }
+
+    /// The needle goes on with `rest` at a place of a static text.
+    fn at_static(&mut self, number: usize, at: usize, rest: &'n [u8]) -> Result<(), End> {
+        self.steps += 1;
+        if self.steps > STEPS_MAX {
+            return Err(End::TooMany);
+        }
+        let text = self.template.statics.get(number).get(at..).unwrap_or_default();
+        let len = text.len().min(rest.len());
+        if !self.needle.is_alike(&text[..len], &rest[..len]) {
+            return Ok(());
+        }
+        let is_last = number == self.template.slots.len();
+        let rest = &rest[len..];
+        match (rest.is_empty(), self.is_anchored_behind) {
+            (true, false) => self.found(),
+            (true, true) if text.len() > len => Ok(()),
+            (true, true) if is_last => self.found(),
+            (false, _) if is_last => Ok(()),
+            _ => self.at_slot(number, rest),
+        }
+    }
+
+    /// The needle goes on with `rest` at the beginning of a slot.
+    fn at_slot(&mut self, slot: usize, rest: &'n [u8]) -> Result<(), End> {
+        if !self.is_anchored_behind {
+            self.with(slot, rest, Lies::First, Self::found)?;
+        }
+        // As a whole the value is followed by static text.
+        let mut end = if self.is_anchored_behind { rest.len() } else { rest.len() - 1 };
+        if !self.may_begin(slot, rest) {
+            end = 0;
+        }
+        for len in 0..=end {
+            let (value, behind) = rest.split_at(len);
+            if self.may_go_on(slot, behind) {
+                self.with(slot, value, Lies::Whole, |search| {
+                    search.at_static(slot + 1, 0, behind)
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The needle begins within a slot.
+    fn within_slot(&mut self, slot: usize, bytes: &'n [u8]) -> Result<(), End> {
+        if !self.may_begin(slot, bytes) {
+            return Ok(());
+        }
+        if !self.is_anchored_behind {
+            self.with(slot, bytes, Lies::Within, Self::found)?;
+        }
+        let end = if self.is_anchored_behind { bytes.len() } else { bytes.len() - 1 };
+        for len in 1..=end {
+            let (value, behind) = bytes.split_at(len);
+            if self.may_go_on(slot, behind) {
+                self.with(slot, value, Lies::Last, |search| search.at_static(slot + 1, 0, behind))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the static text behind a slot begins as `behind` does.
+    fn may_go_on(&self, slot: usize, behind: &[u8]) -> bool {
+        match (self.template.statics.get(slot + 1).first(), behind.first()) {
+            (Some(text), Some(next)) => self.is_alike(*text, *next),
+            _ => true,
+        }
+    }
+
+    /// Whether a byte of a text is the needle's.
+    const fn is_alike(&self, byte: u8, of_needle: u8) -> bool {
+        byte == of_needle || self.needle.ignores_case() && byte.eq_ignore_ascii_case(&of_needle)
+    }
+
+    /// Whether a slot's values may have the first of some bytes.
+    fn may_begin(&self, slot: usize, bytes: &[u8]) -> bool {
+        let (column, first) = (self.template.column(slot), bytes.get(..1).unwrap_or_default());
+        column.is_some_and(|column| column.stamp.may_have(first, self.needle.ignores_case()))
+    }
+
+    /// Goes on with a part, unless the column's stamp rules it out.
+    fn with(
+        &mut self,
+        slot: usize,
+        bytes: &'n [u8],
+        lies: Lies,
+        go_on: impl FnOnce(&mut Self) -> Result<(), End>,
+    ) -> Result<(), End> {
+        let Some(column) = self.template.column(slot) else { return Ok(()) };
+        let stamp = &column.stamp;
+        let may_fit = match lies {
+            Lies::Whole => stamp.may_be_long(bytes.len()),
+            Lies::First | Lies::Last | Lies::Within => bytes.len() <= stamp.len_max as usize,
+        };
+        if !may_fit || !stamp.may_have(bytes, self.needle.ignores_case()) {
+            return Ok(());
+        }
+        self.parts.push(Part { slot, bytes, lies });
+        let ended = go_on(self);
+        self.parts.pop();
+        ended
+    }
+
+    fn found(&mut self) -> Result<(), End> {
+        if self.parts.is_empty() {
+            return Err(End::All);
+        }
+        if self.found.len() == ALIGNMENTS_MAX {
+            return Err(End::TooMany);
+        }
+        self.found.push(self.parts.clone());
+        Ok(())
+    }
+}

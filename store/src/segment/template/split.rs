@@ -1,0 +1,299 @@
+//! Finds the templates of many texts.
+//!
+//! Texts are first put together by their skeleton: what is left when every token is taken out. Texts
+//! of one skeleton are then divided by their words, as long as each part keeps many texts: words that
+//! go together (`Connection closed by`, `Accepted password for`) tell messages apart, while a word
+//! that takes many values is a value. What never varies within a part is its template's static text,
+//! what does is a slot. Texts that are too few of a kind are left over.
+//!
+//! All of this happens once, over the texts of one row group: there is no sample and no model.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use super::tokens::{Kind, Token, tokenize};
+
+/// Texts of a kind from which on they have a template of their own. A template costs some 50 bytes, and
+/// each of its columns some ten.
+const TEMPLATE_TEXTS_MIN: usize = 8;
+
+/// How many texts a part must keep on average when a skeleton's texts are divided by a word.
+const PART_TEXTS_MIN: usize = 32;
+
+/// Words that take more values than so many are never divided by.
+const WORD_VALUES_MAX: usize = 64;
+
+/// The most templates, by texts; a limit of the reader's memory.
+const TEMPLATES_MAX: usize = 4096;
+
+/// Texts with more tokens are not split.
+const TOKENS_MAX: usize = 1024;
+
+/// Texts longer than this are not split.
+const TEXT_LEN_MAX: usize = 64 * 1024;
+
+/// Some texts: parts of a row of bytes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Texts<'a> {
+    pub(super) bytes: &'a [u8],
+    /// Where each text begins and ends.
+    pub(super) spans: &'a [(u32, u32)],
+}
+
+impl<'a> Texts<'a> {
+    pub(super) const fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    pub(super) fn get(&self, index: usize) -> &'a [u8] {
+        let (start, end) = self.spans.get(index).copied().unwrap_or_default();
+        self.bytes.get(start as usize..end as usize).unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &'a [u8]> + '_ {
+        (0..self.len()).map(|index| self.get(index))
+    }
+
+    /// Bytes of all texts together.
+    pub(super) fn total(&self) -> usize {
+        self.spans.iter().map(|(start, end)| (end - start) as usize).sum()
+    }
+}
+
+/// A template with the texts that are made by it.
+#[derive(Debug)]
+pub(super) struct Draft {
+    /// What stands before, between and behind the slots: one more than slots.
+    pub(super) statics: Vec<Vec<u8>>,
+    /// The texts, ascending.
+    pub(super) rows: Vec<u32>,
+    /// The values of each slot, in the order of the texts, as spans of the texts' bytes.
+    pub(super) slots: Vec<Slot>,
+}
+
+/// A slot's values.
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub(super) spans: Vec<(u32, u32)>,
+    /// Whether the values stand between quotes: they may have templates of their own.
+    pub(super) is_quoted: bool,
+}
+
+/// Finds the templates, those of many texts first. Every text belongs to exactly one; texts that are
+/// left over to one whose only slot is the whole text.
+pub(super) fn split(texts: Texts<'_>) -> Vec<Draft> {
+    let mut cut = Cut::new(texts);
+    let mut drafts = Vec::new();
+    let mut left_over = std::mem::take(&mut cut.uncut);
+    for skeleton in std::mem::take(&mut cut.skeletons) {
+        if skeleton.len() < TEMPLATE_TEXTS_MIN {
+            left_over.extend(skeleton);
+            continue;
+        }
+        for part in cut.divide(skeleton) {
+            match part.len() < TEMPLATE_TEXTS_MIN {
+                true => left_over.extend(part),
+                false => drafts.push(cut.draft(part, &mut left_over)),
+            }
+        }
+    }
+    drafts.sort_by_key(|draft| std::cmp::Reverse(draft.rows.len()));
+    let unkept = drafts.drain(drafts.len().min(TEMPLATES_MAX)..);
+    unkept.for_each(|draft| left_over.extend(draft.rows));
+    if !left_over.is_empty() {
+        drafts.push(whole_texts(texts, left_over));
+        drafts.sort_by_key(|draft| std::cmp::Reverse(draft.rows.len()));
+    }
+    drafts
+}
+
+/// The template that is nothing but a slot.
+pub(super) fn whole_texts(texts: Texts<'_>, mut rows: Vec<u32>) -> Draft {
+    rows.sort_unstable();
+    let spans = rows.iter().filter_map(|row| texts.spans.get(*row as usize).copied()).collect();
+    let slots = vec![Slot { spans, is_quoted: false }];
+    Draft { statics: vec![Vec::new(), Vec::new()], rows, slots }
+}
+
+/// Texts cut into tokens and put together by skeleton.
+struct Cut<'a> {
+    texts: Texts<'a>,
+    tokens: Vec<Token>,
+    /// Where each text's tokens begin, and where the last one's end.
+    token_starts: Vec<u32>,
+    /// The texts of each skeleton, ascending.
+    skeletons: Vec<Vec<u32>>,
+    /// Texts that were not cut.
+    uncut: Vec<u32>,
+}
+
+impl<'a> Cut<'a> {
+    fn new(texts: Texts<'a>) -> Self {
+        let mut cut = Self {
+            texts,
+            tokens: Vec::new(),
+            token_starts: Vec::with_capacity(texts.len() + 1),
+            skeletons: Vec::new(),
+            uncut: Vec::new(),
+        };
+        let mut by_hash: HashMap<u64, usize, IdentityState> = HashMap::default();
+        for (row, &(start, end)) in (0_u32..).zip(texts.spans) {
+            let first = cut.tokens.len();
+            cut.token_starts.push(u32::try_from(first).unwrap_or(u32::MAX));
+            let (start, end) = (start as usize, end as usize);
+            if end - start > TEXT_LEN_MAX {
+                cut.uncut.push(row);
+                continue;
+            }
+            let hash = tokenize(texts.bytes, start, end, &mut cut.tokens);
+            let count = cut.tokens.len() - first;
+            if count == 0 || count > TOKENS_MAX {
+                cut.tokens.truncate(first);
+                cut.uncut.push(row);
+                continue;
+            }
+            let skeleton = *by_hash.entry(hash).or_insert_with(|| {
+                cut.skeletons.push(Vec::new());
+                cut.skeletons.len() - 1
+            });
+            cut.skeletons[skeleton].push(row);
+        }
+        cut.token_starts.push(u32::try_from(cut.tokens.len()).unwrap_or(u32::MAX));
+        cut
+    }
+
+    fn tokens(&self, row: u32) -> &[Token] {
+        let [start, end] = [row as usize, row as usize + 1].map(|at| self.token_starts[at]);
+        &self.tokens[start as usize..end as usize]
+    }
+
+    /// Divides texts of one skeleton by their words.
+    fn divide(&self, rows: Vec<u32>) -> Vec<Vec<u32>> {
+        let mut parts: Vec<u32> = vec![0; rows.len()];
+        let mut count = 1;
+        for position in self.words_by_values(&rows) {
+            let mut numbers: HashMap<u64, u32, IdentityState> = HashMap::default();
+            let divided = rows.iter().zip(&parts).map(|(row, part)| {
+                let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+                let word = self.tokens(*row).get(position).map_or(0, |token| token.hash);
+                // Texts put together by two alike hashes are told apart when their template is made.
+                let key = (u64::from(*part) << 32 | u64::from(word)).wrapping_mul(SPREAD);
+                *numbers.entry(key).or_insert(next)
+            });
+            let divided: Vec<u32> = divided.collect();
+            if numbers.len() * PART_TEXTS_MIN <= rows.len() {
+                (parts, count) = (divided, numbers.len());
+            }
+        }
+        if count == 1 {
+            return vec![rows];
+        }
+        let mut out = vec![Vec::new(); count];
+        for (row, part) in rows.iter().zip(parts) {
+            out[part as usize].push(*row);
+        }
+        out
+    }
+
+    /// The positions of words that take a few values, those of the fewest first.
+    fn words_by_values(&self, rows: &[u32]) -> Vec<usize> {
+        let Some(&first) = rows.first() else { return Vec::new() };
+        let mut values: Vec<Vec<u32>> = self.tokens(first).iter().map(|_| Vec::new()).collect();
+        for row in rows {
+            for (token, values) in self.tokens(*row).iter().zip(&mut values) {
+                let may_divide = token.kind() == Kind::Word && values.len() <= WORD_VALUES_MAX;
+                if may_divide && values.last() != Some(&token.hash) {
+                    note(values, token.hash);
+                }
+            }
+        }
+        let mut positions: Vec<(usize, usize)> = values.iter().map(Vec::len).zip(0..).collect();
+        positions.retain(|(values, _)| (2..=WORD_VALUES_MAX).contains(values));
+        positions.sort_unstable();
+        positions.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// The template of texts of one skeleton. Texts that only seemed to have it are left over.
+    fn draft(&self, mut rows: Vec<u32>, left_over: &mut Vec<u32>) -> Draft {
+        let first = rows.first().copied().unwrap_or_default();
+        let model = self.tokens(first);
+        let mut varies = vec![false; model.len()];
+        for row in &rows {
+            for ((token, model), varies) in self.tokens(*row).iter().zip(model).zip(&mut varies) {
+                *varies |= token.hash != model.hash;
+            }
+        }
+        let positions = || (0..model.len()).filter(|position| varies[*position]);
+        let statics: Vec<Vec<u8>> = self.between(first, positions()).map(<[u8]>::to_vec).collect();
+        rows.retain(|row| {
+            let is_it = self.tokens(*row).len() == model.len()
+                && self.between(*row, positions()).eq(statics.iter().map(Vec::as_slice));
+            if !is_it {
+                left_over.push(*row);
+            }
+            is_it
+        });
+        let slot = |position: usize| Slot {
+            spans: Vec::with_capacity(rows.len()),
+            is_quoted: model[position].kind() == Kind::Quoted,
+        };
+        let mut slots: Vec<Slot> = positions().map(slot).collect();
+        for row in &rows {
+            let tokens = self.tokens(*row);
+            for (slot, position) in slots.iter_mut().zip(positions()) {
+                slot.spans.push((tokens[position].start, tokens[position].end));
+            }
+        }
+        Draft { statics, rows, slots }
+    }
+
+    /// What stands before, between and behind some tokens of a text.
+    fn between(
+        &self,
+        row: u32,
+        positions: impl Iterator<Item = usize>,
+    ) -> impl Iterator<Item = &'a [u8]> {
+        let (mut start, end) = self.texts.spans[row as usize];
+        let (bytes, tokens) = (self.texts.bytes, self.tokens(row));
+        let tokens = positions.map(|position| (tokens[position].start, tokens[position].end));
+        tokens.chain([(end, end)]).map(move |(token_start, token_end)| {
+            &bytes[std::mem::replace(&mut start, token_end) as usize..token_start as usize]
+        })
+    }
+}
+
+/// Adds a value to those that a word takes; the last one met stands last.
+fn note(values: &mut Vec<u32>, value: u32) {
+    match values.iter().rposition(|known| *known == value) {
+        Some(place) => {
+            let last = values.len() - 1;
+            values.swap(place, last);
+        }
+        None => values.push(value),
+    }
+}
+
+/// Spreads the bits of a key over those that a hash map looks at.
+const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+/// Passes a hash through.
+#[derive(Default)]
+struct Identity(u64);
+
+type IdentityState = BuildHasherDefault<Identity>;
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}

@@ -1,0 +1,218 @@
+//! Tables: texts as templates and the values of their slots.
+//!
+//! ```text
+//! table      texts varint │ templates varint │ integers       which template each text has; not there with one template
+//!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
+//! ```
+//!
+//! A *text* is what stands before the first, between two, or behind the last slot. The values of a slot
+//! are those of the texts that have the template, in the order of the texts.
+
+use std::io;
+
+use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::column::{Coding, Column};
+use super::ints::IntColumn;
+use super::lazy::Lazy;
+use super::sink::Sink;
+use super::split::{Draft, Slot, Texts, split, whole_texts};
+use super::values::TemplatePlaces;
+
+/// The most texts in a table: what a few bytes of a damaged one can make a reader allocate.
+pub(in crate::segment) const TEXTS_MAX: u32 = 1 << 18;
+
+/// How some texts are stored.
+#[derive(Debug)]
+pub(in crate::segment) struct Table {
+    /// How many texts.
+    pub(super) count: u32,
+    /// Which template each text has; `None` with one template.
+    pub(super) numbers: Option<IntColumn>,
+    pub(super) templates: Vec<Template>,
+    /// The numbers, once read.
+    pub(super) places: Lazy<TemplatePlaces>,
+}
+
+/// A template with its columns.
+#[derive(Debug)]
+pub(super) struct Template {
+    /// How many texts it makes; never 0.
+    pub(super) count: u32,
+    /// One more than slots.
+    pub(super) statics: Statics,
+    pub(super) slots: Vec<Column>,
+}
+
+/// The texts before, between and behind the slots of a template.
+#[derive(Debug, Default)]
+pub(super) struct Statics {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Statics {
+    fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Bytes of all texts together.
+    pub(super) const fn total(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// The text before a slot; behind the last one with their number.
+    pub(super) fn get(&self, number: usize) -> &[u8] {
+        let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
+        let span = start.zip(self.ends.get(number).copied());
+        let text = span.and_then(|(start, end)| self.bytes.get(start as usize..end as usize));
+        text.unwrap_or_default()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.ends.iter().copied());
+        let spans = starts.zip(&self.ends);
+        spans.map(|(start, end)| self.bytes.get(start as usize..*end as usize).unwrap_or_default())
+    }
+}
+
+impl Table {
+    /// Splits texts into templates and stores their columns.
+    pub(super) fn write(texts: Texts<'_>, depth: usize, sink: &mut Sink) -> io::Result<Self> {
+        Self::write_drafts(texts, split(texts), depth, sink)
+    }
+
+    /// Stores texts as they are.
+    pub(super) fn write_whole(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Self> {
+        let rows = (0..).take(texts.len()).collect();
+        Self::write_drafts(texts, vec![whole_texts(texts, rows)], 0, sink)
+    }
+
+    fn write_drafts(
+        texts: Texts<'_>,
+        drafts: Vec<Draft>,
+        depth: usize,
+        sink: &mut Sink,
+    ) -> io::Result<Self> {
+        let numbers = match drafts.len() {
+            0 | 1 => None,
+            _ => {
+                let mut numbers = vec![0; texts.len()];
+                for (number, draft) in (0..).zip(&drafts) {
+                    draft.rows.iter().for_each(|row| numbers[*row as usize] = number);
+                }
+                Some(IntColumn::write(&numbers, sink)?)
+            }
+        };
+        let mut templates = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let mut slots: Vec<Column> = Vec::with_capacity(draft.slots.len());
+            for slot in &draft.slots {
+                slots.push(write_slot(texts, &draft.slots, &slots, slot, depth, sink)?);
+            }
+            let count = u32::try_from(draft.rows.len()).unwrap_or(u32::MAX);
+            let mut statics = Statics::default();
+            draft.statics.iter().for_each(|text| statics.push(text));
+            templates.push(Template { count, statics, slots });
+        }
+        let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
+        Ok(Self { count, numbers, templates, places: Lazy::default() })
+    }
+
+    /// About how many bytes the description takes, compressed.
+    pub(super) fn described_bytes(&self) -> usize {
+        let mut described = Vec::new();
+        self.encode(&mut described);
+        described.len() / 2
+    }
+
+    pub(in crate::segment) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.count.into());
+        put_varint(out, self.templates.len() as u64);
+        if let Some(numbers) = &self.numbers {
+            numbers.encode(out);
+        }
+        for template in &self.templates {
+            put_varint(out, template.count.into());
+            put_varint(out, template.slots.len() as u64);
+            let mut statics = template.statics.iter();
+            put_bytes(out, statics.next().unwrap_or_default());
+            for (column, behind) in template.slots.iter().zip(statics) {
+                column.encode(out);
+                put_bytes(out, behind);
+            }
+        }
+    }
+
+    pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
+        let (count, templates) = (cursor.varint_u32()?, cursor.count()?);
+        if count > TEXTS_MAX {
+            return Err(Damage(format!("a table of {count} texts")));
+        }
+        let numbers = match templates {
+            0 | 1 => None,
+            _ => Some(IntColumn::decode(cursor)?),
+        };
+        let templates: Decoded<Vec<_>> =
+            (0..templates).map(|_| Template::decode(cursor, depth)).collect();
+        let templates = templates?;
+        let sum: u64 = templates.iter().map(|template| u64::from(template.count)).sum();
+        if sum != u64::from(count) {
+            return Err(Damage(format!("templates of {sum} texts, of {count}")));
+        }
+        Ok(Self { count, numbers, templates, places: Lazy::default() })
+    }
+}
+
+impl Template {
+    fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
+        let (count, slot_count) = (cursor.varint_u32()?, cursor.count()?);
+        let mut statics = Statics::default();
+        statics.push(bytes(cursor)?);
+        let mut slots: Vec<Column> = Vec::with_capacity(slot_count.min(64));
+        for index in 0..slot_count {
+            let column = Column::decode(cursor, depth)?;
+            if let Coding::Same { slot } = column.coding {
+                let earlier = slots.get(slot as usize).map(|column| &column.coding);
+                if earlier.is_none_or(|coding| matches!(coding, Coding::Same { .. })) {
+                    return Err(Damage(format!("slot {index} is to be as slot {slot}")));
+                }
+            }
+            slots.push(column);
+            statics.push(bytes(cursor)?);
+        }
+        if count == 0 {
+            return Err(Damage::new("a template of no text"));
+        }
+        Ok(Self { count, statics, slots })
+    }
+}
+
+fn put_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    put_varint(out, bytes.len() as u64);
+    out.extend_from_slice(bytes);
+}
+
+fn bytes<'c>(cursor: &mut Cursor<'c>) -> Decoded<&'c [u8]> {
+    let len = cursor.count()?;
+    cursor.bytes(len)
+}
+
+/// Stores a slot's values, unless an earlier slot has the same ones.
+fn write_slot(
+    texts: Texts<'_>,
+    all: &[Slot],
+    written: &[Column],
+    slot: &Slot,
+    depth: usize,
+    sink: &mut Sink,
+) -> io::Result<Column> {
+    let values = Texts { bytes: texts.bytes, spans: &slot.spans };
+    for (place, (earlier, column)) in (0..).zip(all.iter().zip(written)) {
+        let other = Texts { bytes: texts.bytes, spans: &earlier.spans };
+        if !matches!(column.coding, Coding::Same { .. }) && values.iter().eq(other.iter()) {
+            return Ok(Column::new(column.stamp, Coding::Same { slot: place }));
+        }
+    }
+    Column::write(values, slot.is_quoted, depth, sink)
+}

@@ -1,0 +1,217 @@
+//! Tables against the texts themselves: every text comes back as it was, and a needle is found where a
+//! plain search finds it, and nowhere else.
+
+use std::cell::RefCell;
+
+use proptest::prelude::*;
+
+use super::super::codec::{Cursor, Damage, Decoded};
+use super::super::frame::{Frame, FrameReader};
+use super::{Place, Sink, Source, Table, write};
+use crate::Needle;
+
+/// Frames in memory.
+struct Frames {
+    frames: Vec<(Frame, Vec<u8>)>,
+    reader: RefCell<FrameReader>,
+}
+
+impl Source for Frames {
+    fn with<T>(&self, place: Place, read: impl FnOnce(&[u8]) -> Decoded<T>) -> Decoded<T> {
+        let (frame, stored) =
+            self.frames.get(place.frame as usize).ok_or_else(|| Damage::new("no such frame"))?;
+        let mut raw = Vec::new();
+        self.reader.borrow_mut().read_or_copy(*frame, stored, &mut raw)?;
+        read(&raw[place.offset as usize..][..place.len as usize])
+    }
+}
+
+/// A table that went through its bytes.
+fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
+    let (mut bytes, mut spans) = (Vec::new(), Vec::new());
+    for text in texts {
+        let start = u32::try_from(bytes.len()).unwrap();
+        bytes.extend_from_slice(text);
+        spans.push((start, u32::try_from(bytes.len()).unwrap()));
+    }
+    let mut sink = Sink::new(1).unwrap();
+    let table = write(&bytes, &spans, &mut sink).unwrap();
+    let mut described = Vec::new();
+    table.encode(&mut described);
+    let table = Table::decode(&mut Cursor::new(&described), 0).unwrap();
+    (table, Frames { frames: sink.finish().unwrap(), reader: RefCell::default() })
+}
+
+fn check_texts(texts: &[Vec<u8>]) {
+    let (table, frames) = stored(texts);
+    let all: Vec<u32> = (0..).take(texts.len()).collect();
+    for wanted in [&all[..], &all[..all.len() / 7], &all[all.len() / 2..]] {
+        let loaded = table.load_these(wanted, &frames).unwrap();
+        for number in wanted {
+            let (text, mut made) = (&texts[*number as usize], Vec::new());
+            loaded.push(*number as usize, &mut made);
+            assert_eq!(String::from_utf8_lossy(&made), String::from_utf8_lossy(text));
+            assert_eq!(&made, text);
+            assert_eq!(loaded.len_of(*number as usize), text.len());
+        }
+    }
+}
+
+/// Compares with a plain search.
+fn check_needle(table: &Table, frames: &Frames, texts: &[Vec<u8>], needle: &Needle) {
+    let hits = table.having(needle, frames).unwrap();
+    for (number, text) in texts.iter().enumerate() {
+        let expected = needle.find(text).is_some();
+        let text = String::from_utf8_lossy(text);
+        assert_eq!(hits.contains(number), expected, "{needle:?} in {text:?}");
+    }
+}
+
+/// Small numbers in no order: enough for texts, and the same on every machine.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 =
+            self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+
+    fn one_of<'t>(&mut self, texts: &[&'t str]) -> &'t str {
+        let sides = u64::try_from(texts.len()).unwrap();
+        texts[usize::try_from(self.roll(sides)).unwrap()]
+    }
+}
+
+/// A line as some service might write it.
+fn line(dice: &mut Dice) -> String {
+    const WORDS: [&str; 8] = ["accepted", "failed", "für", "root", "kernel", "added", "K", "ſ"];
+    const AGENTS: [&str; 4] =
+        ["Mozilla/5.0 (X11; Linux x86_64)", "curl/8.4.0", "-", "Mozilla/5.0 (\\\"odd\\\")"];
+    let (id, small, word) = (dice.roll(1 << 40), dice.roll(12), dice.one_of(&WORDS));
+    match dice.roll(9) {
+        0 => format!("level={word} id={id:016x} took={small}ms path=/v1/item/{}", id % 97),
+        1 => format!(
+            "10.0.{}.{small} - - [{small:02}/Oct/2026:0{}:{:02}] \"GET /a/{}?q={word} HTTP/1.1\" {} {} \"{}\"",
+            id % 4,
+            small % 9,
+            id % 60,
+            id % 11,
+            200 + small,
+            id % 5000,
+            dice.one_of(&AGENTS)
+        ),
+        2 => format!(
+            r#"{{"ts":{},"level":"{word}","msg":"job {} of {small} {word}","nested":{{"a":{},"b":"{:04x}"}}}}"#,
+            1_793_534_400 + id % 1000,
+            id % 7,
+            small * 37,
+            id % 65536
+        ),
+        3 => format!("{word} {} {} {word}", dice.one_of(&WORDS), dice.one_of(&WORDS)),
+        4 => format!("    at com.example.Job$Worker.run(Job.java:{})", 10 + small),
+        5 => {
+            format!("blk_-{id} size {} src /10.1.1.{small}:{}", small * 1_000_003, 50_000 + id % 9)
+        }
+        6 => format!("{:08x}-{:04X}-{small:03}", id % (1 << 32), id % 65536),
+        7 => String::new(),
+        _ => format!(
+            r#"{{"log":"{{\"k\":\"{word} {small}\",\"n\":{}}}","stream":"stdout"}}"#,
+            id % 100
+        ),
+    }
+}
+
+fn lines(seed: u64, count: usize) -> Vec<Vec<u8>> {
+    let mut dice = Dice(seed);
+    (0..count).map(|_| line(&mut dice).into_bytes()).collect()
+}
+
+#[test]
+fn texts_come_back_as_they_were() {
+    for seed in 0..4 {
+        check_texts(&lines(seed, 3000));
+    }
+    check_texts(&[]);
+    check_texts(&vec![Vec::new(); 100]);
+    check_texts(&vec![b"\xff\xfe\x00 no text 17".to_vec(); 20]);
+}
+
+#[test]
+fn numbers_keep_their_look() {
+    let numbers = |numbers: &[&str]| -> Vec<Vec<u8>> {
+        let line = |number: &&str| format!("n {number} end").into_bytes();
+        numbers.iter().cycle().take(40).map(line).collect()
+    };
+    check_texts(&numbers(&["0", "7", "18446744073709551615", "10"]));
+    check_texts(&numbers(&["00", "07", "99"]));
+    check_texts(&numbers(&["0", "01", "2"]));
+    check_texts(&numbers(&["9999999999999999999", "1"]));
+    check_texts(&numbers(&["00000000000000000001", "99999999999999999999"]));
+    check_texts(&numbers(&["dead", "beef", "0000"]));
+    check_texts(&numbers(&["DEAD", "BEEF", "00F0"]));
+    check_texts(&numbers(&["dEAD", "BEEF", "00F0"]));
+    check_texts(&numbers(&["abc12", "def45", "00000"]));
+}
+
+/// How many lines needles are cut out of; `TIMBERLINE_NEEDLE_LINES` asks for more.
+fn needle_lines() -> usize {
+    let asked = std::env::var("TIMBERLINE_NEEDLE_LINES").ok();
+    asked.and_then(|lines| lines.parse().ok()).unwrap_or(24)
+}
+
+/// Needles cut out of lines at every place and of many lengths, as they are, in the other case, and with
+/// a byte changed.
+#[test]
+fn needles_are_found_where_they_are() {
+    let count = needle_lines();
+    let mut pairs = 0;
+    for seed in 0..count.div_ceil(24) {
+        let texts = lines(100 + seed as u64, 400);
+        let (table, frames) = stored(&texts);
+        for text in texts.iter().filter(|text| !text.is_empty()).take(24) {
+            for start in 0..text.len() {
+                for len in [1, 2, 3, 5, 8, 13, 21, 34, 55] {
+                    let Some(bytes) = text.get(start..start + len) else { break };
+                    check_needle(&table, &frames, &texts, &Needle::new(bytes));
+                    let mut changed = bytes.to_vec();
+                    changed[len / 2] ^= 1;
+                    check_needle(&table, &frames, &texts, &Needle::new(&changed));
+                    if len < 9 {
+                        let swapped = Needle::in_either_case(&bytes.to_ascii_uppercase()).unwrap();
+                        check_needle(&table, &frames, &texts, &swapped);
+                    }
+                    pairs += 3;
+                }
+            }
+        }
+    }
+    println!("{pairs} needles, each in 400 lines");
+}
+
+proptest! {
+    /// Texts of few letters, in which needles lie across slots in many ways.
+    #[test]
+    fn dense_needles_are_found_where_they_are(
+        texts in prop::collection::vec("[ab1 ]{0,12}|x[12]{1,3} y[12]{1,3}x", 1..60),
+        needles in prop::collection::vec("[abxy12 ]{1,5}", 1..20),
+    ) {
+        let texts: Vec<Vec<u8>> =
+            texts.iter().cycle().take(texts.len() * 8).map(|text| text.clone().into_bytes()).collect();
+        check_texts(&texts);
+        let (table, frames) = stored(&texts);
+        for needle in &needles {
+            check_needle(&table, &frames, &texts, &Needle::new(needle.as_bytes()));
+        }
+    }
+
+    /// Whatever the bytes are, a description is read or refused.
+    #[test]
+    fn arbitrary_descriptions_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let frames = Frames { frames: Vec::new(), reader: RefCell::default() };
+        if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0) {
+            let _ = table.having(&Needle::new(b"a1"), &frames);
+            let _ = table.load_these(&[0, 1, 5], &frames).map(|table| table.len_of(1));
+        }
+    }
+}

@@ -1,0 +1,272 @@
+//! Cuts a text into tokens, which may vary from line to line, and separators, which make its skeleton.
+//!
+//! A token is a run of letters and digits, or what stands between double quotes when that is more than
+//! such a run. Everything else is a separator. So are the keys of JSON and logfmt: lines of another
+//! schema have another skeleton, and the values behind equal keys come to stand in one column.
+
+/// What a token looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Letters: part of a sentence, most likely.
+    Word,
+    /// Has a digit, or is hexadecimal: a value, most likely.
+    Number,
+    /// What stands between quotes.
+    Quoted,
+}
+
+/// A token's place in the bytes that it was cut from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Token {
+    pub(super) start: u32,
+    pub(super) end: u32,
+    /// Tells tokens apart, but for a few: whoever relies on two being equal compares their bytes. The
+    /// kind is in the two lowest bits.
+    pub(super) hash: u32,
+}
+
+impl Token {
+    pub(super) const fn kind(self) -> Kind {
+        match self.hash & 3 {
+            0 => Kind::Word,
+            1 => Kind::Number,
+            _ => Kind::Quoted,
+        }
+    }
+}
+
+const LETTER: u8 = 1;
+const HEX_LETTER: u8 = 2;
+const DIGIT: u8 = 4;
+const SEPARATOR: u8 = 8;
+const QUOTE: u8 = 16;
+
+/// What ends a run.
+const END: u8 = SEPARATOR | QUOTE;
+
+/// What each byte is. Bytes above ASCII are letters: a character is never cut.
+const CLASSES: [u8; 256] = {
+    let mut classes = [SEPARATOR; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        classes[byte] = match byte {
+            0x30..=0x39 => DIGIT,
+            0x41..=0x46 | 0x61..=0x66 => HEX_LETTER,
+            0x47..=0x5a | 0x67..=0x7a | 0x80..=0xff => LETTER,
+            0x22 => QUOTE,
+            _ => SEPARATOR,
+        };
+        byte += 1;
+    }
+    classes
+};
+
+fn class(byte: u8) -> u8 {
+    CLASSES[byte as usize]
+}
+
+/// Two odd numbers with bits all over.
+const FACTORS: [u64; 2] = [0x2127_599b_f432_5c37, 0x9e37_79b9_7f4a_7c15];
+
+/// A hash of some bytes, eight at a time.
+fn hash(bytes: &[u8]) -> u64 {
+    let mut hash = (bytes.len() as u64).wrapping_mul(FACTORS[1]);
+    let mut mix = |word: u64| {
+        hash = (hash ^ word).wrapping_mul(FACTORS[0]);
+        hash ^= hash >> 29;
+    };
+    let (words, rest) = bytes.as_chunks::<8>();
+    words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
+    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
+        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
+        mix(u64::from(first) << 32 | u64::from(last));
+    } else if !rest.is_empty() {
+        mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+    }
+    hash
+}
+
+/// Hexadecimal runs from this length on are values even without a digit: a part of a UUID may have none.
+const HEX_LEN_MIN: usize = 4;
+
+/// The longest key that is a part of the skeleton.
+const KEY_LEN_MAX: usize = 128;
+
+/// Cuts `bytes[start..end]`, appends its tokens and returns a hash of its skeleton.
+///
+/// Places are of 32 bits: `end` is at most `u32::MAX`.
+pub(super) fn tokenize(bytes: &[u8], start: usize, end: usize, tokens: &mut Vec<Token>) -> u64 {
+    let text = bytes.get(..end).unwrap_or_default();
+    let mut cutter = Cutter { text, hash: FACTORS[1], tokens, has_quotes: true };
+    let mut at = start;
+    while let Some(&byte) = text.get(at) {
+        at = match class(byte) {
+            SEPARATOR => cutter.separator(at, byte),
+            QUOTE => cutter.quote(at),
+            _ => cutter.run(at),
+        };
+    }
+    cutter.hash
+}
+
+struct Cutter<'a> {
+    text: &'a [u8],
+    hash: u64,
+    tokens: &'a mut Vec<Token>,
+    /// Whether a closing quote may still come.
+    has_quotes: bool,
+}
+
+impl Cutter<'_> {
+    fn mix(&mut self, value: u64) {
+        self.hash = (self.hash ^ value).wrapping_mul(FACTORS[0]).rotate_left(29);
+    }
+
+    fn separator(&mut self, at: usize, byte: u8) -> usize {
+        self.mix(byte.into());
+        at + 1
+    }
+
+    fn separators(&mut self, start: usize, end: usize) -> usize {
+        for at in start..end {
+            self.mix(self.text[at].into());
+        }
+        end
+    }
+
+    fn token(&mut self, start: usize, end: usize, kind: Kind) -> usize {
+        self.mix(0x100 + kind as u64);
+        // Places are of 32 bits, and so much of the hash is enough.
+        let hash = (hash(&self.text[start..end]) >> 32) as u32 & !3 | kind as u32;
+        self.tokens.push(Token { start: start as u32, end: end as u32, hash });
+        end
+    }
+
+    /// A run of letters and digits.
+    fn run(&mut self, start: usize) -> usize {
+        let rest = &self.text[start..];
+        let mut seen = 0;
+        let len = rest.iter().position(|byte| {
+            let class = class(*byte);
+            seen |= class;
+            class & END != 0
+        });
+        let end = len.map_or(self.text.len(), |len| start + len);
+        let is_hex = seen & LETTER == 0 && end - start >= HEX_LEN_MIN;
+        if seen & DIGIT != 0 || is_hex {
+            return self.token(start, end, Kind::Number);
+        }
+        if self.text.get(end) == Some(&b'=') {
+            return self.separators(start, end);
+        }
+        self.token(start, end, Kind::Word)
+    }
+
+    /// A quote that may begin a key, a value, or be a separator like any other.
+    fn quote(&mut self, at: usize) -> usize {
+        // Within a JSON text in a JSON text quotes are escaped.
+        let is_escaped = at.checked_sub(1).and_then(|before| self.text.get(before)) == Some(&b'\\');
+        let start = at + 1;
+        let Some(end) = self.closing(start, is_escaped) else {
+            self.has_quotes = false;
+            return self.separator(at, b'"');
+        };
+        let quote_end = if is_escaped { end + 2 } else { end + 1 };
+        let is_key = end - start <= KEY_LEN_MAX && self.text.get(quote_end) == Some(&b':');
+        if is_key || end == start {
+            return self.separators(at, quote_end);
+        }
+        self.separator(at, b'"');
+        let is_run = self.text[start..end].iter().all(|byte| class(*byte) & END == 0);
+        let end = if is_run { self.run(start) } else { self.token(start, end, Kind::Quoted) };
+        self.separators(end, quote_end)
+    }
+
+    /// Where the quotes end that were opened before `start`.
+    fn closing(&self, start: usize, is_escaped: bool) -> Option<usize> {
+        if !self.has_quotes {
+            return None;
+        }
+        let mut at = start;
+        loop {
+            at += memchr::memchr2(b'"', b'\\', self.text.get(at..)?)?;
+            let is_quote = self.text[at] == b'"';
+            if is_escaped {
+                // Ends at the next escaped quote; a bare one ends the text around it.
+                let next = self.text.get(at + 1);
+                match (is_quote, next) {
+                    (false, Some(b'"')) => return Some(at),
+                    (true, _) => return None,
+                    (false, _) => at += 2,
+                }
+            } else if is_quote {
+                return Some(at);
+            } else {
+                at += 2;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cut(text: &str) -> Vec<(&str, Kind)> {
+        let mut tokens = Vec::new();
+        tokenize(text.as_bytes(), 0, text.len(), &mut tokens);
+        tokens
+            .iter()
+            .map(|token| (&text[token.start as usize..token.end as usize], token.kind()))
+            .collect()
+    }
+
+    fn hash(text: &str) -> u64 {
+        tokenize(text.as_bytes(), 0, text.len(), &mut Vec::new())
+    }
+
+    #[test]
+    fn runs_are_words_or_numbers() {
+        use Kind::{Number, Word};
+        assert_eq!(
+            cut("took 12ms, id=cafe-0x1F für Jörg"),
+            [
+                ("took", Word),
+                ("12ms", Number),
+                ("cafe", Number),
+                ("0x1F", Number),
+                ("für", Word),
+                ("Jörg", Word)
+            ]
+        );
+    }
+
+    #[test]
+    fn keys_belong_to_the_skeleton() {
+        assert_eq!(cut(r#"{"level":"info","n":12}"#), [("info", Kind::Word), ("12", Kind::Number)]);
+        assert_eq!(cut("level=warn n=7"), [("warn", Kind::Word), ("7", Kind::Number)]);
+        assert_ne!(hash("a=1"), hash("b=1"));
+        assert_eq!(hash("a=1 x"), hash("a=22 why"));
+        assert_ne!(hash("a=1"), hash("a=x"));
+    }
+
+    #[test]
+    fn quoted_text_is_one_token() {
+        assert_eq!(
+            cut(r#"x "GET /a HTTP/1.1" "" "one" "q \" q""#),
+            [
+                ("x", Kind::Word),
+                ("GET /a HTTP/1.1", Kind::Quoted),
+                ("one", Kind::Word),
+                (r#"q \" q"#, Kind::Quoted)
+            ]
+        );
+        assert_eq!(cut(r#"5" disk"#), [("5", Kind::Number), ("disk", Kind::Word)]);
+    }
+
+    #[test]
+    fn json_in_json_is_cut_by_its_own_quotes() {
+        let inner = r#"{\"a\":\"b c\",\"d\":1}"#;
+        assert_eq!(cut(inner), [("b c", Kind::Quoted), ("1", Kind::Number)]);
+    }
+}
