@@ -1,29 +1,40 @@
-//! Measures a Timberline server from the outside: makes a seeded corpus, pushes it, asks the questions
-//! people ask, and prints a table whose figures are ratios to a unit taken in the same run.
+//! Measures Timberline from the outside and prints tables whose figures are ratios to units taken in
+//! the same run.
 //!
 //! ```text
 //! cargo build --release && cargo run --release -p timberline-benches -- run
 //! ```
 //!
-//! The unit **U** is the CPU time of `zstd -3` over the corpus' raw bytes, **D** the wall time of
-//! decompressing that again: machines differ and are noisy, ratios travel.
+//! The unit **U** is the CPU time of `zstd -3` over the corpus' raw bytes on one thread, **D** the wall
+//! time of decompressing that again: machines differ and are noisy, ratios travel.
 
+mod client;
+mod clock;
 mod corpus;
+mod data;
+mod disk;
 mod load;
+mod measure;
 mod process;
 mod push;
 mod questions;
+mod reference;
 mod report;
+mod scale;
+mod sets;
 mod tails;
 mod units;
 
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::{Args, Parser, Subcommand};
 
-use crate::corpus::{Corpus, CorpusOptions};
-use crate::process::{Durability, Server};
+use crate::corpus::{Corpus, ServicesOptions};
+use crate::measure::MeasureOptions;
+use crate::process::{Durability, ServerOptions};
+use crate::scale::Fleet;
+use crate::sets::SetsOptions;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -34,55 +45,137 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Start the release server on an empty directory, push the corpus, ask the questions, restart it.
+    /// Measure with the corpus that ships with the project: start the release server on an empty
+    /// directory, push, ask, kill, restart
     Run(RunArgs),
-    /// Write the corpus as raw lines to standard output.
+    /// Measure with a mix of real logs that others were measured with, and show their figures beside
+    Mix(MixArgs),
+    /// Store sets of real logs one by one, read every line back, and compare with plain compressors
+    Sets(SetsArgs),
+    /// Measure very many streams over a month: ingest, start, memory, questions about labels; and how
+    /// that grows from a tenth
+    Scale(ScaleArgs),
+    /// Write a corpus as raw lines to standard output
     Corpus(CorpusArgs),
-    /// Push the corpus to a server that runs already.
+    /// Push a corpus to a server that runs already
     Load(LoadArgs),
-    /// Ask the questions of a server that runs already and holds the corpus.
+    /// Ask the questions of a server that runs already and holds the corpus
     Ask(AskArgs),
     /// Start the release server on an empty directory and follow one stream with many live tails.
     Tails(TailsArgs),
 }
 
-/// Which lines.
+/// Lines of the corpus that ships with the project.
 #[derive(Clone, Copy, Debug, Args)]
-struct CorpusArgs {
-    /// How many lines.
+struct ServicesArgs {
+    /// How many lines
     #[arg(long, default_value_t = 1_200_000)]
     lines: u64,
-    /// The seed: the same seed gives the same bytes.
+    /// The seed: the same seed gives the same bytes
     #[arg(long, default_value_t = 7)]
     seed: u64,
+}
+
+/// Which corpus.
+#[derive(Clone, Debug, Args)]
+struct CorpusArgs {
+    #[command(flatten)]
+    services: ServicesArgs,
+    /// Take the mix of real logs, made from the samples in this directory, instead
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["lines", "seed"])]
+    mix: Option<PathBuf>,
+}
+
+/// How a server is started and measured.
+#[derive(Debug, Args)]
+struct MeasureArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Connections that push at once
+    #[arg(long, default_value_t = 2)]
+    connections: usize,
+    /// How often each question is asked; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// Take the bytes under zstd -19, which takes minutes, rather than look up what is known of it
+    #[arg(long)]
+    zstd19: bool,
+}
+
+#[derive(Debug, Args)]
+struct ServerArgs {
+    /// The server's binary
+    #[arg(long, default_value = "target/release/timberline")]
+    binary: PathBuf,
+    /// When a push counts as done
+    #[arg(long, value_enum, default_value_t = Durability::Sync)]
+    durability: Durability,
 }
 
 #[derive(Debug, Args)]
 struct RunArgs {
     #[command(flatten)]
-    corpus: CorpusArgs,
-    /// The server's binary.
-    #[arg(long, default_value = "target/release/timberline")]
-    binary: PathBuf,
-    /// Connections that push at once.
-    #[arg(long, default_value_t = 2)]
-    connections: usize,
-    /// How often each question is asked; the median counts.
+    services: ServicesArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+}
+
+#[derive(Debug, Args)]
+struct MixArgs {
+    /// The directory with the Loghub samples, `loghub2k-hdfs.log.zst` and so on
+    #[arg(long, value_name = "DIR", env = "TIMBERLINE_DATA")]
+    data: PathBuf,
+    /// How many times as large as the mix that others were measured with; several, such as 1,4,16, show
+    /// how figures grow
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    times: Vec<u64>,
+    #[command(flatten)]
+    measure: MeasureArgs,
+}
+
+#[derive(Debug, Args)]
+struct SetsArgs {
+    /// The directory with the sets, one `NAME.zst` each
+    #[arg(long, value_name = "DIR", env = "TIMBERLINE_DATA")]
+    data: PathBuf,
+    /// Only this set; may be there several times
+    #[arg(long, value_name = "NAME")]
+    only: Vec<String>,
+    /// Keep sizes under the plain compressors in this file, and take them from there the next time
+    #[arg(long, value_name = "FILE", env = "TIMBERLINE_SIZES")]
+    sizes: Option<PathBuf>,
+    /// Leave out plain compressors that take minutes, unless their sizes were kept
+    #[arg(long)]
+    quick: bool,
+}
+
+#[derive(Debug, Args)]
+struct ScaleArgs {
+    /// How many streams; a tenth of it is measured too
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
+    streams: u64,
+    /// How many lines they write together; a tenth of it is measured too
+    #[arg(long, default_value_t = 10_000_000, value_parser = clap::value_parser!(u64).range(10..))]
+    lines: u64,
+    /// Over how many days
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    days: u64,
+    /// How often each question is asked; the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// When a push counts as done.
-    #[arg(long, value_enum, default_value_t = Durability::Sync)]
-    durability: Durability,
+    #[command(flatten)]
+    server: ServerArgs,
 }
 
 #[derive(Debug, Args)]
 struct LoadArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
-    /// The server's address.
+    /// The server's address
     #[arg(long, default_value = "127.0.0.1:3100")]
     addr: String,
-    /// Connections that push at once.
+    /// Connections that push at once
     #[arg(long, default_value_t = 2)]
     connections: usize,
 }
@@ -91,10 +184,10 @@ struct LoadArgs {
 struct AskArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
-    /// The server's address.
+    /// The server's address
     #[arg(long, default_value = "127.0.0.1:3100")]
     addr: String,
-    /// How often each question is asked; the median counts.
+    /// How often each question is asked; the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
 }
@@ -112,71 +205,92 @@ struct TailsArgs {
     lines: usize,
 }
 
-impl CorpusArgs {
+impl ServicesArgs {
     fn make(self) -> Corpus {
-        Corpus::new(CorpusOptions { lines: self.lines, seed: self.seed })
+        corpus::services(ServicesOptions { lines: self.lines, seed: self.seed })
+    }
+}
+
+impl CorpusArgs {
+    fn make(&self) -> Result<Corpus> {
+        match &self.mix {
+            Some(directory) => corpus::mix(directory, 1),
+            None => Ok(self.services.make()),
+        }
+    }
+}
+
+impl ServerArgs {
+    fn options(&self) -> ServerOptions {
+        ServerOptions { binary: self.binary.clone(), durability: self.durability }
+    }
+}
+
+impl MeasureArgs {
+    fn options(&self) -> MeasureOptions {
+        MeasureOptions {
+            server: self.server.options(),
+            connections: self.connections,
+            runs: self.runs,
+            with_zstd19: self.zstd19,
+        }
     }
 }
 
 fn main() -> Result<()> {
     match Cli::parse().command {
-        Command::Run(args) => run(&args),
-        Command::Corpus(args) => args.make().write_lines(&mut std::io::stdout().lock()),
+        Command::Run(args) => {
+            let measured = measure::measure(&args.services.make(), &args.measure.options())?;
+            print!("{}", report::table(&measured, false));
+            Ok(())
+        }
+        Command::Mix(args) => mix(&args),
+        Command::Sets(SetsArgs { data, only, sizes, quick: is_quick }) => {
+            let measured = sets::measure(&SetsOptions { data, only, sizes, is_quick })?;
+            print!("{}", sets::table(&measured));
+            Ok(())
+        }
+        Command::Scale(args) => scale(&args),
+        Command::Corpus(args) => args.make()?.write_lines(std::io::stdout().lock()),
         Command::Load(args) => {
-            let corpus = args.corpus.make();
-            let bodies = push::bodies(&corpus);
+            let bodies = push::bodies(&args.corpus.make()?);
             println!("{}", load::send(&bodies, &args.addr, args.connections)?);
             Ok(())
         }
         Command::Ask(args) => {
-            let corpus = args.corpus.make();
-            for answer in questions::ask_all(&corpus, &args.addr, args.runs)? {
+            for answer in questions::ask_all(&args.corpus.make()?, &args.addr, args.runs) {
                 println!("{answer}");
             }
             Ok(())
         }
         Command::Tails(args) => {
             let directory = tempfile::tempdir().context("a directory for the data")?;
-            let server = Server::start(&args.binary, directory.path(), Durability::Sync)?;
+            let options = ServerOptions { binary: args.binary, durability: Durability::Sync };
+            let server = Server::start(&options, directory.path())?;
             println!("{}", tails::measure(&server, args.clients, args.lines)?);
             server.stop()
         }
     }
 }
 
-/// The whole measurement, from an empty directory to a restart.
-fn run(args: &RunArgs) -> Result<()> {
-    let corpus = args.corpus.make();
-    let units = units::measure(&corpus)?;
-    let bodies = push::bodies(&corpus);
-    let directory = tempfile::tempdir().context("a directory for the data")?;
-    let server = Server::start(&args.binary, directory.path(), args.durability)?;
-    let cpu_before = server.cpu_seconds()?;
-    let load = load::send(&bodies, server.addr(), args.connections)?;
-    let ingest_cpu = server.cpu_seconds()? - cpu_before;
-    drop(bodies);
-    server.flush()?;
-    let disk_bytes = process::directory_bytes(directory.path())?;
-    questions::expect_count(&corpus, server.addr())?;
-    let answers = questions::ask_all(&corpus, server.addr(), args.runs)?;
-    let memory = server.memory()?;
-    server.kill()?;
-    let restart = std::time::Instant::now();
-    let server = Server::start(&args.binary, directory.path(), args.durability)?;
-    let restart_seconds = restart.elapsed().as_secs_f64();
-    questions::expect_count(&corpus, server.addr())?;
-    server.stop()?;
-    let measured = report::Measured {
-        lines: corpus.lines(),
-        raw_bytes: corpus.raw_bytes(),
-        units,
-        load,
-        ingest_cpu,
-        disk_bytes,
-        memory,
-        restart_seconds,
-        answers,
+/// Several sizes are told beside each other, one beside the figures of others where it is as theirs was.
+fn mix(args: &MixArgs) -> Result<()> {
+    let measure = |&times: &u64| {
+        let corpus = corpus::mix(&args.data, times)?;
+        Ok((times, measure::measure(&corpus, &args.measure.options())?))
     };
-    print!("{}", report::markdown(&measured));
+    let runs: Vec<_> = args.times.iter().map(measure).collect::<Result<_>>()?;
+    match &runs[..] {
+        [(times, measured)] => print!("{}", report::table(measured, *times == 1)),
+        runs => print!("{}", report::growth(runs)),
+    }
+    Ok(())
+}
+
+fn scale(args: &ScaleArgs) -> Result<()> {
+    let fleet = Fleet { streams: args.streams, lines: args.lines, days: args.days };
+    let measure = |fleet| scale::measure(fleet, &args.server.options(), args.runs);
+    let fleets = [measure(fleet.smaller(10))?, measure(fleet)?];
+    print!("{}", scale::table(&fleets));
     Ok(())
 }

@@ -37,6 +37,36 @@ pub(crate) struct Memory {
     pub(crate) anonymous_kb: u64,
 }
 
+impl Memory {
+    pub(crate) const fn resident_bytes(self) -> f64 {
+        (self.resident_kb * 1024) as f64
+    }
+
+    pub(crate) const fn peak_bytes(self) -> f64 {
+        (self.peak_kb * 1024) as f64
+    }
+
+    pub(crate) const fn anonymous_bytes(self) -> f64 {
+        (self.anonymous_kb * 1024) as f64
+    }
+}
+
+/// How to start a server.
+#[derive(Clone, Debug)]
+pub(crate) struct ServerOptions {
+    /// The binary.
+    pub(crate) binary: PathBuf,
+    pub(crate) durability: Durability,
+}
+
+/// Configuration of every server that is measured: questions have more series than the default allows,
+/// and look back further.
+const LIMITS: [(&str, &str); 3] = [
+    ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_SERIES", "2000"),
+    ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_LENGTH", "0"),
+    ("TIMBERLINE_LIMITS_CONFIG_MAX_CONCURRENT_TAIL_REQUESTS", "0"),
+];
+
 /// A running server.
 #[derive(Debug)]
 pub(crate) struct Server {
@@ -46,7 +76,8 @@ pub(crate) struct Server {
 
 impl Server {
     /// Starts the binary on a free port and waits until it is ready.
-    pub(crate) fn start(binary: &Path, data: &Path, durability: Durability) -> Result<Self> {
+    pub(crate) fn start(options: &ServerOptions, data: &Path) -> Result<Self> {
+        let ServerOptions { binary, durability } = options;
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
         let addr = format!("127.0.0.1:{port}");
         let mode = format!("{durability:?}").to_lowercase();
@@ -54,7 +85,7 @@ impl Server {
             .args(["serve", "--listen", &addr, "--data-dir"])
             .arg(data)
             .env("TIMBERLINE_STORE_DURABILITY", mode)
-            .env("TIMBERLINE_LIMITS_CONFIG_MAX_CONCURRENT_TAIL_REQUESTS", "0")
+            .envs(LIMITS)
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}: build it first", binary.display()))?;
@@ -145,15 +176,4 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-/// Bytes of all files below a directory.
-pub(crate) fn directory_bytes(directory: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(directory)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        bytes += if metadata.is_dir() { directory_bytes(&entry.path())? } else { metadata.len() };
-    }
-    Ok(bytes)
 }

@@ -6,7 +6,8 @@ use std::time::Instant;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::corpus::{Corpus, START_SECONDS};
+use crate::client;
+use crate::corpus::{Corpus, START_SECONDS, Subjects};
 
 /// A question.
 #[derive(Clone, Debug)]
@@ -21,25 +22,58 @@ struct Question {
 #[derive(Clone, Debug)]
 pub(crate) struct Answer {
     pub(crate) name: &'static str,
+    /// Or why there is no answer.
+    pub(crate) outcome: Result<Timing, String>,
+}
+
+/// Milliseconds of a question that was asked a few times.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Timing {
     pub(crate) median_ms: f64,
     pub(crate) min_ms: f64,
     /// Entries or samples in the answer.
     pub(crate) rows: usize,
 }
 
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, median_ms, min_ms, rows } = self;
-        write!(f, "{name:<22} median {median_ms:8.1} ms  min {min_ms:8.1} ms  rows {rows}")
+impl Timing {
+    /// Asks so many times; counting the rows of the answer is not part of the time.
+    pub(crate) fn of(
+        runs: usize,
+        ask: impl Fn() -> Result<String>,
+        count_rows: impl Fn(&Value) -> Option<usize>,
+    ) -> Result<Self> {
+        let (mut times, mut rows) = (Vec::new(), 0);
+        for _ in 0..runs.max(1) {
+            let started = Instant::now();
+            let body = ask()?;
+            times.push(started.elapsed().as_secs_f64() * 1e3);
+            rows =
+                count_rows(&serde_json::from_str(&body)?).context("an answer of another kind")?;
+        }
+        times.sort_by(f64::total_cmp);
+        Ok(Self { median_ms: times[times.len() / 2], min_ms: times[0], rows })
     }
 }
 
-fn questions(corpus: &Corpus) -> Vec<Question> {
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.name;
+        match &self.outcome {
+            Ok(Timing { median_ms, min_ms, rows }) => {
+                write!(f, "{name:<22} median {median_ms:8.1} ms  min {min_ms:8.1} ms  rows {rows}")
+            }
+            Err(problem) => write!(f, "{name:<22} refused: {problem}"),
+        }
+    }
+}
+
+fn questions(subjects: &Subjects) -> Vec<Question> {
+    let Subjects { parsed_job, tailed_job, filtered_env, present_id } = subjects;
     let lines = |name, query: String, limit| Question { name, query, limit: Some(limit) };
     let numbers = |name, query: &str| Question { name, query: query.to_owned(), limit: None };
     vec![
         lines("absent id", r#"{job=~".+"} |= "4bf92f3577b34da6a3ce929d0e0e4736""#.into(), 100),
-        lines("present id", format!(r#"{{job=~".+"}} |= "{}""#, corpus.present_id()), 100),
+        lines("present id", format!(r#"{{job=~".+"}} |= "{present_id}""#), 100),
         lines("absent substring", r#"{job=~".+"} |= "zqxjk""#.into(), 100),
         numbers(
             "rare phrase count",
@@ -57,72 +91,76 @@ fn questions(corpus: &Corpus) -> Vec<Question> {
         numbers("bytes rate by label", r#"sum by (env) (bytes_rate({job=~".+"}[1m]))"#),
         numbers(
             "parse and group",
-            r#"sum by (status) (count_over_time({job="edge"} | pattern "<_> status: <status> len: <_>" | status != "" [1m]))"#,
+            &format!(
+                r#"sum by (status) (count_over_time({{job="{parsed_job}"}} | pattern "<_> status: <status> len: <_>" | status != "" [1m]))"#
+            ),
         ),
         numbers(
             "regexp and quantile",
-            r#"quantile_over_time(0.95, {job="edge"} |= "time:" | regexp "time: (?P<took>[0-9.]+)" | unwrap took [1m]) by (job)"#,
+            &format!(
+                r#"quantile_over_time(0.95, {{job="{parsed_job}"}} |= "time:" | regexp "time: (?P<took>[0-9.]+)" | unwrap took [1m]) by (job)"#
+            ),
         ),
-        lines("last 100 lines", r#"{job="blocks"}"#.into(), 100),
-        lines("last 1000, filtered", r#"{env="dev"} |= "blk_" != "PacketResponder""#.into(), 1000),
+        lines("last 100 lines", format!(r#"{{job="{tailed_job}"}}"#), 100),
+        lines(
+            "last 1000, filtered",
+            format!(r#"{{env="{filtered_env}"}} |= "blk_" != "PacketResponder""#),
+            1000,
+        ),
     ]
 }
 
-/// Asks every question `runs` times. A question the server refuses is left out, with a word on stderr.
-pub(crate) fn ask_all(corpus: &Corpus, addr: &str, runs: usize) -> Result<Vec<Answer>> {
-    let mut answers = Vec::new();
-    for question in questions(corpus) {
-        match ask(corpus, addr, &question, runs) {
-            Ok(answer) => answers.push(answer),
-            Err(error) => eprintln!("{}: {error:#}", question.name),
-        }
-    }
-    Ok(answers)
+/// Asks every question `runs` times.
+pub(crate) fn ask_all(corpus: &Corpus, addr: &str, runs: usize) -> Vec<Answer> {
+    let ask = |question: Question| {
+        let timing = Timing::of(runs, || query_range(corpus, addr, &question), count_rows);
+        Answer { name: question.name, outcome: timing.map_err(|error| format!("{error:#}")) }
+    };
+    questions(corpus.subjects()).into_iter().map(ask).collect()
 }
 
-fn ask(corpus: &Corpus, addr: &str, question: &Question, runs: usize) -> Result<Answer> {
-    let (mut times, mut rows) = (Vec::new(), 0);
-    for _ in 0..runs.max(1) {
-        let started = Instant::now();
-        let body = query_range(corpus, addr, question)?;
-        times.push(started.elapsed().as_secs_f64() * 1e3);
-        rows = count_rows(&body)?;
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(Answer { name: question.name, median_ms: times[times.len() / 2], min_ms: times[0], rows })
+/// The questions' names.
+#[cfg(test)]
+pub(crate) fn names() -> Vec<&'static str> {
+    let subjects =
+        Subjects { parsed_job: "a", tailed_job: "b", filtered_env: "c", present_id: String::new() };
+    questions(&subjects).into_iter().map(|question| question.name).collect()
 }
 
 fn query_range(corpus: &Corpus, addr: &str, question: &Question) -> Result<String> {
-    let request = ureq::get(&format!("http://{addr}/loki/api/v1/query_range"))
-        .query("query", &question.query)
-        .query("start", (START_SECONDS * 1_000_000_000).to_string())
-        .query("end", (corpus.end_seconds() * 1_000_000_000).to_string())
-        .query("direction", "backward");
-    let request = match question.limit {
-        Some(limit) => request.query("limit", limit.to_string()),
-        None => request.query("step", "60"),
-    };
-    Ok(request.call()?.body_mut().with_config().limit(1 << 30).read_to_string()?)
+    let (start, end) = (START_SECONDS.to_string(), corpus.end_seconds().to_string());
+    let limit = question.limit.map(|limit| limit.to_string());
+    let last = limit.as_ref().map_or(("step", "60"), |limit| ("limit", limit));
+    let params = [
+        ("query", &question.query[..]),
+        ("start", &start),
+        ("end", &end),
+        ("direction", "backward"),
+        last,
+    ];
+    client::get(addr, "query_range", &params)
 }
 
-fn count_rows(body: &str) -> Result<usize> {
-    let answer: Value = serde_json::from_str(body)?;
-    let result = answer["data"]["result"].as_array().context("an answer without a result")?;
-    Ok(result.iter().filter_map(|item| item["values"].as_array()).map(Vec::len).sum())
+/// The entries or samples of an answer.
+pub(crate) fn count_rows(answer: &Value) -> Option<usize> {
+    let rows = |item: &Value| item["values"].as_array().map_or(1, Vec::len);
+    Some(answer["data"]["result"].as_array()?.iter().map(rows).sum())
 }
 
 /// Asks how many lines there are and insists on all of them.
-pub(crate) fn expect_count(corpus: &Corpus, addr: &str) -> Result<()> {
+pub(crate) fn expect_count(corpus: &Corpus, addr: &str) -> Result<u64> {
     let window = corpus.end_seconds() - START_SECONDS + 1;
     let query = format!(r#"sum(count_over_time({{job=~".+"}}[{window}s]))"#);
-    let body = ureq::get(&format!("http://{addr}/loki/api/v1/query"))
-        .query("query", &query)
-        .query("time", (corpus.end_seconds() * 1_000_000_000).to_string())
-        .call()?
-        .body_mut()
-        .read_to_string()?;
-    let answer: Value = serde_json::from_str(&body)?;
-    let counted = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("nothing").to_owned();
-    ensure!(counted == corpus.lines().to_string(), "{counted} lines of {}", corpus.lines());
-    Ok(())
+    let counted = counted(addr, &query, corpus.end_seconds())?;
+    ensure!(counted == corpus.lines(), "{counted} lines of {}", corpus.lines());
+    Ok(counted)
+}
+
+/// The one whole number that a query answers with, at a second since the Unix epoch.
+pub(crate) fn counted(addr: &str, query: &str, time: u64) -> Result<u64> {
+    let answer = client::get(addr, "query", &[("query", query), ("time", &time.to_string())])?;
+    let answer: Value = serde_json::from_str(&answer)?;
+    let number = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0");
+    let number: f64 = number.parse()?;
+    Ok(number as u64)
 }

@@ -47,6 +47,7 @@ mod plan;
 pub mod reference;
 mod result;
 pub mod syntax;
+mod tenants;
 
 pub use engine::{
     Direction, Engine, EngineLimits, EntrySample, InstantQuery, RangeQuery, SampleSeries,
@@ -54,3 +55,4 @@ pub use engine::{
 };
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
+pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

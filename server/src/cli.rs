@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
-use crate::{logs, serve};
+use crate::{access, logs, serve};
 
 /// The exit code for a command or configuration that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -44,6 +44,9 @@ enum Command {
     Serve(Serve),
     /// Shows the effective configuration.
     Config(Show),
+    /// Makes the hash of a secret, for the credentials file.
+    #[command(after_help = HASH_HELP)]
+    Hash(Hash),
 }
 
 const SERVE_HELP: &str = "\
@@ -52,6 +55,22 @@ Example:
 
 Exit codes: 0 after a clean stop, 1 when the server cannot run (the data directory or the port is
 taken), 2 when the command or the configuration is wrong.";
+
+const HASH_HELP: &str = "\
+Reads the secret's only line from standard input, and prints its Argon2id hash.
+
+Examples:
+  timberline hash --generate
+      Makes a secret, and prints it in front of its hash.
+
+  read -rs SECRET && printf %s \"$SECRET\" | timberline hash";
+
+#[derive(Args, Debug)]
+struct Hash {
+    /// Makes a secret that nobody guesses, instead of reading one
+    #[arg(long)]
+    generate: bool,
+}
 
 #[derive(Args, Debug)]
 struct Serve {
@@ -88,6 +107,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => run_serve(arguments),
         Command::Config(arguments) => run_config(arguments),
+        Command::Hash(arguments) => run_hash(&arguments),
     }
 }
 
@@ -100,7 +120,7 @@ fn run_serve(arguments: Serve) -> ExitCode {
         log_format: arguments.log_format,
         log_level: arguments.log_level,
     };
-    let config = match layers.load() {
+    let config = match layers.clone().load() {
         Ok(config) => config,
         Err(error) => return usage(&error),
     };
@@ -108,7 +128,7 @@ fn run_serve(arguments: Serve) -> ExitCode {
         complain(&error.to_string());
         return ExitCode::from(USAGE);
     }
-    match serve::run(config) {
+    match serve::run(config, layers) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&error.to_string());
@@ -125,6 +145,34 @@ fn run_config(arguments: Show) -> ExitCode {
         Ok(text) => print(&text),
         Err(error) => usage(&error),
     }
+}
+
+fn run_hash(arguments: &Hash) -> ExitCode {
+    let secret = match read_secret(arguments) {
+        Ok(secret) => secret,
+        Err(error) => {
+            complain(&format!("cannot read the secret: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    match access::hash_secret(secret.as_bytes()) {
+        Ok(hash) if arguments.generate => print(&format!("secret: {secret}\nhash: {hash}\n")),
+        Ok(hash) => print(&format!("{hash}\n")),
+        Err(error) => {
+            complain(&error.to_string());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+/// The secret without the end of its line.
+fn read_secret(arguments: &Hash) -> std::io::Result<String> {
+    if arguments.generate {
+        return Ok(access::generate_secret());
+    }
+    let mut text = std::io::read_to_string(std::io::stdin())?;
+    text.truncate(text.trim_end_matches(['\r', '\n']).len());
+    Ok(text)
 }
 
 /// The command's answer.

@@ -1,6 +1,6 @@
 //! What goes wrong while answering a request, and the one map to status codes and bodies.
 
-use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, X_CONTENT_TYPE_OPTIONS};
+use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use ::http::{Response, StatusCode};
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -32,6 +32,9 @@ pub enum ApiError {
     /// Other requests take up the memory that there is for all.
     #[error("too much is being pushed at once: send it again later")]
     Busy,
+    /// As many queries of the tenant wait for their turn as may.
+    #[error("too many outstanding requests")]
+    TooManyOutstanding,
     /// The request's body could not be read to its end.
     #[error("cannot read the request body: {0}")]
     Body(String),
@@ -56,6 +59,7 @@ impl ApiError {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyPaused => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TooManyOutstanding => StatusCode::TOO_MANY_REQUESTS,
             Self::Query(error) => query_status(error),
             Self::Store(error) => store_status(error),
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -109,7 +113,11 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(%status, error = %self, "request failed");
         }
-        text_response(status, self.to_string())
+        let mut response = text_response(status, self.to_string());
+        if matches!(self, Self::TooManyOutstanding) {
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
     }
 }
 
@@ -134,6 +142,7 @@ mod tests {
             (ApiError::BadRequest(String::new()), 400),
             (ApiError::BodyPaused, 408),
             (ApiError::Busy, 503),
+            (ApiError::TooManyOutstanding, 429),
             (ApiError::Query(QueryError::Timeout), 504),
             (ApiError::Query(QueryError::Cancelled), 499),
             (ApiError::Query(QueryError::Store(StoreError::Closed)), 503),

@@ -9,21 +9,24 @@
 #![forbid(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod cli;
 pub mod config;
 pub mod encode;
 pub mod error;
-mod first_bytes;
+mod guarded;
 pub mod http;
 pub mod ingest;
 mod logs;
 pub mod metrics;
+mod reload;
 mod rfc3339;
 pub mod serve;
 mod shutdown;
 pub mod state;
 mod tail;
 pub mod tenant;
+pub mod tls;
 
 #[doc(hidden)]
 pub use ingest::fuzzing;

@@ -8,26 +8,27 @@ use std::time::Duration;
 use axum::Router;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use timberline_store::StoreError;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Config;
-use crate::first_bytes::FirstBytes;
+use crate::access::{Access, CredentialsError};
+use crate::config::{Config, Layers};
+use crate::guarded::{GuardedStream, Patience};
+use crate::reload::Reloader;
 use crate::state::AppState;
+use crate::tls::{Tls, TlsError};
 use crate::{http, shutdown};
 
 /// How long to wait after a failed accept: the cause (too many open files) does not go away faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// Connections that may be open. More wait in the operating system's queue until one ends.
-const CONNECTIONS_MAX: usize = 10_000;
-
-/// How long a connection may take to send its first bytes or the next request's head. Longer than clients keep idle
-/// connections (90 s in Go), or a push may meet a connection that is just being closed.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(120);
+/// The largest head of a request, in bytes: its line and headers. Browsers and proxies send less than
+/// 16 KiB; a query in a URL may have the rest.
+const HEAD_BYTES_MAX: usize = 128 << 10;
 
 /// How long an HTTP/2 connection may be silent before it is asked whether anyone is there. A peer that
 /// vanished without a word would hold its connection for ever.
@@ -57,16 +58,23 @@ pub enum ServeError {
     /// The store cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The credentials file cannot be used.
+    #[error(transparent)]
+    Credentials(#[from] CredentialsError),
     /// A thread of ours died. A bug.
     #[error("internal error: {0}")]
     Thread(#[from] tokio::task::JoinError),
 }
 
-/// Runs a server until the process is asked to stop, then stops cleanly.
+/// Runs a server until the process is asked to stop, then stops cleanly. Limits are read again from
+/// `layers`, where `config` came from, while it runs.
 ///
 /// # Errors
 /// [`ServeError`]; nothing is left running.
-pub fn run(config: Config) -> Result<(), ServeError> {
+pub fn run(config: Config, layers: Layers) -> Result<(), ServeError> {
     #[cfg(unix)]
     raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -75,7 +83,7 @@ pub fn run(config: Config) -> Result<(), ServeError> {
         .build()
         .map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
-        let server = Server::open(config).await?;
+        let server = Server::open(config).await?.reloading(layers);
         server.serve(shutdown::requested()).await
     });
     // Queries that were cut off notice it when their connections go; nobody waits for their threads.
@@ -99,6 +107,8 @@ fn raise_file_limit() {
 #[derive(Debug)]
 pub struct Server {
     state: Arc<AppState>,
+    tls: Option<Arc<Tls>>,
+    layers: Option<Layers>,
     listener: TcpListener,
     address: SocketAddr,
 }
@@ -107,17 +117,28 @@ impl Server {
     /// Opens the store, then takes the port: a request that gets through finds everything there.
     ///
     /// # Errors
-    /// [`ServeError::Listen`] and [`ServeError::Store`].
+    /// [`ServeError`], but for [`ServeError::Runtime`].
     pub async fn open(config: Config) -> Result<Self, ServeError> {
         let listen = config.server.listen.clone();
-        let state = tokio::task::spawn_blocking(move || AppState::open(config)).await??;
+        let opened = tokio::task::spawn_blocking(move || -> Result<_, ServeError> {
+            let tls = Tls::new(&config.server.tls)?.map(Arc::new);
+            let access = Access::new(&config)?;
+            Ok((AppState::open(config, access)?, tls))
+        });
+        let (state, tls) = opened.await??;
         match Self::bind(&listen).await {
-            Ok((listener, address)) => Ok(Self { state, listener, address }),
+            Ok((listener, address)) => Ok(Self { state, tls, layers: None, listener, address }),
             Err(source) => {
                 close(&state).await?;
                 Err(ServeError::Listen { listen, source })
             }
         }
+    }
+
+    /// Reads limits again from these layers while it runs: on SIGHUP, and when the file changes.
+    #[must_use]
+    pub fn reloading(self, layers: Layers) -> Self {
+        Self { layers: Some(layers), ..self }
     }
 
     async fn bind(listen: &str) -> io::Result<(TcpListener, SocketAddr)> {
@@ -144,14 +165,18 @@ impl Server {
     /// # Errors
     /// [`ServeError::Store`] when the store could not be closed.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { state, listener, address } = self;
-        tracing::info!(%address, data_dir = %state.config.data_dir.display(), version = crate::VERSION, "ready");
+        let Self { state, tls, layers, listener, address } = self;
+        // Before anyone is told that it is ready, since it takes over a signal.
+        let reloading = Reloader::new(Arc::clone(&state), tls.clone(), layers).start();
+        let is_tls = tls.is_some();
+        tracing::info!(%address, tls = is_tls, data_dir = %state.config.data_dir.display(), version = crate::VERSION, "ready");
         let connections = GracefulShutdown::new();
-        let router = http::router(&state);
+        let acceptor = Acceptor::new(&state, tls, &connections);
         tokio::select! {
-            () = accept(&listener, &router, &connections) => {}
+            () = acceptor.accept(&listener) => {}
             () = stop => {}
         }
+        reloading.abort();
         drop(listener);
         state.begin_stopping();
         let timeout = state.config.server.shutdown_timeout;
@@ -169,50 +194,102 @@ async fn close(state: &Arc<AppState>) -> Result<(), ServeError> {
     Ok(tokio::task::spawn_blocking(move || store.close()).await??)
 }
 
-/// Takes connections for ever.
-async fn accept(listener: &TcpListener, router: &Router, connections: &GracefulShutdown) {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    let mut http2 = builder.http2();
-    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
-    http2.keep_alive_interval(PING_INTERVAL);
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, peer)) => {
-                tracing::trace!(%peer, "connection");
-                spawn(&builder, stream, router, connections, place);
-            }
-            Err(error) => {
-                tracing::warn!(%error, "cannot accept a connection");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
+/// Takes connections and serves them.
+struct Acceptor<'s> {
+    builder: auto::Builder<TokioExecutor>,
+    router: Router,
+    tls: Option<Arc<Tls>>,
+    patience: Patience,
+    places: Arc<Semaphore>,
+    connections: &'s GracefulShutdown,
+}
+
+impl<'s> Acceptor<'s> {
+    fn new(
+        state: &Arc<AppState>,
+        tls: Option<Arc<Tls>>,
+        connections: &'s GracefulShutdown,
+    ) -> Self {
+        let config = &state.config.server;
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        let mut http1 = builder.http1();
+        http1.timer(TokioTimer::new()).header_read_timeout(config.idle_timeout);
+        http1.max_buf_size(HEAD_BYTES_MAX);
+        let mut http2 = builder.http2();
+        http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX);
+        http2.keep_alive_interval(PING_INTERVAL);
+        http2.max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        Self {
+            builder,
+            router: http::router(state),
+            tls,
+            patience: Patience { head: config.head_timeout, write: config.write_timeout },
+            places: Arc::new(Semaphore::new(
+                config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
+            )),
+            connections,
+        }
+    }
+
+    /// Takes connections for ever.
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            // The semaphore is never closed.
+            let Ok(place) = Arc::clone(&self.places).acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    tracing::trace!(%peer, "connection");
+                    self.spawn(stream, place);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
             }
         }
+    }
+
+    fn spawn(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+        // Answers are written whole: waiting to fill a packet would only delay their last part.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot set TCP_NODELAY");
+        }
+        let (builder, service) =
+            (self.builder.clone(), TowerToHyperService::new(self.router.clone()));
+        let (watcher, patience) = (self.connections.watcher(), self.patience);
+        let Some(tls) = self.tls.as_ref().map(|tls| tls.acceptor()) else {
+            let connection = serve_stream(builder, service, watcher, stream, patience);
+            tokio::spawn(hold(place, connection));
+            return;
+        };
+        tokio::spawn(hold(place, async move {
+            match tokio::time::timeout(patience.head, tls.accept(stream)).await {
+                Ok(Ok(stream)) => serve_stream(builder, service, watcher, stream, patience).await,
+                Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
+                Err(_) => tracing::debug!("a client took too long for TLS"),
+            }
+        }));
     }
 }
 
-fn spawn(
-    builder: &auto::Builder<TokioExecutor>,
-    stream: TcpStream,
-    router: &Router,
-    connections: &GracefulShutdown,
-    place: OwnedSemaphorePermit,
-) {
-    // Answers are written whole: waiting to fill a packet would only delay their last part.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "cannot set TCP_NODELAY");
+/// Keeps a connection's place until it ends.
+async fn hold(place: OwnedSemaphorePermit, connection: impl Future<Output = ()>) {
+    connection.await;
+    drop(place);
+}
+
+async fn serve_stream<S>(
+    builder: auto::Builder<TokioExecutor>,
+    service: TowerToHyperService<Router>,
+    watcher: Watcher,
+    stream: S,
+    patience: Patience,
+) where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let stream = TokioIo::new(GuardedStream::new(stream, patience));
+    let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
     }
-    let stream = FirstBytes::new(stream, HEADER_TIMEOUT);
-    let service = TowerToHyperService::new(router.clone());
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
-    let connection = connections.watch(connection);
-    tokio::spawn(async move {
-        let _place = place;
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "connection ended");
-        }
-    });
 }

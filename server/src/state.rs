@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use prometheus::Registry;
 use timberline_query::Engine;
 use timberline_store::{Store, StoreError};
-use tokio::sync::Semaphore;
 
-use crate::config::Config;
+use crate::access::Access;
+use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
+use crate::http::QueryQueue;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
 use crate::tail::Tails;
@@ -18,18 +19,20 @@ use crate::tail::Tails;
 pub struct AppState {
     /// The store. Its calls block: use them on blocking threads.
     pub store: Store,
-    /// The query engine over the store. Its calls block too.
-    pub engine: Engine,
     /// The write path.
     pub ingester: Ingester,
-    /// The effective configuration.
+    /// The configuration that the server was started with. Limits are in `limits`, since they may change.
     pub config: Arc<Config>,
+    /// What each tenant is held to, now.
+    pub limits: Arc<LiveLimits>,
     /// Where every metric is registered; `/metrics` prints it.
     pub registry: Registry,
     /// The server's own metrics.
     pub metrics: Metrics,
-    /// A permit for each query that may run at the same time.
-    pub query_permits: Arc<Semaphore>,
+    /// Who may do what.
+    pub access: Access,
+    /// Whose query is next.
+    pub(crate) queries: QueryQueue,
     /// The live tails.
     pub(crate) tails: Arc<Tails>,
     stopping: AtomicBool,
@@ -43,25 +46,34 @@ impl AppState {
     /// # Errors
     /// As [`timberline_store::StoreBuilder::open`]: [`StoreError::Locked`] when another process has
     /// the directory.
-    pub fn open(config: Config) -> Result<Arc<Self>, StoreError> {
+    pub fn open(config: Config, access: Access) -> Result<Arc<Self>, StoreError> {
         let store = config.store_builder().open(&config.data_dir)?;
         let registry = Registry::new();
-        let metrics = Metrics::new(&registry, &store);
-        let engine = Engine::with_limits(store.clone(), config.engine_limits());
-        let ingester = Ingester::new(store.clone(), config.limits_config.ingest.clone(), &registry);
-        let query_permits = Arc::new(Semaphore::new(config.concurrent_queries()));
-        let tails = Arc::new(Tails::new(engine.clone(), &registry));
+        let limits = TenantLimits::new(config.limits_config.clone(), config.overrides.clone());
+        let limits = Arc::new(LiveLimits::new(limits));
+        let ingester = Ingester::new(store.clone(), Arc::clone(&limits), &registry);
+        let waiting_max = config.querier.max_outstanding_per_tenant;
+        let queries = QueryQueue::new(config.concurrent_queries(), waiting_max);
+        let metrics = Metrics::new(&registry, &store, &queries);
+        let tails = Arc::new(Tails::new(&registry));
         Ok(Arc::new(Self {
             store,
-            engine,
             ingester,
             config: Arc::new(config),
+            limits,
             registry,
             metrics,
-            query_permits,
+            access,
+            queries,
             tails,
             stopping: AtomicBool::new(false),
         }))
+    }
+
+    /// The query engine over the store, for queries that are held to these limits. Its calls block.
+    #[must_use]
+    pub fn engine(&self, limits: &LimitsConfig) -> Engine {
+        Engine::with_limits(self.store.clone(), limits.query.engine_limits())
     }
 
     /// Makes `/ready` answer 503 from now on, and ends live tails.

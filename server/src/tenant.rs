@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ::http::HeaderMap;
 use ::http::request::Parts;
 use axum::extract::FromRequestParts;
+use timberline_query::Tenants;
 use timberline_store::{InvalidTenant, TenantId};
 
 use crate::error::ApiError;
@@ -31,40 +32,51 @@ pub enum TenantError {
     Invalid(InvalidTenant),
 }
 
-/// The tenant that a header value names: what follows a `:` is dropped, `a|a` is `a`.
+/// The tenants that a header value names, between `|`: what follows a `:` is dropped, `a|a` is `a`.
 ///
 /// # Errors
 /// [`TenantError`]; `None` and the empty text are [`TenantError::Missing`].
-pub fn parse_tenant(header: Option<&str>) -> Result<TenantId, TenantError> {
-    let mut found: Option<TenantId> = None;
-    for part in header.filter(|value| !value.is_empty()).ok_or(TenantError::Missing)?.split('|') {
+pub fn parse_tenants(header: Option<&str>) -> Result<Tenants, TenantError> {
+    let parts = header.filter(|value| !value.is_empty()).ok_or(TenantError::Missing)?.split('|');
+    let tenants = parts.map(|part| {
         let id = part.split_once(':').map_or(part, |(id, _)| id);
-        let tenant = TenantId::new(id).map_err(|error| match error {
+        TenantId::new(id).map_err(|error| match error {
             InvalidTenant::Empty => TenantError::Missing,
             error => TenantError::Invalid(error),
-        })?;
-        match &found {
-            Some(first) if *first != tenant => return Err(TenantError::Several),
-            _ => found = Some(tenant),
-        }
-    }
-    found.ok_or(TenantError::Missing)
+        })
+    });
+    let tenants = tenants.collect::<Result<Vec<_>, _>>()?;
+    Tenants::new(tenants).ok_or(TenantError::Missing)
 }
 
-/// The tenant of a request with these headers, by the server's `auth_enabled`.
+/// The tenants of a request with these headers, by the server's `auth_enabled`.
 ///
 /// # Errors
-/// As [`parse_tenant`].
-pub fn tenant_of(auth_enabled: bool, headers: &HeaderMap) -> Result<TenantId, TenantError> {
+/// As [`parse_tenants`]; a header that is there twice names several tenants in a way that nobody may,
+/// since what is behind the server may look at the other one.
+pub fn tenants_of(auth_enabled: bool, headers: &HeaderMap) -> Result<Tenants, TenantError> {
     if !auth_enabled {
-        return TenantId::new(DEFAULT_TENANT).map_err(TenantError::Invalid);
+        return TenantId::new(DEFAULT_TENANT).map(Tenants::from).map_err(TenantError::Invalid);
     }
+    let mut values = headers.get_all(TENANT_HEADER).iter();
     // Bytes that are not ASCII cannot be in an id: read them so that the error can name the character.
-    let value = headers.get(TENANT_HEADER).map(|value| String::from_utf8_lossy(value.as_bytes()));
-    parse_tenant(value.as_deref())
+    let value = values.next().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    if values.next().is_some() {
+        return Err(TenantError::Several);
+    }
+    parse_tenants(value.as_deref())
 }
 
-/// The tenant, as an argument of a handler.
+/// The tenant of a request that can only be about one.
+///
+/// # Errors
+/// As [`tenants_of`], and [`TenantError::Several`].
+pub fn tenant_of(auth_enabled: bool, headers: &HeaderMap) -> Result<TenantId, TenantError> {
+    let tenants = tenants_of(auth_enabled, headers)?;
+    tenants.only().cloned().ok_or(TenantError::Several)
+}
+
+/// The tenant, as an argument of a handler that writes, or whose answer is about one tenant only.
 #[derive(Clone, Debug)]
 pub struct Tenant(pub TenantId);
 
@@ -79,17 +91,44 @@ impl FromRequestParts<Arc<AppState>> for Tenant {
     }
 }
 
+/// The tenants, as an argument of a handler that reads. Several only where the configuration lets
+/// `multi_tenant_queries_enabled`.
+#[derive(Clone, Debug)]
+pub struct ReadTenants(pub Tenants);
+
+impl FromRequestParts<Arc<AppState>> for ReadTenants {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, ApiError> {
+        let tenants = tenants_of(state.config.auth_enabled, &parts.headers)?;
+        if tenants.only().is_none() && !state.config.querier.multi_tenant_queries_enabled {
+            return Err(TenantError::Several.into());
+        }
+        Ok(Self(tenants))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn headers_become_tenants() {
-        let name = |header| parse_tenant(header).map(|tenant| tenant.as_str().to_owned());
+        let name = |header| {
+            let names = |tenants: Tenants| -> Vec<_> {
+                tenants.iter().map(|tenant| tenant.as_str().to_owned()).collect()
+            };
+            parse_tenants(header).map(|tenants| names(tenants).join(" "))
+        };
         assert_eq!(name(Some("a")), Ok("a".to_owned()));
         assert_eq!(name(Some("a:sub")), Ok("a".to_owned()));
         assert_eq!(name(Some("a|a:x")), Ok("a".to_owned()));
-        assert_eq!(name(Some("a|b")), Err(TenantError::Several));
+        assert_eq!(name(Some("b|a|b:y")), Ok("a b".to_owned()));
+        assert_eq!(name(Some("a|")), Err(TenantError::Missing));
+        assert_eq!(name(Some(":x")), Err(TenantError::Missing));
         assert_eq!(name(None), Err(TenantError::Missing));
         assert_eq!(name(Some("")), Err(TenantError::Missing));
         let error = name(Some("a/b")).unwrap_err().to_string();
@@ -103,5 +142,17 @@ mod tests {
         headers.insert(TENANT_HEADER, "x/y".parse().unwrap());
         assert_eq!(tenant_of(false, &headers).unwrap().as_str(), "fake");
         assert!(tenant_of(true, &headers).is_err());
+    }
+
+    #[test]
+    fn a_tenant_is_one_in_one_header() {
+        let mut headers = HeaderMap::new();
+        headers.insert(TENANT_HEADER, "a|b".parse().unwrap());
+        assert_eq!(tenant_of(true, &headers), Err(TenantError::Several));
+        assert!(tenants_of(true, &headers).is_ok());
+        headers.insert(TENANT_HEADER, "a".parse().unwrap());
+        assert_eq!(tenant_of(true, &headers).unwrap().as_str(), "a");
+        headers.append(TENANT_HEADER, "a".parse().unwrap());
+        assert_eq!(tenants_of(true, &headers), Err(TenantError::Several));
     }
 }

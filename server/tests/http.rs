@@ -71,9 +71,9 @@ fn metrics_count_requests_and_describe_the_store() {
     }
     let metrics = server.get("/metrics", &[]).text();
     for part in [
-        r#"loki_request_duration_seconds_count{method="GET",route="loki_api_v1_label_name_values",status_code="200"} 1"#,
-        r#"loki_request_duration_seconds_count{method="GET",route="other",status_code="404"} 1"#,
-        r#"loki_request_duration_seconds_count{method="other",route="ready",status_code="405"} 2"#,
+        r#"loki_request_duration_seconds_count{method="GET",route="loki_api_v1_label_name_values",status_code="200",ws="false"} 1"#,
+        r#"loki_request_duration_seconds_count{method="GET",route="other",status_code="404",ws="false"} 1"#,
+        r#"loki_request_duration_seconds_count{method="other",route="ready",status_code="405",ws="false"} 2"#,
         "loki_build_info{",
         "timberline_head_entries 3",
         "# TYPE timberline_appends_total counter",

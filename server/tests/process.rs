@@ -9,7 +9,7 @@
 mod common;
 
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::process::{Running, serve, timberline};
@@ -42,6 +42,28 @@ fn signals_stop_the_server_and_nothing_is_lost() {
         let expected = if signal == "-KILL" { None } else { Some(0) };
         assert_eq!(server.exit_code(), expected, "{signal}");
     }
+}
+
+#[test]
+fn secrets_are_hashed() {
+    use std::io::Write as _;
+
+    let hash = |arguments: &[&str], input: &str| {
+        let mut command = timberline();
+        command.arg("hash").args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+        child.wait_with_output().unwrap()
+    };
+    let output = hash(&[], "hunter2\n");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with("$argon2id$v=19$") && text.ends_with('\n'), "{text}");
+    let output = hash(&["--generate"], "");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut lines = text.lines();
+    assert_eq!(lines.next().unwrap().strip_prefix("secret: ").unwrap().len(), 43);
+    assert!(lines.next().unwrap().starts_with("hash: $argon2id$"));
+    assert_eq!(exit(&hash(&[], "\n")).0, Some(2), "an empty secret");
 }
 
 #[test]

@@ -438,7 +438,7 @@ impl Selected {
     }
 }
 
-/// A run of one stream's entries that are stored together. At most about 8 MiB of lines.
+/// A run of one stream's entries that are stored together. At most about 4 MiB of lines.
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
@@ -448,14 +448,21 @@ pub struct Chunk(Source);
 enum Source {
     Head { labels: Labels, run: Arc<HeadRun> },
     Segment(SegmentChunk),
+    Relabelled { labels: Labels, chunk: Box<Chunk> },
 }
 
 impl Chunk {
+    /// The same entries under other labels, for readers who put several tenants' streams side by side.
+    #[must_use]
+    pub fn relabelled(self, labels: Labels) -> Self {
+        Self(Source::Relabelled { labels, chunk: Box::new(self) })
+    }
+
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
         match &self.0 {
-            Source::Head { labels, .. } => labels,
+            Source::Head { labels, .. } | Source::Relabelled { labels, .. } => labels,
             Source::Segment(chunk) => chunk.labels(),
         }
     }
@@ -466,6 +473,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => run.bounds(),
             Source::Segment(chunk) => chunk.time_bounds(),
+            Source::Relabelled { chunk, .. } => chunk.time_bounds(),
         }
     }
 
@@ -475,6 +483,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.rows(),
+            Source::Relabelled { chunk, .. } => chunk.rows(),
         }
     }
 
@@ -484,6 +493,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.line_bytes(),
+            Source::Relabelled { chunk, .. } => chunk.line_bytes(),
         }
     }
 
@@ -502,6 +512,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { .. } => Ok(&[]),
             Source::Segment(chunk) => chunk.minutes(),
+            Source::Relabelled { chunk, .. } => chunk.minutes(),
         }
     }
 
@@ -519,6 +530,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.select(range, predicate)),
             Source::Segment(chunk) => chunk.select(range, predicate, scratch),
+            Source::Relabelled { chunk, .. } => chunk.select(range, predicate, scratch),
         }
     }
 
@@ -537,11 +549,12 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
             Source::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
+            Source::Relabelled { chunk, .. } => chunk.fetch(selection, part, columns, scratch),
         }
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
-    /// 8 MiB of lines. Where that is too much there are [`select`](Self::select) and
+    /// 4 MiB of lines. Where that is too much there are [`select`](Self::select) and
     /// [`fetch`](Self::fetch).
     ///
     /// Columns that are not asked for are not decoded unless the predicate needs them.
@@ -558,6 +571,7 @@ impl Chunk {
         match &self.0 {
             Source::Head { run, .. } => Ok(run.read(range, predicate, columns)),
             Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
+            Source::Relabelled { chunk, .. } => chunk.read(range, predicate, columns, scratch),
         }
     }
 }

@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use timberline_store::{
     Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Selection, Snapshot,
-    StoreError, TenantId, TimeRange,
+    StoreError, TimeRange,
 };
 
 use crate::budget::Budget;
 use crate::label_text::label_text;
-use crate::{EngineLimits, QueryError, QueryStats};
+use crate::{EngineLimits, QueryError, QueryStats, Tenants};
 
 /// After how many rows of a chunk a query looks whether it may go on.
 pub(crate) const ROWS_PER_CHECK: usize = 64;
@@ -24,7 +24,7 @@ pub(crate) const ROWS_PER_FETCH: usize = 2048;
 /// What the parts of one running query share: its view of the store, its bounds and its figures.
 #[derive(Debug)]
 pub(crate) struct Context<'a> {
-    tenant: &'a TenantId,
+    tenants: Tenants,
     snapshot: Snapshot,
     /// What the query may use.
     pub(crate) limits: &'a EngineLimits,
@@ -52,14 +52,14 @@ struct Counters {
 impl<'a> Context<'a> {
     /// A query that starts now.
     pub(crate) fn new(
-        tenant: &'a TenantId,
+        tenants: Tenants,
         snapshot: Snapshot,
         limits: &'a EngineLimits,
         cancel: &'a AtomicBool,
     ) -> Self {
         let warnings = Mutex::new(snapshot.warnings().into_iter().collect());
         Self {
-            tenant,
+            tenants,
             snapshot,
             limits,
             budget: Budget::new(limits.memory_bytes_max),
@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
             return Ok(Vec::new());
         }
         self.check()?;
-        let units = ranked(self.snapshot.chunks(self.tenant, matchers, range)?);
+        let units = ranked(self.tenants.chunks(&self.snapshot, matchers, range)?);
         let streams = units.last().map_or(0, |unit| u64::from(unit.stream) + 1);
         self.counters.streams_matched.fetch_add(streams, Ordering::Relaxed);
         Ok(units)

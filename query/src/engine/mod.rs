@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use timberline_store::{Labels, Store, TenantId, Timestamp};
+use timberline_store::{Labels, Store, Timestamp};
 
 use crate::metric::{Grid, StepSeries, Value, evaluate};
 use crate::plan::MetricPlan;
 use crate::syntax::{Expr, MetricExpr, parse};
-use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series};
+use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::for_each;
@@ -143,10 +143,14 @@ impl Engine {
     ///
     /// # Errors
     /// [`QueryError::Parse`] and [`QueryError::Refused`] are the caller's to mend, the others are not.
-    pub fn range(&self, tenant: &TenantId, query: &RangeQuery) -> Result<QueryAnswer, QueryError> {
+    pub fn range(
+        &self,
+        tenants: impl Into<Tenants>,
+        query: &RangeQuery,
+    ) -> Result<QueryAnswer, QueryError> {
         let expr = parse(&query.query)?;
         limits::check_length(query.start, query.end, &self.limits)?;
-        let context = self.context(tenant, &query.cancel);
+        let context = self.context(tenants.into(), &query.cancel);
         match expr {
             Expr::Log(expr) => {
                 limits::check_entries(query.limit, &self.limits)?;
@@ -171,7 +175,7 @@ impl Engine {
     /// As [`range`](Self::range); a log query is refused.
     pub fn instant(
         &self,
-        tenant: &TenantId,
+        tenants: impl Into<Tenants>,
         query: &InstantQuery,
     ) -> Result<QueryAnswer, QueryError> {
         let Expr::Metric(expr) = parse(&query.query)? else {
@@ -181,7 +185,7 @@ impl Engine {
                     .to_owned(),
             ));
         };
-        let context = self.context(tenant, &query.cancel);
+        let context = self.context(tenants.into(), &query.cancel);
         let grid = Grid::instant(query.time);
         let value = match self.metric(&expr, grid, &context)? {
             (Value::Scalar(value), _) => QueryValue::Scalar { timestamp_ms: grid.millis(0), value },
@@ -194,8 +198,8 @@ impl Engine {
         Ok(answer(value, context))
     }
 
-    fn context<'a>(&'a self, tenant: &'a TenantId, cancel: &'a AtomicBool) -> Context<'a> {
-        Context::new(tenant, self.store.snapshot(), &self.limits, cancel)
+    fn context<'a>(&'a self, tenants: Tenants, cancel: &'a AtomicBool) -> Context<'a> {
+        Context::new(tenants, self.store.snapshot(), &self.limits, cancel)
     }
 
     /// The query's value, and whether it says how an instant's series are ordered.

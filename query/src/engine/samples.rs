@@ -54,7 +54,7 @@ impl Engine {
         super::limits::check_length(start, end, &self.limits)?;
         let plan = MetricPlan::new(&expr, &self.limits)?;
         let plan = only_range(&plan).ok_or_else(no_samples)?;
-        let context = Context::new(tenant, self.store.snapshot(), &self.limits, cancel);
+        let context = Context::new(tenant.into(), self.store.snapshot(), &self.limits, cancel);
         let range = TimeRange::new(start, end);
         let mut reader = Reader { plan, context: &context, series: BTreeMap::new(), worker: None };
         let mut scratch = ReadScratch::new();

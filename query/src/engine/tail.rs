@@ -148,7 +148,7 @@ impl TailQuery {
             cancel: Arc::clone(cancel),
         };
         let (snapshot, position) = self.engine.store.snapshot_with_position();
-        let context = Context::new(&self.tenant, snapshot, &self.engine.limits, cancel);
+        let context = Context::new((&self.tenant).into(), snapshot, &self.engine.limits, cancel);
         let mut entries = Vec::new();
         if let QueryValue::Streams(streams) = logs::evaluate(&self.expr, &query, &context)? {
             for stream in streams {

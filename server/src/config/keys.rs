@@ -16,7 +16,13 @@ pub(super) struct Key {
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     let ingest = IngestLimits::describe().iter();
     let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
-    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS)
+    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS).chain(OVERRIDES)
+}
+
+/// Whether a path has keys below it.
+pub(super) fn is_section(path: &str) -> bool {
+    let below = |key: &Key| key.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+    keys().any(|key| below(&key))
 }
 
 /// The section that the ingest limits are in, too.
@@ -27,7 +33,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 13] = [
+const KEYS: [Key; 26] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -47,6 +53,31 @@ const KEYS: [Key; 13] = [
         "server.shutdown_timeout",
         "How long requests in flight may go on after SIGTERM before they are cut off.",
     ),
+    key(
+        "server.credentials_file",
+        "A YAML file of who may do what, see docs/security.md. Empty: everyone may do everything.",
+    ),
+    key(
+        "server.cors_allowed_origins",
+        "Origins whose pages may read answers in a browser: [https://example.org]; '*' is any.",
+    ),
+    key("server.max_connections", "Connections that may be open; more wait until one ends."),
+    key(
+        "server.head_timeout",
+        "How long a client may take for a connection's first bytes, and for the head of a request.",
+    ),
+    key("server.idle_timeout", "How long a connection may be silent between two requests."),
+    key("server.write_timeout", "How long a client may take none of an answer."),
+    key("server.tls", "Certificates, as PEM. They are read again when the files change."),
+    key(
+        "server.tls.cert_file",
+        "The server's certificate and those between it and its root. Empty: plain HTTP.",
+    ),
+    key("server.tls.key_file", "The certificate's key."),
+    key(
+        "server.tls.client_ca_file",
+        "Certificates of the authorities whose clients are let in. Empty: all clients are.",
+    ),
     key("store", "The storage engine."),
     key(
         "store.head_bytes_max",
@@ -61,6 +92,15 @@ const KEYS: [Key; 13] = [
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
+    key("querier", "Reading."),
+    key(
+        "querier.multi_tenant_queries_enabled",
+        "Whether a read may name several tenants, as in X-Scope-OrgID: a|b.",
+    ),
+    key(
+        "querier.max_outstanding_per_tenant",
+        "Queries of one tenant that may wait for their turn; more get 429; 0 = any number.",
+    ),
     key("limits_config", "What writes and queries may ask for."),
 ];
 
@@ -97,3 +137,9 @@ const QUERY_LIMITS: [Key; 12] = [
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
     key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),
 ];
+
+/// What comes behind the limits.
+const OVERRIDES: [Key; 1] = [key(
+    "overrides",
+    "Limits of single tenants, by tenant and by name: {team-a: {max_query_series: 1000}}.",
+)];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::keys::keys;
+use super::keys::{is_section, keys};
 use super::{Config, LogFormat};
 
 /// The variable that names the file, as `--config` does. The one variable that is no key.
@@ -151,9 +151,7 @@ pub(super) fn variable_of_path(path: &str) -> String {
 
 fn path_of_variable(name: &str) -> Option<String> {
     let path = keys().map(|key| key.path).find(|path| variable_of_path(path) == name)?;
-    let section = format!("{path}.");
-    let is_section = keys().any(|key| key.path.starts_with(&section));
-    (!is_section).then(|| path.into_owned())
+    (!is_section(&path)).then(|| path.into_owned())
 }
 
 /// A variable's text as the kind of value that the key has by default. Texts stay as they are, so that

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
+use timberline_query::EngineLimits;
 
 use crate::config::units;
 use crate::ingest::IngestLimits;
@@ -75,9 +76,89 @@ impl Default for QueryLimits {
     }
 }
 
+impl QueryLimits {
+    /// What the engine allows a query.
+    #[must_use]
+    pub fn engine_limits(&self) -> EngineLimits {
+        let threads = match self.query_threads {
+            0 => EngineLimits::default().threads,
+            threads => threads,
+        };
+        EngineLimits {
+            max_series: self.max_query_series,
+            max_entries: self.max_entries_limit_per_query,
+            timeout: self.query_timeout,
+            max_query_length: self.max_query_length,
+            max_query_range: self.max_query_range,
+            max_matchers: self.max_streams_matchers_per_query,
+            memory_bytes_max: self.query_memory_bytes_max,
+            threads,
+        }
+    }
+
+    /// The limits of a query that both these and `other` hold for: the smaller ones, where 0 is no limit.
+    #[must_use]
+    pub fn smaller(&self, other: &Self) -> Self {
+        fn smaller<T: Copy + Default + Ord>(a: T, b: T) -> T {
+            let none = T::default();
+            if a == none || (b != none && b < a) { b } else { a }
+        }
+        Self {
+            max_query_series: smaller(self.max_query_series, other.max_query_series),
+            max_entries_limit_per_query: smaller(
+                self.max_entries_limit_per_query,
+                other.max_entries_limit_per_query,
+            ),
+            max_query_length: smaller(self.max_query_length, other.max_query_length),
+            max_query_range: smaller(self.max_query_range, other.max_query_range),
+            max_streams_matchers_per_query: smaller(
+                self.max_streams_matchers_per_query,
+                other.max_streams_matchers_per_query,
+            ),
+            volume_max_series: smaller(self.volume_max_series, other.volume_max_series),
+            query_timeout: smaller(self.query_timeout, other.query_timeout),
+            max_concurrent_queries: self.max_concurrent_queries,
+            query_memory_bytes_max: self.query_memory_bytes_max.min(other.query_memory_bytes_max),
+            query_threads: smaller(self.query_threads, other.query_threads),
+        }
+    }
+}
+
+impl LimitsConfig {
+    /// These limits with some of them replaced.
+    ///
+    /// # Errors
+    /// None for limits out of [`CheckedLimits`].
+    pub(super) fn with(&self, replaced: &Map<String, Value>) -> Result<Self, serde_json::Error> {
+        let mut all = serde_json::to_value(self)?;
+        if let Some(all) = all.as_object_mut() {
+            all.extend(replaced.clone());
+        }
+        Self::deserialize(all)
+    }
+}
+
 impl<'de> Deserialize<'de> for LimitsConfig {
-    /// Sorts the keys of the flat section to the two structures. Each pair is checked by itself while
-    /// the input stands at it, so that a message has its line and column.
+    /// Sorts the keys of the flat section to the two structures.
+    fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
+        let (mut query, mut ingest) = (Map::new(), Map::new());
+        for (name, value) in CheckedLimits::deserialize(input)?.0 {
+            let is_of_query = has_key(&QueryLimits::default(), &name);
+            (if is_of_query { &mut query } else { &mut ingest }).insert(name, value);
+        }
+        Ok(Self {
+            ingest: IngestLimits::deserialize(Value::Object(ingest)).map_err(D::Error::custom)?,
+            query: QueryLimits::deserialize(Value::Object(query)).map_err(D::Error::custom)?,
+        })
+    }
+}
+
+/// Limits by name, some or all. Each is checked by itself while the input stands at it, so that a message
+/// has its line and column.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct CheckedLimits(pub(super) Map<String, Value>);
+
+impl<'de> Deserialize<'de> for CheckedLimits {
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_map(Section)
     }
@@ -86,25 +167,21 @@ impl<'de> Deserialize<'de> for LimitsConfig {
 struct Section;
 
 impl<'de> Visitor<'de> for Section {
-    type Value = LimitsConfig;
+    type Value = CheckedLimits;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("limits by name")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<LimitsConfig, A::Error> {
-        let (mut query, mut ingest) = (Map::new(), Map::new());
+    fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<CheckedLimits, A::Error> {
+        let mut limits = Map::new();
         while let Some(key) = pairs.next_key::<Key>()? {
             let value = pairs.next_value_seed(CheckedValue(&key))?;
-            let section = if key.is_of_query { &mut query } else { &mut ingest };
-            if section.insert(key.name.clone(), value).is_some() {
+            if limits.insert(key.name.clone(), value).is_some() {
                 return Err(A::Error::custom(format!("duplicate field `{}`", key.name)));
             }
         }
-        Ok(LimitsConfig {
-            ingest: IngestLimits::deserialize(Value::Object(ingest)).map_err(A::Error::custom)?,
-            query: QueryLimits::deserialize(Value::Object(query)).map_err(A::Error::custom)?,
-        })
+        Ok(CheckedLimits(limits))
     }
 }
 

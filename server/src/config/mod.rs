@@ -11,6 +11,8 @@
 mod keys;
 mod layers;
 mod limits;
+mod live;
+mod overrides;
 mod print;
 #[cfg(test)]
 mod tests;
@@ -20,12 +22,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use timberline_query::EngineLimits;
 use timberline_store::{Durability, Store, StoreBuilder};
 
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
+pub use live::{LiveLimits, TenantLimits};
+pub use overrides::Overrides;
 pub use print::to_yaml;
 
 /// The effective configuration. `timberline config --print` shows it with a comment on every key.
@@ -40,8 +43,12 @@ pub struct Config {
     pub server: ServerConfig,
     /// The storage engine.
     pub store: StoreConfig,
+    /// Reading.
+    pub querier: QuerierConfig,
     /// What writes and queries may ask for.
     pub limits_config: LimitsConfig,
+    /// What limits of single tenants are instead.
+    pub overrides: Overrides,
 }
 
 impl Default for Config {
@@ -51,7 +58,9 @@ impl Default for Config {
             auth_enabled: false,
             server: ServerConfig::default(),
             store: StoreConfig::default(),
+            querier: QuerierConfig::default(),
             limits_config: LimitsConfig::default(),
+            overrides: Overrides::default(),
         }
     }
 }
@@ -69,6 +78,24 @@ pub struct ServerConfig {
     /// How long requests in flight may go on after a signal to stop.
     #[serde(with = "units::duration")]
     pub shutdown_timeout: Duration,
+    /// Who may do what. Empty: everyone everything.
+    pub credentials_file: PathBuf,
+    /// Certificates. Without them the port speaks plain HTTP.
+    pub tls: TlsConfig,
+    /// Origins whose pages may read answers in a browser, as in `https://example.org`; `*` is any.
+    #[serde(deserialize_with = "units::origins")]
+    pub cors_allowed_origins: Vec<String>,
+    /// Connections that may be open. More wait until one ends.
+    pub max_connections: usize,
+    /// How long a client may take for a connection's first bytes, and for the head of a request.
+    #[serde(with = "units::duration")]
+    pub head_timeout: Duration,
+    /// How long a connection may be silent between two requests.
+    #[serde(with = "units::duration")]
+    pub idle_timeout: Duration,
+    /// How long a client may take none of an answer.
+    #[serde(with = "units::duration")]
+    pub write_timeout: Duration,
 }
 
 impl Default for ServerConfig {
@@ -78,8 +105,29 @@ impl Default for ServerConfig {
             log_format: LogFormat::Human,
             log_level: "info".to_owned(),
             shutdown_timeout: Duration::from_secs(30),
+            credentials_file: PathBuf::new(),
+            tls: TlsConfig::default(),
+            cors_allowed_origins: Vec::new(),
+            max_connections: 10_000,
+            head_timeout: Duration::from_secs(30),
+            // Longer than clients keep idle connections (90 s in Go), or a push may meet a connection
+            // that is just being closed.
+            idle_timeout: Duration::from_secs(120),
+            write_timeout: Duration::from_secs(120),
         }
     }
+}
+
+/// The section `server.tls`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The server's certificate and those between it and its root, as PEM. Empty: no TLS.
+    pub cert_file: PathBuf,
+    /// The certificate's key, as PEM.
+    pub key_file: PathBuf,
+    /// Certificates of the authorities whose clients are let in, as PEM. Empty: all clients are.
+    pub client_ca_file: PathBuf,
 }
 
 /// How the server's own log lines look.
@@ -132,6 +180,22 @@ pub enum DurabilityMode {
     None,
 }
 
+/// The section `querier`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct QuerierConfig {
+    /// Whether a read may name several tenants, `a|b`, and gets the entries of all of them.
+    pub multi_tenant_queries_enabled: bool,
+    /// Queries of one tenant that may wait for their turn. 0 is no limit.
+    pub max_outstanding_per_tenant: usize,
+}
+
+impl Default for QuerierConfig {
+    fn default() -> Self {
+        Self { multi_tenant_queries_enabled: false, max_outstanding_per_tenant: 2048 }
+    }
+}
+
 impl Config {
     /// How to open the store.
     #[must_use]
@@ -145,26 +209,6 @@ impl Config {
             .head_bytes_max(self.store.head_bytes_max)
             .head_age_max(self.store.head_age_max)
             .durability(durability)
-    }
-
-    /// What the engine allows a query.
-    #[must_use]
-    pub fn engine_limits(&self) -> EngineLimits {
-        let limits = &self.limits_config.query;
-        let threads = match limits.query_threads {
-            0 => EngineLimits::default().threads,
-            threads => threads,
-        };
-        EngineLimits {
-            max_series: limits.max_query_series,
-            max_entries: limits.max_entries_limit_per_query,
-            timeout: limits.query_timeout,
-            max_query_length: limits.max_query_length,
-            max_query_range: limits.max_query_range,
-            max_matchers: limits.max_streams_matchers_per_query,
-            memory_bytes_max: limits.query_memory_bytes_max,
-            threads,
-        }
     }
 
     /// How many queries may run at the same time.

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use super::Config;
-use super::keys::keys;
+use super::keys::{is_section, keys};
 
 /// The configuration as YAML with a comment on every key. Loading it gives the same configuration.
 ///
@@ -27,7 +27,9 @@ pub fn to_yaml(config: &Config) -> Result<String, serde_json::Error> {
         };
         // Writing to a String cannot fail.
         let _ = match value {
-            Value::Object(_) => write!(text, "\n{indent}# {}\n{indent}{name}:\n", key.doc),
+            Value::Object(_) if is_section(&key.path) => {
+                write!(text, "\n{indent}# {}\n{indent}{name}:\n", key.doc)
+            }
             value => write!(text, "{indent}# {}\n{indent}{name}: {value}\n", key.doc),
         };
     }

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 
-use super::keys::keys;
+use super::keys::{is_section, keys};
 use super::layers::{parse_yaml, variable_of_path};
 use super::*;
 
@@ -16,7 +16,7 @@ fn variables(pairs: &[(&str, &str)]) -> Vec<(OsString, OsString)> {
 
 fn leaves(path: &str, value: &serde_json::Value, found: &mut Vec<String>) {
     match value {
-        serde_json::Value::Object(fields) => {
+        serde_json::Value::Object(fields) if path.is_empty() || is_section(path) => {
             for (name, value) in fields {
                 let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
                 leaves(&path, value, found);
@@ -36,6 +36,8 @@ fn printed_configurations_load_back() {
     config.store.head_bytes_max = 12_345;
     config.store.durability = DurabilityMode::Interval;
     config.limits_config.query.query_timeout = Duration::from_millis(61_001);
+    let overrides = "overrides: {a: {max_line_size: 1KB}, \"17\": {}}";
+    config.overrides = from_yaml(overrides).unwrap().overrides;
     assert_eq!(from_yaml(&to_yaml(&config).unwrap()), Ok(config));
 }
 
@@ -86,6 +88,8 @@ fn wrong_values_are_refused() {
         "limits_config:\n  max_query_series: -1\n",
         "limits_config:\n  ingestion_rate_mb: -1\n",
         "limits_config:\n  ingestion_burst_size_mb: .inf\n",
+        "server:\n  cors_allowed_origins: [example.org]\n",
+        "server:\n  cors_allowed_origins: ['https://example.org/']\n",
         "store:\n  durability: sometimes\n",
         "store:\n  head_bytes_max: much\n",
         "auth_enabled: 3\n",

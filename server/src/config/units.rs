@@ -135,6 +135,26 @@ pub fn not_negative<'de, D: Deserializer<'de>>(input: D) -> Result<f64, D::Error
     Err(D::Error::invalid_value(Unexpected::Float(number), &"a number that is not negative"))
 }
 
+/// `#[serde(deserialize_with = "…")]` for origins: `*`, or scheme and host as browsers send them.
+///
+/// # Errors
+/// Anything else.
+pub fn origins<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Error> {
+    let origins = Vec::<String>::deserialize(input)?;
+    let is_origin = |text: &str| {
+        let host = text.split_once("://").map_or("", |(_, host)| host);
+        let is_host = !host.is_empty() && !host.contains(['/', '?', '#']);
+        text == "*" || (is_host && text.bytes().all(|byte| byte.is_ascii_graphic()))
+    };
+    match origins.iter().find(|origin| !is_origin(origin)) {
+        Some(origin) => Err(D::Error::invalid_value(
+            Unexpected::Str(origin),
+            &"an origin such as https://example.org, without a path",
+        )),
+        None => Ok(origins),
+    }
+}
+
 /// `#[serde(with = "…")]` for [`Duration`]s written as `10m`.
 pub mod duration {
     use std::fmt;

@@ -55,7 +55,7 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
 
 /// `/config`: YAML that can be loaded back.
 pub(super) async fn config(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    let text = config::to_yaml(&state.config);
+    let text = config::to_yaml(&state.limits.current().in_config(&state.config));
     let text = text.map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(text_response(StatusCode::OK, text))
 }

@@ -1,6 +1,6 @@
 //! Reading request bodies, never more than they may be and never for ever.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -12,6 +12,10 @@ use crate::error::ApiError;
 
 /// How long a client may pause in the middle of a body.
 const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+/// What a body must bring in a second, on the whole and beyond the first pause, in bytes. A client that
+/// sends a byte now and then would otherwise hold its memory and its place for days.
+const RATE_MIN: u64 = 1024;
 
 /// How long the rest of a body that is refused is read and forgotten. A connection that is closed
 /// with bytes unread is reset, and the client may lose the answer that says what is wrong.
@@ -54,7 +58,14 @@ async fn read_patiently(
         return Err(ApiError::BodyTooLarge { limit });
     }
     let mut read = BytesMut::new();
-    while let Some(data) = next(&mut body, pause).await? {
+    let begun = Instant::now();
+    loop {
+        let earned = Duration::from_secs(u64::try_from(read.len()).unwrap_or(0) / RATE_MIN);
+        let left = (pause + earned).saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return Err(ApiError::BodyPaused);
+        }
+        let Some(data) = next(&mut body, pause.min(left)).await? else { break };
         if data.len() > limit - read.len() {
             drain(body).await;
             return Err(ApiError::BodyTooLarge { limit });
@@ -142,6 +153,32 @@ mod tests {
     #[test]
     fn bodies_out_of_shared_memory_may_have_to_come_again() {
         assert!(matches!(read(&[b"ab", b"123456789"], true, 100), Err(ApiError::Busy)));
+    }
+
+    #[test]
+    fn bodies_must_get_on() {
+        /// A byte now and then, for ever.
+        struct Drip(tokio::time::Interval);
+
+        impl hyper::body::Body for Drip {
+            type Data = Bytes;
+            type Error = std::convert::Infallible;
+
+            fn poll_frame(
+                mut self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+            ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+                let byte = Frame::data(Bytes::from_static(b"x"));
+                self.0.poll_tick(context).map(|_| Some(Ok(byte)))
+            }
+        }
+
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let read = runtime.block_on(async {
+            let drip = Body::new(Drip(tokio::time::interval(Duration::from_millis(1))));
+            read_patiently(drip, 1 << 20, Duration::from_millis(30), |_| true).await
+        });
+        assert!(matches!(read, Err(ApiError::BodyPaused)));
     }
 
     #[test]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::response::Response;
-use timberline_query::QueryError;
 use timberline_query::syntax::{self, LabelMatcher, ParseError, Selector};
+use timberline_query::{QueryError, TENANT_LABEL, Tenants};
 use timberline_store::{Matcher, TenantId, TimeRange};
 
 use super::params::{Bounds, Params, now};
@@ -14,27 +14,27 @@ use super::{json, work};
 use crate::encode;
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// `/loki/api/v1/labels`, `/loki/api/v1/label`
 pub(super) async fn names(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(json(encode::texts(&find_names(&state, tenant, &params).await?)))
+    Ok(json(encode::texts(&find_names(&state, tenants, &params).await?)))
 }
 
 /// The names of labels that a request asks for.
 pub(super) async fn find_names(
     state: &Arc<AppState>,
-    tenant: TenantId,
+    tenants: Tenants,
     params: &Params,
 ) -> Result<BTreeSet<String>, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selector = optional_selector(params.first("query"))?;
-    work::run(state, move |state, _| {
-        Ok(state.store.snapshot().label_names(&tenant, &selector, range)?)
+    work::run(state, tenants, move |state, ticket| {
+        Ok(ticket.tenants.label_names(&state.store.snapshot(), &selector, range)?)
     })
     .await
 }
@@ -42,24 +42,30 @@ pub(super) async fn find_names(
 /// `/loki/api/v1/label/{name}/values`
 pub(super) async fn values(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(json(encode::texts(&find_values(&state, tenant, name, &params).await?)))
+    Ok(json(encode::texts(&find_values(&state, tenants, name, &params).await?)))
 }
 
 /// The values of a label that a request asks for.
 pub(super) async fn find_values(
     state: &Arc<AppState>,
-    tenant: TenantId,
+    tenants: Tenants,
     name: String,
     params: &Params,
 ) -> Result<BTreeSet<String>, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selector = optional_selector(params.first("query"))?;
-    work::run(state, move |state, _| {
-        Ok(state.store.snapshot().label_values(&tenant, &name, &selector, range)?)
+    if name == TENANT_LABEL && state.config.querier.multi_tenant_queries_enabled {
+        // Asked by explorers that do not know yet whether there are several.
+        let (chosen, _) = tenants.select(&selector);
+        return Ok(chosen.into_iter().map(TenantId::to_string).collect());
+    }
+    work::run(state, tenants, move |state, ticket| {
+        let snapshot = state.store.snapshot();
+        Ok(ticket.tenants.label_values(&snapshot, &name, &selector, range)?)
     })
     .await
 }
@@ -67,17 +73,17 @@ pub(super) async fn find_values(
 /// `/loki/api/v1/series`
 pub(super) async fn series(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selectors = series_selectors(&params)?;
-    let series = work::run(&state, move |state, ticket| {
+    let series = work::run(&state, tenants, move |state, ticket| {
         let snapshot = state.store.snapshot();
         let mut found = Vec::new();
         for selector in &selectors {
             ticket.check()?;
-            found.extend(snapshot.series(&tenant, selector, range)?);
+            found.extend(ticket.tenants.series(&snapshot, selector, range)?);
         }
         found.sort_unstable();
         found.dedup();

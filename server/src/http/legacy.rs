@@ -13,19 +13,19 @@ use crate::encode;
 use crate::error::ApiError;
 use crate::ingest::go_quote;
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// `/api/prom/query`: log queries over a range; `regexp` is one more line filter.
 pub(super) async fn query(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     let bounds = params.bounds(now())?.ordered()?;
     let (limit, direction) = (params.limit()?, params.direction()?);
     let (step, interval) = (params.step(bounds)?, params.interval()?);
     let query = filtered(params.first("query"), params.first("regexp"))?;
-    let body = work::run(&state, move |state, ticket| {
+    let body = work::run(&state, tenants, move |state, ticket| {
         let query = RangeQuery {
             query,
             start: bounds.start,
@@ -37,7 +37,8 @@ pub(super) async fn query(
             categorize_labels: false,
             cancel: Arc::clone(&ticket.cancel),
         };
-        let answer = state.engine.range(&tenant, &query)?;
+        let answer = state.engine(&ticket.limits).range(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         match &answer.value {
             QueryValue::Streams(streams) => {
                 Ok(encode::legacy_streams(streams, &answer.stats, ticket.queued))
@@ -51,20 +52,20 @@ pub(super) async fn query(
 /// `/api/prom/label`
 pub(super) async fn names(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(json(encode::legacy_texts(&labels::find_names(&state, tenant, &params).await?)))
+    Ok(json(encode::legacy_texts(&labels::find_names(&state, tenants, &params).await?)))
 }
 
 /// `/api/prom/label/{name}/values`
 pub(super) async fn values(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
-    Ok(json(encode::legacy_texts(&labels::find_values(&state, tenant, name, &params).await?)))
+    Ok(json(encode::legacy_texts(&labels::find_values(&state, tenants, name, &params).await?)))
 }
 
 /// The query with the line filter that stands beside it.

@@ -13,19 +13,28 @@ use crate::config::LimitsConfig;
 use crate::error::ApiError;
 use crate::ingest::LEVEL_FIELD_NAMES;
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::{ReadTenants, Tenant, TenantError};
 
 /// The version of Loki whose API this is: explorers decide by it what they may ask for.
 const API_VERSION: &str = "3.7.0";
 
-/// `/loki/api/v1/drilldown-limits`: needs no tenant, since all have the same limits.
-pub(super) async fn drilldown(State(state): State<Arc<AppState>>) -> Response {
+/// `/loki/api/v1/drilldown-limits`: of tenants without limits of their own where none is named, since an
+/// error would be taken for an old version.
+pub(super) async fn drilldown(
+    State(state): State<Arc<AppState>>,
+    tenants: Result<ReadTenants, ApiError>,
+) -> Result<Response, ApiError> {
+    let limits = match tenants {
+        Ok(ReadTenants(tenants)) => state.limits.current().of_all(&tenants),
+        Err(ApiError::Tenant(TenantError::Missing)) => Arc::clone(state.limits.current().section()),
+        Err(error) => return Err(error),
+    };
     let body = json!({
-        "limits": explorer_limits(&state.config.limits_config),
+        "limits": explorer_limits(&limits),
         "pattern_ingester_enabled": true,
         "version": API_VERSION,
     });
-    ([(CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    Ok(([(CONTENT_TYPE, "application/json")], body.to_string()).into_response())
 }
 
 /// The limits that explorers look at. Those that nothing is held to have Loki's word for no limit.
@@ -56,9 +65,9 @@ fn explorer_limits(limits: &LimitsConfig) -> Value {
 /// `/config/tenant/v1/limits`: the limits as YAML, with the names they have in the configuration.
 pub(super) async fn tenant(
     State(state): State<Arc<AppState>>,
-    Tenant(_): Tenant,
+    Tenant(tenant): Tenant,
 ) -> Result<Response, ApiError> {
-    let limits = serde_json::to_value(&state.config.limits_config)
+    let limits = serde_json::to_value(&*state.limits.of(&tenant))
         .map_err(|error| ApiError::Internal(error.to_string()))?;
     let mut text = String::new();
     for (name, value) in limits.as_object().into_iter().flatten() {

@@ -13,94 +13,129 @@ mod legacy;
 mod limits;
 mod log_level;
 mod observe;
+mod openapi;
 mod otlp;
 mod params;
 mod patterns;
 mod push;
 mod query;
+mod queue;
+mod routes;
 mod tail;
 mod volume;
 pub(crate) mod work;
 
+pub(crate) use self::params::now;
+pub(crate) use self::queue::QueryQueue;
+
+use std::any::Any;
 use std::sync::Arc;
 
-use ::http::header::CONTENT_TYPE;
-use ::http::{HeaderMap, HeaderValue, StatusCode};
+use ::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, HeaderName};
+use ::http::{HeaderValue, Method, StatusCode};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use bytes::Bytes;
-use tonic::Status;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
+use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::set_header::SetResponseHeaderLayer;
 
-pub(crate) use self::params::now;
+use self::routes::{READ, Routes};
+use crate::access::Need;
 use crate::error::text_response;
 use crate::state::AppState;
+use crate::tenant::TENANT_HEADER;
 
 /// Every route of the server.
 pub fn router(state: &Arc<AppState>) -> Router {
-    reads()
-        // Answers repeat label names over and over: they are worth compressing, pushes' are empty.
+    let of_panics = Arc::clone(state);
+    let panicked = move |_: Box<dyn Any + Send>| {
+        of_panics.metrics.count_panic();
+        text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())
+    };
+    // Answers are some tenant's and true for a moment: nobody on the way is to keep one.
+    let uncached =
+        SetResponseHeaderLayer::if_not_present(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    let router = routes(state)
+        .into_router()
+        // Answers repeat label names over and over: they are worth compressing.
         .layer(CompressionLayer::new())
-        .merge(push::routes(state))
-        .merge(grpc::routes(state))
-        .fallback(not_found)
-        .layer(CatchPanicLayer::custom(|_| {
-            text_response(StatusCode::INTERNAL_SERVER_ERROR, "internal error".to_owned())
-        }))
+        .layer(CatchPanicLayer::custom(panicked))
         .layer(axum::middleware::from_fn_with_state(Arc::clone(state), observe::request))
-        .with_state(Arc::clone(state))
+        .layer(uncached)
+        .with_state(Arc::clone(state));
+    match &state.config.server.cors_allowed_origins[..] {
+        [] => router,
+        origins => router.layer(cors(origins)),
+    }
 }
 
-fn reads() -> Router<Arc<AppState>> {
-    Router::new()
-        .route("/loki/api/v1/query_range", get(query::range).post(query::range))
-        .route("/loki/api/v1/query", get(query::instant).post(query::instant))
-        .route("/loki/api/v1/labels", get(labels::names).post(labels::names))
-        .route("/loki/api/v1/label", get(labels::names).post(labels::names))
-        .route("/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
-        .route("/loki/api/v1/series", get(labels::series).post(labels::series))
-        .route("/loki/api/v1/tail", get(tail::tail).post(tail::tail))
-        .route("/api/prom/tail", get(tail::legacy).post(tail::legacy))
-        .route("/api/prom/query", get(legacy::query).post(legacy::query))
-        .route("/api/prom/label", get(legacy::names).post(legacy::names))
-        .route("/api/prom/label/{name}/values", get(legacy::values).post(legacy::values))
-        .route("/api/prom/series", get(labels::series).post(labels::series))
-        .route("/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
-        .route("/loki/api/v1/detected_fields", get(detected::fields).post(detected::fields))
-        .route(
+fn routes(state: &Arc<AppState>) -> Routes {
+    grpc::routes(push::routes(reads(Routes::new(state)), state), state)
+}
+
+/// Lets pages of these origins read answers; without it, browsers do not let them.
+fn cors(origins: &[String]) -> CorsLayer {
+    let allowed = if origins.iter().any(|origin| origin == "*") {
+        AllowOrigin::any()
+    } else {
+        // They were checked when the configuration was read.
+        AllowOrigin::list(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()))
+    };
+    let headers = [
+        AUTHORIZATION,
+        CONTENT_TYPE,
+        HeaderName::from_static(TENANT_HEADER),
+        HeaderName::from_static(query::ENCODING_FLAGS_HEADER),
+    ];
+    let methods = [Method::GET, Method::POST, Method::DELETE];
+    CorsLayer::new().allow_origin(allowed).allow_methods(methods).allow_headers(headers)
+}
+
+fn reads(routes: Routes) -> Routes {
+    routes
+        .add(READ, "/loki/api/v1/query_range", get(query::range).post(query::range))
+        .add(READ, "/loki/api/v1/query", get(query::instant).post(query::instant))
+        .add(READ, "/loki/api/v1/labels", get(labels::names).post(labels::names))
+        .add(READ, "/loki/api/v1/label", get(labels::names).post(labels::names))
+        .add(READ, "/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
+        .add(READ, "/loki/api/v1/series", get(labels::series).post(labels::series))
+        .add(READ, "/loki/api/v1/tail", get(tail::tail).post(tail::tail))
+        .add(READ, "/api/prom/tail", get(tail::legacy).post(tail::legacy))
+        .add(READ, "/api/prom/query", get(legacy::query).post(legacy::query))
+        .add(READ, "/api/prom/label", get(legacy::names).post(legacy::names))
+        .add(READ, "/api/prom/label/{name}/values", get(legacy::values).post(legacy::values))
+        .add(READ, "/api/prom/series", get(labels::series).post(labels::series))
+        .add(READ, "/loki/api/v1/detected_labels", get(detected::labels).post(detected::labels))
+        .add(READ, "/loki/api/v1/detected_fields", get(detected::fields).post(detected::fields))
+        .add(
+            READ,
             "/loki/api/v1/detected_field/{name}/values",
             get(detected::field_values).post(detected::field_values),
         )
-        .route("/loki/api/v1/patterns", get(patterns::patterns).post(patterns::patterns))
-        .route("/loki/api/v1/index/stats", get(index::stats).post(index::stats))
-        .route("/loki/api/v1/index/volume", get(index::volume).post(index::volume))
-        .route(
+        .add(READ, "/loki/api/v1/patterns", get(patterns::patterns).post(patterns::patterns))
+        .add(READ, "/loki/api/v1/index/stats", get(index::stats).post(index::stats))
+        .add(READ, "/loki/api/v1/index/volume", get(index::volume).post(index::volume))
+        .add(
+            READ,
             "/loki/api/v1/index/volume_range",
             get(index::volume_range).post(index::volume_range),
         )
-        .route("/loki/api/v1/drilldown-limits", get(limits::drilldown))
-        .route("/config/tenant/v1/limits", get(limits::tenant))
-        .route("/loki/api/v1/format_query", get(query::format).post(query::format))
-        .route("/loki/api/v1/status/buildinfo", get(admin::build_info))
-        .route("/metrics", get(admin::metrics))
-        .route("/config", get(admin::config))
-        .route("/log_level", get(log_level::show).post(log_level::set))
-        .route("/services", get(admin::services))
-        .route("/ready", get(admin::ready))
-        .route("/", get(admin::index))
-        .route("/flush", get(admin::flush).post(admin::flush))
-}
-
-/// A path that is not ours. gRPC has its own way to say so: to its clients a 404 is a broken server.
-async fn not_found(headers: HeaderMap) -> Response {
-    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if content_type.starts_with(b"application/grpc") {
-        return Status::unimplemented("unknown service").into_http();
-    }
-    text_response(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+        .add(READ, "/loki/api/v1/drilldown-limits", get(limits::drilldown))
+        .add(READ, "/config/tenant/v1/limits", get(limits::tenant))
+        .add(Need::Anyone, "/loki/api/v1/format_query", get(query::format).post(query::format))
+        .add(Need::Anyone, "/loki/api/v1/status/buildinfo", get(admin::build_info))
+        .add(Need::Anyone, "/openapi.json", get(openapi::openapi))
+        .add(Need::Figures, "/metrics", get(admin::metrics))
+        .add(Need::Operator, "/config", get(admin::config))
+        .add(Need::Operator, "/log_level", get(log_level::show).post(log_level::set))
+        .add(Need::Anyone, "/services", get(admin::services))
+        .add(Need::Nothing, "/ready", get(admin::ready))
+        .add(Need::Anyone, "/", get(admin::index))
+        .add(Need::Operator, "/flush", get(admin::flush).post(admin::flush))
 }
 
 /// A JSON body of the query endpoints.

@@ -23,6 +23,7 @@ pub(super) async fn request(
     let method = request.method().clone();
     let matched = request.extensions().get::<MatchedPath>();
     let route = matched.map_or_else(|| OTHER.to_owned(), |path| name_of(path.as_str()));
+    let _in_flight = state.metrics.begin_request(method_name(&method), &route);
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
     state.metrics.observe_request(method_name(&method), &route, status, took);

@@ -25,7 +25,7 @@ pub(super) async fn push(
 ) -> Response {
     // Given back when the push is done, or its client gone.
     let mut share = state.ingester.share();
-    let body = match read_push(&state, body, &mut share).await {
+    let body = match read_push(&state, &tenant, body, &mut share).await {
         Ok(body) => body,
         Err(error) => return refusal(error.status(), &error.to_string()),
     };

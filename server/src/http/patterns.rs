@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 use timberline_query::patterns::{Pattern, PatternMiner};
-use timberline_store::{Batch, Columns, LinePredicate, Matcher, ReadScratch, TenantId, TimeRange};
+use timberline_store::{Batch, Columns, LinePredicate, Matcher, ReadScratch, TimeRange};
 
 use super::labels::{inclusive, selector};
 use super::params::{NANOS_PER_SECOND, Params, now};
@@ -15,7 +15,7 @@ use crate::encode;
 use crate::error::ApiError;
 use crate::ingest::DETECTED_LEVEL;
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// The shortest step that lines are counted by, in nanoseconds.
 const STEP_MIN: i64 = 10 * NANOS_PER_SECOND;
@@ -26,14 +26,14 @@ const NO_LEVEL: &str = "unknown";
 /// `/loki/api/v1/patterns`
 pub(super) async fn patterns(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     let bounds = params.bounds(now())?;
     let step = params.step(bounds)?.max(STEP_MIN);
     let selector = selector(params.first("query"))?;
-    let body = work::run(&state, move |state, ticket| {
-        let patterns = mine(state, &tenant, &selector, inclusive(bounds), step, ticket)?;
+    let body = work::run(&state, tenants, move |state, ticket| {
+        let patterns = mine(state, &selector, inclusive(bounds), step, ticket)?;
         Ok(encode::patterns(&patterns))
     });
     Ok(json(body.await?))
@@ -42,7 +42,6 @@ pub(super) async fn patterns(
 /// Reads every line of the streams, a chunk at a time.
 fn mine(
     state: &AppState,
-    tenant: &TenantId,
     selector: &[Matcher],
     range: TimeRange,
     step: i64,
@@ -51,7 +50,7 @@ fn mine(
     let mut miner = PatternMiner::new(step);
     let mut scratch = ReadScratch::new();
     let snapshot = state.store.snapshot();
-    let mut chunks = snapshot.chunks(tenant, selector, range)?;
+    let mut chunks = ticket.tenants.chunks(&snapshot, selector, range)?;
     // Which lines come first decides how templates grow: the same lines give the same patterns.
     chunks.sort_by(|a, b| {
         a.labels().cmp(b.labels()).then_with(|| a.time_bounds().cmp(&b.time_bounds()))

@@ -12,15 +12,15 @@ use super::{json, json_with_status, work};
 use crate::encode::{self, Encoding};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// Asks for answers that tell stream labels, structured metadata and parsed labels apart.
-const ENCODING_FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
+pub(super) const ENCODING_FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
 
 /// `/loki/api/v1/query_range`
 pub(super) async fn range(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
@@ -31,7 +31,7 @@ pub(super) async fn range(
     let interval = params.interval()?;
     let encoding = Encoding { flags: encoding_flags(&headers) };
     let query = params.first("query").to_owned();
-    let body = work::run(&state, move |state, ticket| {
+    let body = work::run(&state, tenants, move |state, ticket| {
         let query = RangeQuery {
             query,
             start: bounds.start,
@@ -43,7 +43,8 @@ pub(super) async fn range(
             categorize_labels: encoding.categorizes(),
             cancel: Arc::clone(&ticket.cancel),
         };
-        let answer = state.engine.range(&tenant, &query)?;
+        let answer = state.engine(&ticket.limits).range(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &encoding, ticket.queued))
     });
     Ok(json(body.await?))
@@ -52,16 +53,17 @@ pub(super) async fn range(
 /// `/loki/api/v1/query`
 pub(super) async fn instant(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.limit()?;
     let time = params.time(now())?;
     params.direction()?;
     let query = params.first("query").to_owned();
-    let body = work::run(&state, move |state, ticket| {
+    let body = work::run(&state, tenants, move |state, ticket| {
         let query = InstantQuery { query, time, cancel: Arc::clone(&ticket.cancel) };
-        let answer = state.engine.instant(&tenant, &query)?;
+        let answer = state.engine(&ticket.limits).instant(&ticket.tenants, &query)?;
+        state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
     });
     Ok(json(body.await?))

@@ -105,7 +105,10 @@ async fn serve(
     mut socket: WebSocket,
 ) {
     let end = match open(&state, &tenant, &request).await {
-        Ok(session) => follow(&state, session, dialect, &mut socket).await,
+        Ok(session) => {
+            let lasts = state.limits.of(&tenant).query.tail_max_duration;
+            follow(&state, session, (dialect, lasts), &mut socket).await
+        }
         Err(error) => End::Told(error.to_string()),
     };
     match end {
@@ -124,8 +127,9 @@ async fn open(
     tenant: &TenantId,
     request: &TailRequest,
 ) -> Result<Session, ApiError> {
-    let clients_max = state.config.limits_config.query.max_concurrent_tail_requests;
-    let mut session = state.tails.join(tenant, request, clients_max)?;
+    let limits = state.limits.of(tenant);
+    let clients_max = limits.query.max_concurrent_tail_requests;
+    let mut session = state.tails.join(&state.engine(&limits), tenant, request, clients_max)?;
     session.read_history(state).await?;
     Ok(session)
 }
@@ -134,13 +138,10 @@ async fn open(
 async fn follow(
     state: &Arc<AppState>,
     mut session: Session,
-    dialect: TailDialect,
+    (dialect, lasts): (TailDialect, Duration),
     socket: &mut WebSocket,
 ) -> End {
-    let mut limits = Limits {
-        stopping: state.tails.stopping(),
-        deadline: Instant::now() + state.config.limits_config.query.tail_max_duration,
-    };
+    let mut limits = Limits { stopping: state.tails.stopping(), deadline: Instant::now() + lasts };
     let mut pings = pings();
     loop {
         let outgoing = tokio::select! {

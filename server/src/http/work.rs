@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use timberline_query::QueryError;
+use timberline_query::{QueryError, Tenants};
 
+use crate::config::LimitsConfig;
 use crate::error::ApiError;
 use crate::state::AppState;
 
@@ -16,6 +17,10 @@ pub(crate) struct Ticket {
     pub(crate) cancel: Arc<AtomicBool>,
     /// How long the work waited for its turn.
     pub(crate) queued: Duration,
+    /// Whose entries are asked for.
+    pub(crate) tenants: Tenants,
+    /// What they are held to.
+    pub(crate) limits: Arc<LimitsConfig>,
     deadline: Option<Instant>,
 }
 
@@ -23,7 +28,13 @@ impl Ticket {
     /// Of work that nothing stops.
     #[cfg(test)]
     pub(crate) fn unlimited() -> Self {
-        Self { cancel: Arc::default(), queued: Duration::ZERO, deadline: None }
+        Self {
+            cancel: Arc::default(),
+            queued: Duration::ZERO,
+            tenants: timberline_store::TenantId::new("t").expect("a valid id").into(),
+            limits: Arc::default(),
+            deadline: None,
+        }
     }
 
     /// Stops work that is not the engine's own: asked between one chunk and the next.
@@ -50,14 +61,18 @@ impl Drop for CancelOnDrop {
     }
 }
 
-/// Does `work` on a blocking thread as soon as one of the permits for queries is free.
+/// Does `work` on a blocking thread as soon as it is the tenants' turn.
 ///
 /// The permit goes with the work, not with the request: a query whose client went away still counts
 /// until it has noticed.
 ///
 /// # Errors
-/// Those of `work`; [`ApiError::Internal`] when it panics.
-pub(crate) async fn run<T, F>(state: &Arc<AppState>, work: F) -> Result<T, ApiError>
+/// Those of `work`; [`ApiError::TooManyOutstanding`]; [`ApiError::Internal`] when it panics.
+pub(crate) async fn run<T, F>(
+    state: &Arc<AppState>,
+    tenants: Tenants,
+    work: F,
+) -> Result<T, ApiError>
 where
     T: Send + 'static,
     F: FnOnce(&AppState, &Ticket) -> Result<T, ApiError> + Send + 'static,
@@ -65,10 +80,11 @@ where
     let begun = Instant::now();
     let cancel = Arc::new(AtomicBool::new(false));
     let _guard = CancelOnDrop(Arc::clone(&cancel));
-    let permit = Arc::clone(&state.query_permits).acquire_owned().await;
-    let permit = permit.map_err(|error| ApiError::Internal(error.to_string()))?;
-    let deadline = Instant::now().checked_add(state.config.limits_config.query.query_timeout);
-    let ticket = Ticket { cancel, queued: begun.elapsed(), deadline };
+    let permit = state.queries.acquire(&tenants).await.map_err(|_| ApiError::TooManyOutstanding)?;
+    let limits = state.limits.current().of_all(&tenants);
+    let deadline = Instant::now().checked_add(limits.query.query_timeout);
+    state.metrics.observe_turn(begun.elapsed());
+    let ticket = Ticket { cancel, queued: begun.elapsed(), tenants, limits, deadline };
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
@@ -85,7 +101,7 @@ mod tests {
     #[test]
     fn dropping_the_guard_cancels() {
         let cancel = Arc::new(AtomicBool::new(false));
-        let ticket = Ticket { cancel: Arc::clone(&cancel), queued: Duration::ZERO, deadline: None };
+        let ticket = Ticket { cancel: Arc::clone(&cancel), ..Ticket::unlimited() };
         assert!(ticket.check().is_ok());
         drop(CancelOnDrop(cancel));
         assert!(matches!(ticket.check(), Err(QueryError::Cancelled)));
@@ -94,7 +110,7 @@ mod tests {
     #[test]
     fn work_stops_at_its_deadline() {
         let deadline = Some(Instant::now());
-        let ticket = Ticket { cancel: Arc::default(), queued: Duration::ZERO, deadline };
+        let ticket = Ticket { deadline, ..Ticket::unlimited() };
         assert!(matches!(ticket.check(), Err(QueryError::Timeout)));
     }
 }

@@ -35,6 +35,15 @@ pub(crate) enum Format {
     OtlpJson,
 }
 
+/// Which API a push over HTTP uses: their JSON differs, protobuf is the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// `/loki/api/v1/push`
+    V1,
+    /// `/api/prom/push`
+    Legacy,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Encoding {
     Identity,
@@ -53,8 +62,13 @@ pub(crate) struct Envelope {
 
 impl Envelope {
     /// Reads `Content-Type` and `Content-Encoding`.
-    pub(crate) fn from_headers(headers: &HeaderMap) -> Result<Self, DecodeError> {
+    pub(crate) fn from_headers(headers: &HeaderMap, dialect: Dialect) -> Result<Self, DecodeError> {
         let json = media_type(text_of(headers, &CONTENT_TYPE))? == "application/json";
+        let format = match (json, dialect) {
+            (true, Dialect::V1) => Format::Json,
+            (true, Dialect::Legacy) => Format::LegacyJson,
+            (false, _) => Format::Protobuf,
+        };
         let encoding = match text_of(headers, &CONTENT_ENCODING) {
             // Protobuf bodies are snappy in any case, so the word says nothing more.
             "" | "snappy" => Encoding::Identity,
@@ -66,7 +80,7 @@ impl Envelope {
                 return Err(DecodeError::Malformed(text));
             }
         };
-        Ok(Self { format: if json { Format::Json } else { Format::Protobuf }, encoding })
+        Ok(Self { format, encoding })
     }
 
     /// Reads the same headers of OpenTelemetry's records.
@@ -100,14 +114,6 @@ impl Envelope {
     /// A body in JSON or in snappy-compressed protobuf as it is.
     pub(crate) const fn plain(format: Format) -> Self {
         Self { format, encoding: Encoding::Identity }
-    }
-
-    /// The same in the dialect of `/api/prom/push`, whose JSON is another.
-    pub(crate) const fn legacy(self) -> Self {
-        match self.format {
-            Format::Json => Self { format: Format::LegacyJson, ..self },
-            _ => self,
-        }
     }
 
     /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
@@ -274,7 +280,7 @@ mod tests {
         body: &[u8],
         limits: &IngestLimits,
     ) -> Result<Vec<u8>, DecodeError> {
-        let envelope = Envelope::from_headers(&headers("application/json", encoding))?;
+        let envelope = Envelope::from_headers(&headers("application/json", encoding), Dialect::V1)?;
         open_as(envelope, body, limits)
     }
 
@@ -313,7 +319,7 @@ mod tests {
             ("text/plain;", Format::Protobuf),
             ("anything", Format::Protobuf),
         ] {
-            let envelope = Envelope::from_headers(&headers(content_type, "")).unwrap();
+            let envelope = Envelope::from_headers(&headers(content_type, ""), Dialect::V1).unwrap();
             assert_eq!(envelope, Envelope::plain(format), "{content_type}");
         }
         for (content_type, text) in [
@@ -324,7 +330,8 @@ mod tests {
             ("a/b c", "mime: unexpected content after media subtype"),
             ("a/b; c", "mime: invalid media parameter"),
         ] {
-            let error = Envelope::from_headers(&headers(content_type, "")).unwrap_err();
+            let error =
+                Envelope::from_headers(&headers(content_type, ""), Dialect::V1).unwrap_err();
             assert_eq!(error.to_string(), text, "{content_type}");
         }
     }
@@ -388,7 +395,8 @@ mod tests {
             compressed(&body).map(|(encoding, sent)| ("application/json", encoding, sent));
         sent[4] = ("application/x-protobuf", "snappy", snappy);
         for (content_type, encoding, sent) in sent {
-            let envelope = Envelope::from_headers(&headers(content_type, encoding)).unwrap();
+            let envelope =
+                Envelope::from_headers(&headers(content_type, encoding), Dialect::V1).unwrap();
             let budget = Budget::new(2 * body.len() + 50_000);
             let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());
             assert!(envelope.open(&sent, &limits, &mut one).is_ok(), "{encoding}");

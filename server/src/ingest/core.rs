@@ -15,23 +15,24 @@ use super::error::PushError;
 use super::limits::IngestLimits;
 use super::metrics::{Discards, IngestMetrics};
 use super::push::Push;
-use super::rate::RateLimiter;
+use super::rate::{Rate, RateLimiter};
 use super::reason::Reason;
-use super::streams::{KnownStream, StreamCache};
+use super::streams::{KnownStream, StreamCaches};
 use super::window::Window;
 use super::write::{Backend, fill};
 use super::{json, legacy_json, otlp, protobuf};
+use crate::config::LiveLimits;
 
 /// The write path over a store.
 pub(crate) struct Core<B> {
     backend: B,
-    limits: IngestLimits,
+    limits: Arc<LiveLimits>,
     clock: Clock,
     /// What the bodies of pushes may take up together.
     pub(crate) memory: Budget,
-    streams: StreamCache,
-    tenant_rate: Option<RateLimiter<TenantId>>,
-    stream_rate: Option<RateLimiter<(TenantId, Labels)>>,
+    streams: StreamCaches,
+    tenant_rates: RateLimiter<TenantId>,
+    stream_rates: RateLimiter<(TenantId, Labels)>,
     metrics: IngestMetrics,
 }
 
@@ -44,20 +45,20 @@ impl<B> fmt::Debug for Core<B> {
 const MIB: f64 = 1_048_576.0;
 
 impl<B: Backend> Core<B> {
-    pub(crate) fn new(backend: B, limits: IngestLimits, registry: &Registry, clock: Clock) -> Self {
-        let megabytes = (limits.ingestion_rate_mb, limits.ingestion_burst_size_mb);
-        let stream_rate = RateLimiter::new(
-            as_f64(limits.per_stream_rate_limit),
-            as_f64(limits.per_stream_rate_limit_burst),
-        );
+    pub(crate) fn new(
+        backend: B,
+        limits: Arc<LiveLimits>,
+        registry: &Registry,
+        clock: Clock,
+    ) -> Self {
         Self {
             backend,
-            tenant_rate: RateLimiter::new(megabytes.0 * MIB, megabytes.1 * MIB),
-            stream_rate,
             memory: Budget::new(memory_bytes_max(&limits)),
             limits,
             clock,
-            streams: StreamCache::default(),
+            streams: StreamCaches::default(),
+            tenant_rates: RateLimiter::default(),
+            stream_rates: RateLimiter::default(),
             metrics: IngestMetrics::new(registry),
         }
     }
@@ -72,7 +73,8 @@ impl<B: Backend> Core<B> {
         let undecodable = |error| PushError::undecodable(&error, envelope.format);
         // Given back when the push is done.
         let mut share = self.memory.share();
-        let opened = envelope.open(body, &self.limits, &mut share).map_err(|error| {
+        let limits = self.limits.of(tenant);
+        let opened = envelope.open(body, &limits.ingest, &mut share).map_err(|error| {
             if matches!(error, super::push::DecodeError::TooLarge(_)) {
                 self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
             }
@@ -85,7 +87,7 @@ impl<B: Backend> Core<B> {
             Format::Otlp | Format::OtlpJson => {
                 let request = otlp::decode(&opened, envelope.format, &mut share);
                 let request = request.map_err(undecodable)?;
-                let push = otlp::map(&request, &self.limits, self.clock.now(), &mut share);
+                let push = otlp::map(&request, &limits.ingest, self.clock.now(), &mut share);
                 return self.accept(tenant, push.map_err(undecodable)?);
             }
         };
@@ -98,14 +100,15 @@ impl<B: Backend> Core<B> {
             let text = "error at least one valid stream is required for ingestion";
             return Err(PushError::new(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
-        let known = self.known_streams(tenant, &push)?;
+        let limits = self.limits.of(tenant);
+        let known = self.known_streams(tenant, &push, &limits.ingest)?;
         let bytes = push.entries.iter().map(|entry| push.entry_bytes(entry)).sum();
         self.metrics.received(tenant, push.entries.len(), bytes);
         let now = self.clock.now();
-        let mut checked = check(&mut push, &known, &self.limits, now).map_err(|error| {
+        let mut checked = check(&mut push, &known, &limits.ingest, now).map_err(|error| {
             PushError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
         })?;
-        let stored = self.store(tenant, &push, &known, &mut checked, now);
+        let stored = self.store(tenant, &push, &known, &mut checked, (&limits.ingest, now));
         self.metrics.discarded(tenant, &checked.discards);
         stored?;
         match checked.messages.into_text() {
@@ -119,9 +122,11 @@ impl<B: Backend> Core<B> {
         &self,
         tenant: &TenantId,
         push: &Push<'_>,
+        limits: &IngestLimits,
     ) -> Result<Vec<Arc<KnownStream>>, PushError> {
+        let streams = self.streams.of(limits);
         let known = |stream: &super::push::Stream<'_>| {
-            self.streams.get(&stream.labels, &self.limits).map_err(|error| {
+            streams.get(&stream.labels, limits).map_err(|error| {
                 self.discard(tenant, Reason::InvalidLabels, push.entries.len(), 0);
                 let text = format!("couldn't parse labels: {error}");
                 PushError::new(StatusCode::BAD_REQUEST, text)
@@ -137,18 +142,18 @@ impl<B: Backend> Core<B> {
         push: &Push<'_>,
         known: &[Arc<KnownStream>],
         checked: &mut Checked,
-        now: Timestamp,
+        (limits, now): (&IngestLimits, Timestamp),
     ) -> Result<(), PushError> {
         if checked.lines == 0 {
             return Ok(());
         }
-        self.check_tenant_rate(tenant, checked, now)?;
-        let rate = self.stream_rate.as_ref();
-        let window = Window { backend: &self.backend, limits: &self.limits, rate, tenant, now };
+        self.check_tenant_rate(tenant, limits, checked, now)?;
+        let (backend, rates) = (&self.backend, &self.stream_rates);
+        let window = Window { backend, limits, rates, rate: stream_rate(limits), tenant, now };
         let refused = window.check(push, known, checked);
         if checked.lines > 0 {
             let mut batch = B::Batch::default();
-            fill(&mut batch, push, known, &checked.kept, self.limits.discover_log_levels)
+            fill(&mut batch, push, known, &checked.kept, limits.discover_log_levels)
                 .map_err(|error| internal(&error))?;
             self.backend.append(tenant, &batch).map_err(|error| {
                 tracing::error!(%tenant, %error, "push not stored");
@@ -161,24 +166,26 @@ impl<B: Backend> Core<B> {
     fn check_tenant_rate(
         &self,
         tenant: &TenantId,
+        limits: &IngestLimits,
         checked: &mut Checked,
         now: Timestamp,
     ) -> Result<(), PushError> {
-        let Some(rate) = &self.tenant_rate else {
+        let Some(rate) = tenant_rate(limits) else {
             return Ok(());
         };
         let (lines, bytes) = (checked.lines, checked.bytes);
-        if rate.allow(tenant.clone(), bytes, now) {
+        let Err(exceeded) = self.tenant_rates.take(tenant.clone(), rate, bytes, now) else {
             return Ok(());
-        }
+        };
         checked.discards.add(Reason::RateLimited, lines, bytes);
         let text = format!(
             "ingestion rate limit exceeded for user {tenant} (limit: {} bytes/sec) while attempting \
              to ingest '{lines}' lines totaling '{bytes}' bytes, reduce log volume or contact your \
              Loki administrator to see if the limit can be increased",
-            rate.rate()
+            rate.per_second()
         );
-        Err(PushError::new(StatusCode::TOO_MANY_REQUESTS, text))
+        let refused = PushError::new(StatusCode::TOO_MANY_REQUESTS, text);
+        Err(refused.retry_after(exceeded.retry_after))
     }
 
     fn discard(&self, tenant: &TenantId, reason: Reason, entries: usize, bytes: usize) {
@@ -188,10 +195,26 @@ impl<B: Backend> Core<B> {
     }
 }
 
+/// What a tenant may send in a second.
+fn tenant_rate(limits: &IngestLimits) -> Option<Rate> {
+    Rate::new(limits.ingestion_rate_mb * MIB, limits.ingestion_burst_size_mb * MIB)
+}
+
+/// What a stream may grow by in a second.
+fn stream_rate(limits: &IngestLimits) -> Option<Rate> {
+    let burst = as_f64(limits.per_stream_rate_limit_burst);
+    Rate::new(as_f64(limits.per_stream_rate_limit), burst)
+}
+
 /// What the limits say, but enough for the largest push when it is alone: as sent, and unpacked twice.
-fn memory_bytes_max(limits: &IngestLimits) -> usize {
-    let unpacked = limits.max_decompressed_size.saturating_mul(2);
-    limits.push_memory_bytes_max.max(unpacked.saturating_add(limits.max_recv_msg_size))
+fn memory_bytes_max(limits: &LiveLimits) -> usize {
+    let limits = limits.current();
+    let largest = |limits: &IngestLimits| {
+        let unpacked = limits.max_decompressed_size.saturating_mul(2);
+        unpacked.saturating_add(limits.max_recv_msg_size)
+    };
+    let largest = limits.sets().map(|limits| largest(&limits.ingest)).max().unwrap_or_default();
+    limits.section().ingest.push_memory_bytes_max.max(largest)
 }
 
 fn internal(error: &InvalidLabels) -> PushError {

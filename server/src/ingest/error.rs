@@ -1,5 +1,8 @@
 //! Why a push was refused, as the client is told.
 
+use std::time::Duration;
+
+use ::http::header::RETRY_AFTER;
 use ::http::{Response, StatusCode};
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -21,11 +24,18 @@ pub struct PushError {
     pub status: StatusCode,
     /// The answer's text, without a newline at its end.
     pub text: String,
+    /// When the same push may pass, where that is known: the header `Retry-After` says it.
+    pub retry_after: Option<Duration>,
 }
 
 impl PushError {
     pub(crate) fn new(status: StatusCode, text: impl Into<String>) -> Self {
-        Self { status, text: text.into() }
+        Self { status, text: text.into(), retry_after: None }
+    }
+
+    /// The same with a time to wait for.
+    pub(crate) fn retry_after(self, wait: Option<Duration>) -> Self {
+        Self { retry_after: wait, ..self }
     }
 
     /// A body that cannot be read. Too much JSON is 400, too much of anything else 413, as in Loki.
@@ -57,7 +67,13 @@ impl PushError {
 impl IntoResponse for PushError {
     /// Plain text that ends with a newline.
     fn into_response(self) -> Response<Body> {
-        text_response(self.status, format!("{}\n", self.text))
+        let mut response = text_response(self.status, format!("{}\n", self.text));
+        if let Some(wait) = self.retry_after {
+            // Whole seconds; a client that comes too early is sent away again.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
+        }
+        response
     }
 }
 
@@ -97,5 +113,12 @@ mod tests {
         let response = PushError::new(StatusCode::BAD_REQUEST, "x").into_response();
         assert_eq!(response.headers()["content-type"], "text/plain; charset=utf-8");
         assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+        assert!(!response.headers().contains_key("retry-after"));
+        let wait = |millis| {
+            let error = PushError::new(StatusCode::TOO_MANY_REQUESTS, "x");
+            let error = error.retry_after(Some(Duration::from_millis(millis)));
+            error.into_response().headers()["retry-after"].to_str().unwrap().to_owned()
+        };
+        assert_eq!([0, 1, 1000, 1001].map(wait), ["1", "1", "1", "2"]);
     }
 }

@@ -1,12 +1,13 @@
 //! Entry points for fuzzers: the write path on any bytes, with a store that forgets.
 
+use std::sync::Arc;
+
 use prometheus::Registry;
 use timberline_store::{InvalidLabels, Labels, StoreError, TenantId, Timestamp};
 
 use super::body::{Envelope, Format};
 use super::clock::Clock;
 use super::core::Core;
-use super::limits::IngestLimits;
 use super::write::{Backend, Sink};
 
 /// Takes in a JSON body.
@@ -35,7 +36,7 @@ pub fn otlp_json(body: &[u8]) {
 
 fn push(format: Format, body: &[u8]) {
     let clock = Clock::from_fn(|| 1_793_534_400_000_000_000);
-    let core = Core::new(Forgetful, IngestLimits::default(), &Registry::new(), clock);
+    let core = Core::new(Forgetful, Arc::default(), &Registry::new(), clock);
     if let Ok(tenant) = TenantId::new("fuzz") {
         // Both outcomes are fine; a panic is not.
         let _ = core.push(&tenant, Envelope::plain(format), body);

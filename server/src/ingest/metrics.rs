@@ -6,14 +6,16 @@ use prometheus::{IntCounterVec, Opts, Registry};
 use timberline_store::TenantId;
 
 use super::reason::Reason;
+use crate::metrics::TenantNames;
 
 /// The write path's metrics. One that cannot be registered is left out and reported.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct IngestMetrics {
     bytes_received: Option<IntCounterVec>,
     lines_received: Option<IntCounterVec>,
     discarded_samples: Option<IntCounterVec>,
     discarded_bytes: Option<IntCounterVec>,
+    tenants: TenantNames,
 }
 
 /// Entries of one push that were refused, by reason.
@@ -61,26 +63,34 @@ impl IngestMetrics {
                 "Bytes of lines and metadata that were refused.",
                 &["reason", "tenant"],
             ),
+            tenants: TenantNames::default(),
         }
     }
 
     pub(crate) fn received(&self, tenant: &TenantId, lines: usize, bytes: usize) {
-        for (counter, number) in [(&self.lines_received, lines), (&self.bytes_received, bytes)] {
-            if let Some(counter) = counter {
-                counter.with_label_values(&[tenant.as_str()]).inc_by(count(number));
+        self.tenants.with(tenant, |tenant| {
+            for (counter, number) in [(&self.lines_received, lines), (&self.bytes_received, bytes)]
+            {
+                if let Some(counter) = counter {
+                    counter.with_label_values(&[tenant]).inc_by(count(number));
+                }
             }
-        }
+        });
     }
 
     pub(crate) fn discarded(&self, tenant: &TenantId, discards: &Discards) {
-        for (reason, (entries, bytes)) in &discards.0 {
-            let counters = [(&self.discarded_samples, entries), (&self.discarded_bytes, bytes)];
-            for (counter, number) in counters {
-                if let Some(counter) = counter {
-                    let labels = [reason.as_str(), tenant.as_str()];
-                    counter.with_label_values(&labels).inc_by(*number);
+        if discards.0.is_empty() {
+            return;
+        }
+        self.tenants.with(tenant, |tenant| {
+            for (reason, (entries, bytes)) in &discards.0 {
+                let counters = [(&self.discarded_samples, entries), (&self.discarded_bytes, bytes)];
+                for (counter, number) in counters {
+                    if let Some(counter) = counter {
+                        counter.with_label_values(&[reason.as_str(), tenant]).inc_by(*number);
+                    }
                 }
             }
-        }
+        });
     }
 }

@@ -44,6 +44,7 @@ use prometheus::Registry;
 use prost::Message as _;
 use timberline_store::{Store, TenantId};
 
+pub use self::body::Dialect;
 pub(crate) use self::budget::Share;
 pub use self::clock::Clock;
 pub use self::error::PushError;
@@ -59,6 +60,7 @@ use self::body::{Envelope, Format};
 use self::core::Core;
 use self::proto::logproto::PushRequest;
 use self::push::DecodeError;
+use crate::config::LiveLimits;
 
 /// The write path over a store. Cheap to clone; all clones share caches and rate limits.
 #[derive(Clone, Debug)]
@@ -69,7 +71,7 @@ pub struct Ingester {
 impl Ingester {
     /// The write path over `store`; its metrics go into `registry`.
     #[must_use]
-    pub fn new(store: Store, limits: IngestLimits, registry: &Registry) -> Self {
+    pub fn new(store: Store, limits: Arc<LiveLimits>, registry: &Registry) -> Self {
         Self::with_clock(store, limits, registry, Clock::system())
     }
 
@@ -77,7 +79,7 @@ impl Ingester {
     #[must_use]
     pub fn with_clock(
         store: Store,
-        limits: IngestLimits,
+        limits: Arc<LiveLimits>,
         registry: &Registry,
         clock: Clock,
     ) -> Self {
@@ -89,7 +91,7 @@ impl Ingester {
         self.core.memory.share()
     }
 
-    /// Takes in the body of `POST /loki/api/v1/push`. When it returns `Ok`, every entry is durable.
+    /// Takes in the body of a push over HTTP. When it returns `Ok`, every entry is durable.
     ///
     /// The work is done on a blocking thread, and goes on when the caller is dropped.
     ///
@@ -98,28 +100,14 @@ impl Ingester {
     pub async fn push_http(
         &self,
         tenant: &TenantId,
+        dialect: Dialect,
         headers: &HeaderMap,
         body: Bytes,
     ) -> Result<(), PushError> {
         // Without a known format, only the message counts.
-        let envelope = Envelope::from_headers(headers)
+        let envelope = Envelope::from_headers(headers, dialect)
             .map_err(|error| PushError::undecodable(&error, Format::Json))?;
         self.push_body(tenant, envelope, body).await
-    }
-
-    /// Takes in the body of `POST /api/prom/push`, whose JSON has another shape.
-    ///
-    /// # Errors
-    /// As [`push_http`](Self::push_http).
-    pub async fn push_http_legacy(
-        &self,
-        tenant: &TenantId,
-        headers: &HeaderMap,
-        body: Bytes,
-    ) -> Result<(), PushError> {
-        let envelope = Envelope::from_headers(headers)
-            .map_err(|error| PushError::undecodable(&error, Format::LegacyJson))?;
-        self.push_body(tenant, envelope.legacy(), body).await
     }
 
     /// Takes in the body of `POST /otlp/v1/logs`: OpenTelemetry's records.

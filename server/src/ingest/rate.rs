@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use timberline_store::Timestamp;
@@ -9,12 +10,41 @@ use timberline_store::Timestamp;
 /// How many buckets are kept before those that are full, and so say nothing, are dropped.
 const BUCKETS_SWEPT_AT: usize = 4096;
 
+/// How fast a bucket fills, and how much it holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Rate {
+    /// Bytes per second.
+    per_second: f64,
+    burst: f64,
+}
+
+impl Rate {
+    /// `None` where `per_second` is 0, that is unlimited.
+    pub(crate) fn new(per_second: f64, burst: f64) -> Option<Self> {
+        (per_second > 0.0).then_some(Self { per_second, burst })
+    }
+
+    /// Bytes per second, cut to a whole number.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "the cast saturates, and rates are positive"
+    )]
+    pub(crate) const fn per_second(self) -> u64 {
+        self.per_second as u64
+    }
+}
+
+/// There is not enough in the bucket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Exceeded {
+    /// In how long there will be; `None` where the bucket never holds as much.
+    pub(crate) retry_after: Option<Duration>,
+}
+
 /// A bucket per key. Keys whose bucket is full again are forgotten.
 #[derive(Debug)]
 pub(crate) struct RateLimiter<K> {
-    /// Bytes per second.
-    rate: f64,
-    burst: f64,
     buckets: Mutex<Buckets<K>>,
 }
 
@@ -28,12 +58,15 @@ struct Buckets<K> {
 struct Bucket {
     tokens: f64,
     at: Timestamp,
+    /// The rate it was last asked with.
+    rate: Rate,
 }
 
 impl Bucket {
     /// What is in the bucket at `now`.
-    fn level(self, now: Timestamp, rate: f64, burst: f64) -> f64 {
-        (self.tokens + seconds(now.saturating_sub(self.at).max(0)) * rate).min(burst)
+    fn level(self, now: Timestamp, rate: Rate) -> f64 {
+        let since = seconds(now.saturating_sub(self.at).max(0));
+        (self.tokens + since * rate.per_second).min(rate.burst)
     }
 }
 
@@ -42,39 +75,42 @@ fn seconds(nanos: i64) -> f64 {
     nanos as f64 / 1e9
 }
 
+impl<K: Hash + Eq> Default for RateLimiter<K> {
+    fn default() -> Self {
+        let buckets = Buckets { map: HashMap::new(), sweep_at: BUCKETS_SWEPT_AT };
+        Self { buckets: Mutex::new(buckets) }
+    }
+}
+
 impl<K: Hash + Eq> RateLimiter<K> {
-    /// `rate` bytes per second and `burst` bytes at once for every key; `None` where `rate` is 0,
-    /// that is unlimited.
-    pub(crate) fn new(rate: f64, burst: f64) -> Option<Self> {
-        let buckets = Mutex::new(Buckets { map: HashMap::new(), sweep_at: BUCKETS_SWEPT_AT });
-        (rate > 0.0).then_some(Self { rate, burst, buckets })
-    }
-
-    /// Bytes per second, cut to a whole number.
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "the cast saturates, and rates are positive"
-    )]
-    pub(crate) fn rate(&self) -> u64 {
-        self.rate as u64
-    }
-
     /// Takes `bytes` out of the key's bucket, or nothing where it has not as many.
+    ///
+    /// # Errors
+    /// [`Exceeded`]; nothing was taken.
     #[expect(clippy::cast_precision_loss, reason = "a token more or less does not matter")]
-    pub(crate) fn allow(&self, key: K, bytes: usize, now: Timestamp) -> bool {
+    pub(crate) fn take(
+        &self,
+        key: K,
+        rate: Rate,
+        bytes: usize,
+        now: Timestamp,
+    ) -> Result<(), Exceeded> {
         let mut buckets = self.buckets.lock();
         if buckets.map.len() >= buckets.sweep_at {
-            buckets.map.retain(|_, bucket| bucket.level(now, self.rate, self.burst) < self.burst);
+            buckets.map.retain(|_, bucket| bucket.level(now, bucket.rate) < bucket.rate.burst);
             buckets.sweep_at = BUCKETS_SWEPT_AT.max(2 * buckets.map.len());
         }
-        let full = Bucket { tokens: self.burst, at: now };
+        let full = Bucket { tokens: rate.burst, at: now, rate };
         let bucket = buckets.map.entry(key).or_insert(full);
-        let level = bucket.level(now, self.rate, self.burst);
-        let allowed = level >= bytes as f64;
-        let tokens = if allowed { level - bytes as f64 } else { level };
-        *bucket = Bucket { tokens, at: now.max(bucket.at) };
-        allowed
+        let (level, wanted) = (bucket.level(now, rate), bytes as f64);
+        let allowed = level >= wanted;
+        let tokens = if allowed { level - wanted } else { level };
+        *bucket = Bucket { tokens, at: now.max(bucket.at), rate };
+        if allowed {
+            return Ok(());
+        }
+        let wait = Duration::try_from_secs_f64((wanted - level) / rate.per_second);
+        Err(Exceeded { retry_after: wait.ok().filter(|_| wanted <= rate.burst) })
     }
 }
 
@@ -84,26 +120,50 @@ mod tests {
 
     const SECOND: i64 = 1_000_000_000;
 
+    fn rate() -> Rate {
+        Rate::new(10.0, 20.0).unwrap()
+    }
+
     #[test]
     fn a_bucket_empties_and_fills() {
-        let limiter = RateLimiter::new(10.0, 20.0).unwrap();
-        assert!(limiter.allow("a", 20, 0));
-        assert!(!limiter.allow("a", 1, 0));
-        assert!(limiter.allow("b", 20, 0), "each key has its own");
-        assert!(limiter.allow("a", 10, SECOND));
-        assert!(!limiter.allow("a", 1, SECOND));
-        assert!(!limiter.allow("a", 21, 100 * SECOND), "never more than the burst");
-        assert!(limiter.allow("a", 20, 100 * SECOND));
-        assert!(!limiter.allow("a", 1, 0), "time that runs backwards fills nothing");
+        let limiter = RateLimiter::default();
+        let take = |key, bytes, now| limiter.take(key, rate(), bytes, now).is_ok();
+        assert!(take("a", 20, 0));
+        assert!(!take("a", 1, 0));
+        assert!(take("b", 20, 0), "each key has its own");
+        assert!(take("a", 10, SECOND));
+        assert!(!take("a", 1, SECOND));
+        assert!(!take("a", 21, 100 * SECOND), "never more than the burst");
+        assert!(take("a", 20, 100 * SECOND));
+        assert!(!take("a", 1, 0), "time that runs backwards fills nothing");
+    }
+
+    #[test]
+    fn a_refusal_says_how_long_to_wait() {
+        let limiter = RateLimiter::default();
+        assert_eq!(limiter.take("a", rate(), 15, 0), Ok(()));
+        let after = |bytes| limiter.take("a", rate(), bytes, 0).unwrap_err().retry_after;
+        assert_eq!(after(10), Some(Duration::from_millis(500)));
+        assert_eq!(after(21), None, "more than the bucket ever holds");
+    }
+
+    #[test]
+    fn rates_may_change() {
+        let limiter = RateLimiter::default();
+        let slower = Rate::new(10.0, 5.0).unwrap();
+        assert!(limiter.take("a", rate(), 0, 0).is_ok());
+        assert!(limiter.take("a", slower, 6, 0).is_err());
+        assert!(limiter.take("a", slower, 5, 0).is_ok());
+        assert_eq!(Rate::new(0.0, 1.0), None);
     }
 
     #[test]
     fn full_buckets_are_forgotten() {
-        let limiter = RateLimiter::new(10.0, 20.0).unwrap();
+        let limiter = RateLimiter::default();
         for key in 0..3 * BUCKETS_SWEPT_AT {
-            limiter.allow(key, 10, i64::try_from(key).unwrap() * SECOND);
+            let now = i64::try_from(key).unwrap() * SECOND;
+            limiter.take(key, rate(), 10, now).unwrap();
         }
         assert!(limiter.buckets.lock().map.len() <= BUCKETS_SWEPT_AT + 1);
-        assert!(RateLimiter::<u8>::new(0.0, 1.0).is_none());
     }
 }

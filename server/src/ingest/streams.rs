@@ -6,7 +6,7 @@ use std::hash::BuildHasher as _;
 use std::mem;
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use timberline_store::Labels;
 
 use super::go_text::label_string;
@@ -108,6 +108,65 @@ fn check(labels: &Labels, stream: &str, limits: &IngestLimits) -> Option<Fault> 
         }
         None
     })
+}
+
+/// How many sets of rules have a cache of their own at a time. They come from the configuration, where
+/// few tenants have label rules that differ.
+const CACHES_MAX: usize = 16;
+
+/// A cache for each set of rules that streams are read by.
+#[derive(Debug, Default)]
+pub(crate) struct StreamCaches(RwLock<Vec<(StreamRules, Arc<StreamCache>)>>);
+
+/// What of the limits [`KnownStream::new`] looks at.
+#[derive(Debug)]
+struct StreamRules {
+    label_names_max: usize,
+    name_length_max: usize,
+    value_length_max: usize,
+    discover_service_name: Vec<String>,
+}
+
+impl StreamRules {
+    fn of(limits: &IngestLimits) -> Self {
+        Self {
+            label_names_max: limits.max_label_names_per_series,
+            name_length_max: limits.max_label_name_length,
+            value_length_max: limits.max_label_value_length,
+            discover_service_name: limits.discover_service_name.clone(),
+        }
+    }
+
+    fn are_those_of(&self, limits: &IngestLimits) -> bool {
+        self.label_names_max == limits.max_label_names_per_series
+            && self.name_length_max == limits.max_label_name_length
+            && self.value_length_max == limits.max_label_value_length
+            && self.discover_service_name == limits.discover_service_name
+    }
+}
+
+impl StreamCaches {
+    /// The cache of streams that are read by these limits.
+    pub(crate) fn of(&self, limits: &IngestLimits) -> Arc<StreamCache> {
+        let find = |caches: &[(StreamRules, Arc<StreamCache>)]| {
+            let found = caches.iter().find(|(rules, _)| rules.are_those_of(limits));
+            found.map(|(_, cache)| Arc::clone(cache))
+        };
+        if let Some(cache) = find(&self.0.read()) {
+            return cache;
+        }
+        let mut caches = self.0.write();
+        if let Some(cache) = find(&caches) {
+            return cache;
+        }
+        // The oldest may belong to a configuration that is gone; if not, it is filled anew.
+        if caches.len() >= CACHES_MAX {
+            caches.remove(0);
+        }
+        let cache = Arc::<StreamCache>::default();
+        caches.push((StreamRules::of(limits), Arc::clone(&cache)));
+        cache
+    }
 }
 
 /// Streams by label text, so that steady pushes parse nothing.
@@ -243,6 +302,21 @@ mod tests {
         };
         assert!(cache.shards.iter().map(count).sum::<usize>() <= 2 * GENERATION_TEXTS_MAX);
         assert!(cache.get("{a}", &limits).is_err());
+    }
+
+    #[test]
+    fn limits_with_other_label_rules_have_another_cache() {
+        let caches = StreamCaches::default();
+        let limits = IngestLimits::default();
+        let same = IngestLimits { max_line_size: 1, ..limits.clone() };
+        let first = caches.of(&limits);
+        assert!(Arc::ptr_eq(&first, &caches.of(&same)));
+        for length in 1..2 * CACHES_MAX {
+            let other = IngestLimits { max_label_name_length: length, ..limits.clone() };
+            assert!(!Arc::ptr_eq(&first, &caches.of(&other)));
+            assert!(Arc::ptr_eq(&caches.of(&other), &caches.of(&other)));
+        }
+        assert_eq!(caches.0.read().len(), CACHES_MAX);
     }
 
     #[test]

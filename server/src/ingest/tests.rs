@@ -6,6 +6,7 @@ use timberline_store::StoreError;
 
 use super::super::write::Sink;
 use super::*;
+use crate::config::LimitsConfig;
 
 const NOW: i64 = 1_793_534_400_000_000_000;
 const SECOND: i64 = 1_000_000_000;
@@ -81,6 +82,8 @@ impl Rig {
 
     fn over(memory: Memory, limits: IngestLimits) -> Self {
         let registry = Registry::new();
+        let limits = LimitsConfig { ingest: limits, ..LimitsConfig::default() };
+        let limits = Arc::new(LiveLimits::new(limits.into()));
         let core = Core::new(memory.clone(), limits, &registry, Clock::from_fn(|| NOW));
         Self { core, memory, registry }
     }

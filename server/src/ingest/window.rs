@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::StatusCode;
 use timberline_store::{Labels, TenantId, Timestamp};
@@ -13,7 +14,7 @@ use super::error::PushError;
 use super::go_text::{byte_size, rfc3339, time_string};
 use super::limits::IngestLimits;
 use super::push::Push;
-use super::rate::RateLimiter;
+use super::rate::{Rate, RateLimiter};
 use super::reason::Reason;
 use super::streams::KnownStream;
 use super::write::Backend;
@@ -21,11 +22,17 @@ use super::write::Backend;
 /// How many refused entries of a stream an answer names.
 const ENTRIES_NAMED_MAX: usize = 10;
 
+/// When a client may ask again for a stream that was one too many. Streams end when nothing has come for
+/// them and the head is flushed, which takes minutes.
+const STREAMS_RETRY_AFTER: Duration = Duration::from_secs(60);
+
 /// Refuses streams and entries by what came before.
 pub(crate) struct Window<'a, B> {
     pub(crate) backend: &'a B,
     pub(crate) limits: &'a IngestLimits,
-    pub(crate) rate: Option<&'a RateLimiter<(TenantId, Labels)>>,
+    pub(crate) rates: &'a RateLimiter<(TenantId, Labels)>,
+    /// What each stream may grow by; `None` is any rate.
+    pub(crate) rate: Option<Rate>,
     pub(crate) tenant: &'a TenantId,
     pub(crate) now: Timestamp,
 }
@@ -103,7 +110,7 @@ impl<B: Backend> Window<'_, B> {
              administrator to see if the limit can be increased, user: '{}'",
             self.tenant
         );
-        PushError::new(StatusCode::TOO_MANY_REQUESTS, text)
+        PushError::new(StatusCode::TOO_MANY_REQUESTS, text).retry_after(Some(STREAMS_RETRY_AFTER))
     }
 
     /// Refuses a stream as a whole that grows too fast.
@@ -119,21 +126,23 @@ impl<B: Backend> Window<'_, B> {
         let kept = || entries.clone().filter(|&place| checked.kept[place]);
         let bytes: usize = kept().map(|place| push.entry_bytes(&push.entries[place])).sum();
         let key = (self.tenant.clone(), stream.labels.clone());
-        if bytes == 0 || rate.allow(key, bytes, self.now) {
+        if bytes == 0 {
             return None;
         }
+        let exceeded = self.rates.take(key, rate, bytes, self.now).err()?;
         let reason = format!(
             "Per stream rate limit exceeded (limit: {}/sec) while attempting to ingest for stream \
              '{}' totaling {}, consider splitting a stream via additional labels or contact your \
              Loki administrator to see if the limit can be increased",
-            byte_size(rate.rate()),
+            byte_size(rate.per_second()),
             stream.name,
             byte_size(u64::try_from(bytes).unwrap_or(u64::MAX)),
         );
         let mut ignored = Ignored::default();
         kept().for_each(|place| ignored.add(push.entries[place].timestamp, &reason));
         checked.refuse(push, entries.clone(), Reason::PerStreamRateLimit);
-        Some(self.ignored(StatusCode::TOO_MANY_REQUESTS, ignored, entries.len(), stream))
+        let refused = self.ignored(StatusCode::TOO_MANY_REQUESTS, ignored, entries.len(), stream);
+        Some(refused.retry_after(exceeded.retry_after))
     }
 
     /// Refuses the entries that are too far behind the newest of their stream.

@@ -43,7 +43,6 @@ pub(crate) struct TailRequest {
 
 /// All tails of a server.
 pub(crate) struct Tails {
-    engine: Engine,
     registry: Mutex<Clients>,
     is_stopping: watch::Sender<bool>,
     metrics: TailMetrics,
@@ -70,7 +69,7 @@ impl fmt::Debug for Tails {
 
 impl Tails {
     /// No tails yet.
-    pub(crate) fn new(engine: Engine, registry: &Registry) -> Self {
+    pub(crate) fn new(registry: &Registry) -> Self {
         let active = IntGauge::new("loki_querier_tail_active", "Live tails.");
         let dropped = IntCounter::new(
             "timberline_tail_dropped_entries_total",
@@ -80,7 +79,7 @@ impl Tails {
             active: registered(registry, active),
             dropped: registered(registry, dropped),
         };
-        Self { engine, registry: Mutex::default(), is_stopping: watch::Sender::new(false), metrics }
+        Self { registry: Mutex::default(), is_stopping: watch::Sender::new(false), metrics }
     }
 
     /// Ends all tails without a word, so that clients take it for a broken connection and come again.
@@ -93,12 +92,14 @@ impl Tails {
         self.is_stopping.subscribe()
     }
 
-    /// Lets a client of the tenant in, which may have `clients_max` at a time; 0 is no limit.
+    /// Lets a client of the tenant in, which may have `clients_max` at a time; 0 is no limit. The query
+    /// is `engine`'s where nobody follows it yet.
     ///
     /// # Errors
     /// [`QueryError::Refused`] where there are too many, and what the query's text gives.
     pub(crate) fn join(
         self: &Arc<Self>,
+        engine: &Engine,
         tenant: &TenantId,
         request: &TailRequest,
         clients_max: usize,
@@ -115,7 +116,7 @@ impl Tails {
         let feed = match clients.feeds.get(&key) {
             Some(feed) => Arc::clone(feed),
             None => {
-                let feed = Feed::start(&self.engine, tenant, &request.query, &self.metrics)?;
+                let feed = Feed::start(engine, tenant, &request.query, &self.metrics)?;
                 clients.feeds.insert(key.clone(), Arc::clone(&feed));
                 feed
             }

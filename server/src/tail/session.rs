@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timberline_query::{TailEntry, TailHistory, TailQuery};
-use timberline_store::{Labels, Timestamp};
+use timberline_store::{Labels, TenantId, Timestamp};
 
 use super::feed::{ClientQueue, Feed};
 use super::message::Message;
@@ -42,6 +42,7 @@ impl Outgoing {
 
 /// One client's tail.
 pub(crate) struct Session {
+    tenant: TenantId,
     query: Arc<TailQuery>,
     queue: Arc<ClientQueue>,
     start: Timestamp,
@@ -62,6 +63,7 @@ impl Session {
         request: &TailRequest,
     ) -> Self {
         Self {
+            tenant: place.key.0.clone(),
             query: Arc::clone(feed.query()),
             queue,
             start: request.start,
@@ -79,7 +81,7 @@ impl Session {
     /// As a query's.
     pub(crate) async fn read_history(&mut self, state: &Arc<AppState>) -> Result<(), ApiError> {
         let (query, start, limit) = (Arc::clone(&self.query), self.start, self.limit);
-        let history = work::run(state, move |_, ticket| {
+        let history = work::run(state, (&self.tenant).into(), move |_, ticket| {
             Ok(query.history(start, now(), limit, &ticket.cancel)?)
         });
         let TailHistory { entries, position } = history.await?;

@@ -57,6 +57,12 @@ impl Matcher {
         Ok(Self { name: name.into(), op, value: value.into(), regex })
     }
 
+    /// The same test of another label.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Self {
+        Self { name: name.into(), ..self.clone() }
+    }
+
     /// The label's name.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -11,9 +11,14 @@ pub(super) struct Bitmap {
 impl Bitmap {
     /// The set of the numbers in `range`, of which those below `bound` are kept.
     pub(super) fn with_range(bound: u32, range: Range<u32>) -> Self {
-        let mut bitmap = Self { words: vec![0; (bound as usize).div_ceil(64)] };
-        range.take_while(|number| *number < bound).for_each(|number| bitmap.insert(number));
-        bitmap
+        let (start, end) = (u64::from(range.start), u64::from(range.end.min(bound)));
+        // Of a word's 64 bits those below a place.
+        let below = |place: u64, word: u64| match place.saturating_sub(word) {
+            64.. => u64::MAX,
+            bits => (1 << bits) - 1,
+        };
+        let words = (0..u64::from(bound)).step_by(64);
+        Self { words: words.map(|word| below(end, word) & !below(start, word)).collect() }
     }
 
     /// No number, of those below `bound`.
@@ -42,7 +47,7 @@ impl Bitmap {
     /// The numbers below `bound` that are not in the set.
     pub(super) fn complement(mut self, bound: usize) -> Self {
         self.words.iter_mut().for_each(|word| *word = !*word);
-        if let Some(last) = self.words.last_mut().filter(|_| bound % 64 != 0) {
+        if let Some(last) = self.words.last_mut().filter(|_| !bound.is_multiple_of(64)) {
             *last &= (1 << (bound % 64)) - 1;
         }
         self

@@ -6,7 +6,7 @@
 //!
 //! # What is where
 //! Rows are sorted by tenant, labels and time (rows alike in those keep the order of arrival) and cut
-//! into *groups* of at most 8 MiB of line bytes. Small streams share a group, large ones span several;
+//! into *groups* of at most 4 MiB of line bytes. Small streams share a group, large ones span several;
 //! the part of a stream in one group is a *run*. Within a group lines are split into templates and
 //! columns ([`template`]), so that a count reads timestamps only, and a filter reads the few columns
 //! that may have what it looks for. The *stream table* says where the runs of each stream are, the
@@ -96,7 +96,7 @@
 //! letter and digit that some value has (0-9, A-Z, a-z from the lowest), one for all other ASCII and
 //! one for the rest.
 //!
-//! A group ends before a row with which it would exceed 8 MiB of line bytes or of distinct metadata, or
+//! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
 //! 262,144 rows; one larger line has a group of its own.
 //!
 //! Segments of version 1 ([`v1`]) are read, and become version 2 when they are merged.

@@ -6,7 +6,6 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use timberline_query::syntax::{self, Expr};
 use timberline_query::{Direction, QueryValue, RangeQuery, StreamResult};
-use timberline_store::TenantId;
 
 use super::{collect, values};
 use crate::encode;
@@ -15,7 +14,7 @@ use crate::http::params::{Bounds, NANOS_PER_SECOND, Params, now};
 use crate::http::work::Ticket;
 use crate::http::{json, work};
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// What a request looks at.
 #[derive(Clone, Debug)]
@@ -42,12 +41,7 @@ impl Request {
     }
 
     /// The lines, told apart by where their labels came from.
-    fn lines(
-        &self,
-        state: &AppState,
-        tenant: &TenantId,
-        ticket: &Ticket,
-    ) -> Result<Vec<StreamResult>, ApiError> {
+    fn lines(&self, state: &AppState, ticket: &Ticket) -> Result<Vec<StreamResult>, ApiError> {
         let query = RangeQuery {
             query: self.query.clone(),
             start: self.bounds.start,
@@ -59,7 +53,7 @@ impl Request {
             categorize_labels: true,
             cancel: Arc::clone(&ticket.cancel),
         };
-        match state.engine.range(tenant, &query)?.value {
+        match state.engine(&ticket.limits).range(&ticket.tenants, &query)?.value {
             QueryValue::Streams(streams) => Ok(streams),
             // The query was seen to be a log query.
             _ => Ok(Vec::new()),
@@ -70,12 +64,12 @@ impl Request {
 /// `/loki/api/v1/detected_fields`
 pub(in crate::http) async fn fields(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     let request = Request::from_params(&params)?;
-    let body = work::run(&state, move |state, ticket| {
-        let streams = request.lines(state, &tenant, ticket)?;
+    let body = work::run(&state, tenants, move |state, ticket| {
+        let streams = request.lines(state, ticket)?;
         let fields = collect::fields(&streams, request.limit, ticket)?;
         Ok(encode::detected_fields(&fields, request.limit))
     });
@@ -85,13 +79,13 @@ pub(in crate::http) async fn fields(
 /// `/loki/api/v1/detected_field/{name}/values`
 pub(in crate::http) async fn field_values(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     Path(name): Path<String>,
     params: Params,
 ) -> Result<Response, ApiError> {
     let request = Request::from_params(&params)?;
-    let body = work::run(&state, move |state, ticket| {
-        let streams = request.lines(state, &tenant, ticket)?;
+    let body = work::run(&state, tenants, move |state, ticket| {
+        let streams = request.lines(state, ticket)?;
         let values = values::of_field(&streams, &name, request.limit, ticket)?;
         Ok(encode::detected_values(&values, request.limit))
     });

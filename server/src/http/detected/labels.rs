@@ -6,13 +6,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::Response;
 
+use timberline_query::TENANT_LABEL;
+
 use crate::encode;
 use crate::error::ApiError;
 use crate::http::labels::{inclusive, optional_selector};
 use crate::http::params::{Params, now};
 use crate::http::{json, work};
 use crate::state::AppState;
-use crate::tenant::Tenant;
+use crate::tenant::ReadTenants;
 
 /// Labels that are shown whatever their values look like.
 const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
@@ -20,18 +22,23 @@ const ALWAYS_SHOWN: [&str; 4] = ["cluster", "namespace", "instance", "pod"];
 /// `/loki/api/v1/detected_labels`: the labels whose values are not all identifiers.
 pub(in crate::http) async fn labels(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
+    ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
     let range = inclusive(params.bounds(now())?);
     let selector = optional_selector(params.first("query"))?;
-    let series = work::run(&state, move |state, _| {
-        Ok(state.store.snapshot().series(&tenant, &selector, range)?)
+    let several = tenants.only().is_none();
+    let series = work::run(&state, tenants, move |state, ticket| {
+        Ok(ticket.tenants.series(&state.store.snapshot(), &selector, range)?)
     });
     let series = series.await?;
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
     for (name, value) in series.iter().flat_map(timberline_store::Labels::iter) {
         values.entry(name).or_default().insert(value);
+    }
+    if several {
+        // Whose a stream is is no label of its own.
+        values.remove(TENANT_LABEL);
     }
     values.retain(|name, values| ALWAYS_SHOWN.contains(name) || !are_identifiers(values));
     let counts: Vec<_> = values.iter().map(|(name, values)| (*name, values.len())).collect();

@@ -9,12 +9,15 @@ mod tail;
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::routing::any_service;
+use tokio::runtime::Handle;
 use tonic_health::ServingStatus;
 use tonic_health::server::HealthReporter;
 use tonic_reflection::server::Builder;
 
 use self::querier::QuerierService;
+use super::routes::{READ, Routes};
+use crate::access::Need;
 use crate::ingest::proto::DESCRIPTORS;
 use crate::ingest::proto::logproto::querier_server::QuerierServer;
 use crate::state::AppState;
@@ -23,14 +26,18 @@ use crate::state::AppState;
 const SERVICES: [&str; 3] =
     ["logproto.Pusher", "logproto.Querier", "opentelemetry.proto.collector.logs.v1.LogsService"];
 
-/// The routes of the services that read. Must be called within the runtime.
-pub(super) fn routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
+/// The routes of the services that read. Whether they serve is told where there is a runtime.
+pub(super) fn routes(routes: Routes, state: &Arc<AppState>) -> Routes {
     let querier = QuerierServer::new(QuerierService::new(Arc::clone(state)));
     let (reporter, health) = tonic_health::server::health_reporter();
-    tokio::spawn(report(reporter, Arc::clone(state)));
-    let mut routes = Router::new()
-        .route_service("/logproto.Querier/{method}", querier)
-        .route_service("/grpc.health.v1.Health/{method}", health);
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(report(reporter, Arc::clone(state)));
+    }
+    let routes = routes.add(READ, "/logproto.Querier/{method}", any_service(querier)).add(
+        Need::Nothing,
+        "/grpc.health.v1.Health/{method}",
+        any_service(health),
+    );
     let reflection = || {
         Builder::configure()
             .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -38,13 +45,19 @@ pub(super) fn routes(state: &Arc<AppState>) -> Router<Arc<AppState>> {
     };
     match (reflection().build_v1(), reflection().build_v1alpha()) {
         (Ok(v1), Ok(v1alpha)) => {
-            routes = routes
-                .route_service("/grpc.reflection.v1.ServerReflection/{method}", v1)
-                .route_service("/grpc.reflection.v1alpha.ServerReflection/{method}", v1alpha);
+            let path = "/grpc.reflection.v1.ServerReflection/{method}";
+            let path_alpha = "/grpc.reflection.v1alpha.ServerReflection/{method}";
+            routes.add(Need::Anyone, path, any_service(v1)).add(
+                Need::Anyone,
+                path_alpha,
+                any_service(v1alpha),
+            )
         }
-        (Err(error), _) | (_, Err(error)) => tracing::error!(%error, "no reflection"),
+        (Err(error), _) | (_, Err(error)) => {
+            tracing::error!(%error, "no reflection");
+            routes
+        }
     }
-    routes
 }
 
 /// Says that the services serve, and when they do no more.

@@ -16,7 +16,7 @@ use crate::encode::label_text;
 use crate::error::ApiError;
 use crate::http::labels::{inclusive, matchers, optional_selector, selector};
 use crate::http::params::{Bounds, NANOS_PER_MILLI, NANOS_PER_SECOND, now};
-use crate::http::volume::{self, Aggregation, VolumeLimits, VolumeQuery};
+use crate::http::volume::{self, Aggregation, VolumeQuery};
 use crate::http::work::{self, Ticket};
 use crate::ingest::proto::logproto::querier_server::Querier;
 use crate::ingest::proto::logproto::series_identifier::LabelsEntry;
@@ -66,8 +66,9 @@ impl QuerierService {
     {
         let (metadata, _, message) = request.into_parts();
         let tenant = self.tenant(metadata)?;
-        let done =
-            work::run(&self.state, move |state, ticket| work(state, ticket, &tenant, message));
+        let done = work::run(&self.state, (&tenant).into(), move |state, ticket| {
+            work(state, ticket, &tenant, message)
+        });
         done.await.map_err(|error| status(&error))
     }
 }
@@ -171,7 +172,8 @@ fn query(
     {
         return Err(QueryError::Refused("only log selector is supported".to_owned()).into());
     }
-    let answer = state.engine.range(tenant, &query)?;
+    let answer = state.engine(&ticket.limits).range(tenant, &query)?;
+    state.metrics.observe_query(&ticket.tenants, &answer.stats);
     let QueryValue::Streams(streams) = answer.value else { return Ok(Vec::new()) };
     let mut answers: Vec<_> = parts(&streams)
         .into_iter()
@@ -190,7 +192,8 @@ fn query_sample(
     request: SampleQueryRequest,
 ) -> Result<Vec<SampleQueryResponse>, ApiError> {
     let (start, end) = bounds(request.start, request.end);
-    let found = state.engine.samples(tenant, &request.selector, start, end, &ticket.cancel)?;
+    let engine = state.engine(&ticket.limits);
+    let found = engine.samples(tenant, &request.selector, start, end, &ticket.cancel)?;
     let mut answers = Vec::new();
     for series in found {
         for samples in series.samples.chunks(SAMPLES_MAX) {
@@ -279,7 +282,7 @@ fn get_stats(
 fn get_volume(
     state: &AppState,
     ticket: &Ticket,
-    tenant: &TenantId,
+    _: &TenantId,
     request: VolumeRequest,
 ) -> Result<VolumeResponse, ApiError> {
     let matchers = matchers(&timberline_query::syntax::parse_selector(&request.matchers)?)?;
@@ -294,12 +297,8 @@ fn get_volume(
         bounds: millis(request.from, request.through),
         step: None,
     };
-    let limits = VolumeLimits {
-        series_max: state.config.limits_config.query.volume_max_series,
-        threads: state.config.engine_limits().threads,
-    };
-    let snapshot = state.store.snapshot();
-    let (value, _) = volume::compute(&snapshot, tenant, &matchers, &query, limits, ticket)?;
+    let (value, stats) = volume::compute(&state.store.snapshot(), &matchers, &query, ticket)?;
+    state.metrics.observe_query(&ticket.tenants, &stats);
     let QueryValue::Vector(samples) = value else { return Ok(VolumeResponse::default()) };
     let volumes = samples.into_iter().map(|sample| {
         let name = match sample.labels.iter().next() {

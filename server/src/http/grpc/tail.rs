@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timberline_store::{Labels, TenantId, Timestamp};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 use tonic::Status;
 use tonic::codegen::tokio_stream::wrappers::ReceiverStream;
@@ -41,23 +41,25 @@ pub(super) async fn follow(
         limit: if request.limit == 0 { 100 } else { request.limit as usize },
         delay: Duration::from_secs(request.delay_for.into()),
     };
-    let clients_max = state.config.limits_config.query.max_concurrent_tail_requests;
-    let session = state.tails.join(tenant, &asked, clients_max);
+    let limits = state.limits.of(tenant);
+    let clients_max = limits.query.max_concurrent_tail_requests;
+    let session = state.tails.join(&state.engine(&limits), tenant, &asked, clients_max);
     let mut session = session.map_err(|error| status(&ApiError::from(error)))?;
     session.read_history(state).await.map_err(|error| status(&error))?;
     let (sender, receiver) = mpsc::channel(1);
-    tokio::spawn(send(Arc::clone(state), session, sender));
+    let lasts = limits.query.tail_max_duration;
+    tokio::spawn(send(state.tails.stopping(), session, lasts, sender));
     Ok(Box::pin(ReceiverStream::new(receiver)))
 }
 
 /// Sends what comes until the client goes, the server stops or the time is over.
 async fn send(
-    state: Arc<AppState>,
+    mut stopping: watch::Receiver<bool>,
     mut session: Session,
+    lasts: Duration,
     sender: mpsc::Sender<Result<TailResponse, Status>>,
 ) {
-    let deadline = Instant::now() + state.config.limits_config.query.tail_max_duration;
-    let mut stopping = state.tails.stopping();
+    let deadline = Instant::now() + lasts;
     let end = async {
         tokio::select! {
             () = sender.closed() => None,

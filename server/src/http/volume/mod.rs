@@ -10,7 +10,9 @@ mod scan;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use timberline_query::{QueryError, QueryStats, QueryValue, Sample, Series};
-use timberline_store::{Chunk, Labels, MatchOp, Matcher, Snapshot, TenantId};
+use timberline_store::{
+    Chunk, Labels, MatchOp, Matcher, Snapshot, StoreError, TenantId, TimeRange,
+};
 
 use self::buckets::Buckets;
 use super::params::Bounds;
@@ -37,49 +39,56 @@ pub(super) struct VolumeQuery {
     pub(super) step: Option<i64>,
 }
 
-/// What a volume request may use.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct VolumeLimits {
-    /// Volumes that may be added up.
-    pub(super) series_max: usize,
-    /// Threads that may read.
-    pub(super) threads: usize,
-}
-
 /// Computes the answer to a volume request: a vector, or a matrix where there are buckets.
 ///
 /// # Errors
 /// More volumes than there may be; damage, cancellation and timeouts.
 pub(super) fn compute(
     snapshot: &Snapshot,
-    tenant: &TenantId,
     matchers: &[Matcher],
     query: &VolumeQuery,
-    limits: VolumeLimits,
     ticket: &Ticket,
 ) -> Result<(QueryValue, QueryStats), ApiError> {
     let selector = with_targets(matchers, &query.aggregation.targets)?;
     let grouping = Grouping::new(matchers, &query.aggregation);
     let buckets = Buckets::new(query.bounds, query.step);
-    let range = buckets.range();
-    let mut chunks = snapshot.chunks(tenant, &selector, range)?;
-    chunks.sort_by(|a, b| a.labels().cmp(b.labels()));
-    let streams: Vec<&[Chunk]> = chunks.chunk_by(|a, b| a.labels() == b.labels()).collect();
-    let (bytes, stats) = scan::streams(&streams, &buckets, limits.threads, ticket)?;
+    let (tenants, selector) = ticket.tenants.select(&selector);
+    let mut chunks = Vec::new();
+    for tenant in tenants {
+        chunks.push(sorted_chunks(snapshot, tenant, &selector, buckets.range())?);
+    }
+    // Streams with the same labels are two where they are two tenants'.
+    let streams: Vec<&[Chunk]> =
+        chunks.iter().flat_map(|chunks| chunks.chunk_by(|a, b| a.labels() == b.labels())).collect();
+    let limits = &ticket.limits.query;
+    let threads = limits.engine_limits().threads;
+    let (bytes, stats) = scan::streams(&streams, &buckets, threads, ticket)?;
     let mut volumes = vec![BTreeMap::new(); buckets.len()];
     for (stream, bytes) in streams.iter().zip(bytes) {
         let Some(first) = stream.first() else { continue };
         for (bucket, bytes) in bytes {
             let Some(volumes) = volumes.get_mut(bucket) else { continue };
             grouping.add(volumes, first.labels(), bytes);
-            if volumes.len() > limits.series_max {
-                return Err(too_many(limits.series_max).into());
+            if volumes.len() > limits.volume_max_series {
+                return Err(too_many(limits.volume_max_series).into());
             }
         }
     }
     let largest = volumes.into_iter().map(|volumes| largest(volumes, query.limit)).collect();
     let value = to_value(largest, &buckets, query.step.is_some());
     Ok((value, stats))
+}
+
+/// The chunks of a tenant's streams, stream by stream.
+fn sorted_chunks(
+    snapshot: &Snapshot,
+    tenant: &TenantId,
+    selector: &[Matcher],
+    range: TimeRange,
+) -> Result<Vec<Chunk>, StoreError> {
+    let mut chunks = snapshot.chunks(tenant, selector, range)?;
+    chunks.sort_by(|a, b| a.labels().cmp(b.labels()));
+    Ok(chunks)
 }
 
 fn too_many(limit: usize) -> QueryError {

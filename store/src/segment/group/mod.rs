@@ -1,6 +1,7 @@
 //! Groups: rows of a segment that share templates and columns, the unit that is opened.
 
 mod filter;
+mod header;
 mod reader;
 mod scratch;
 mod times;

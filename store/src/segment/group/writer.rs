@@ -15,7 +15,7 @@ use crate::{Metadata, Timestamp};
 /// The more rows, the less its templates, dictionaries and stamps weigh, and the more a needle can be
 /// kept from; but it is held in memory while it is written, and a reader that wants a few rows decodes
 /// whole columns of it.
-pub(in crate::segment) const GROUP_BYTES_MAX: usize = 8 << 20;
+pub(in crate::segment) const GROUP_BYTES_MAX: usize = 4 << 20;
 
 /// zstd's level for headers: they are small, and the first that a reader decompresses.
 const HEADER_LEVEL: i32 = 6;

@@ -11,17 +11,17 @@
 //! stamp      shortest varint │ longest - shortest varint │ bytes u64
 //! ```
 
-use std::collections::HashMap;
 use std::io;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::ints::IntColumn;
-use super::lazy::Lazy;
 use super::sink::{Place, Sink};
 use super::split::Texts;
 use super::stamp::Stamp;
 use super::table::Table;
-use super::values::Values;
+use super::values::Cells;
 
 const NUMBERS: u8 = 0;
 const HEXADECIMAL: u8 = 1;
@@ -51,8 +51,8 @@ pub(super) const DEPTH_MAX: usize = 3;
 pub(super) struct Column {
     pub(super) stamp: Stamp,
     pub(super) coding: Coding,
-    /// What was read of them.
-    pub(super) values: Lazy<Values>,
+    /// Which cell what is read of them goes to.
+    pub(super) cell: u32,
 }
 
 /// See the module's drawing.
@@ -114,7 +114,7 @@ impl Survey {
 
 impl Column {
     pub(super) fn new(stamp: Stamp, coding: Coding) -> Self {
-        Self { stamp, coding, values: Lazy::default() }
+        Self { stamp, coding, cell: 0 }
     }
 
     /// Stores values in the form that suits them.
@@ -221,15 +221,18 @@ impl Column {
         }
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
-        Self::decode_nested(cursor, depth, true)
+    /// Reads how a column is stored, and counts its cells.
+    pub(super) fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
+        Self::decode_nested(cursor, depth, true, cells)
     }
 
     fn decode_nested(
         cursor: &mut Cursor<'_>,
         depth: usize,
         may_be_dictionary: bool,
+        cells: &mut u32,
     ) -> Decoded<Self> {
+        let cell = Cells::count(cells);
         let stamp = Stamp::decode(cursor)?;
         let coding = match cursor.u8()? {
             NUMBERS => {
@@ -242,7 +245,7 @@ impl Column {
             },
             DICTIONARY if may_be_dictionary => {
                 let count = cursor.varint_u32()?;
-                let values = Box::new(Self::decode_nested(cursor, depth, false)?);
+                let values = Box::new(Self::decode_nested(cursor, depth, false, cells)?);
                 Coding::Dictionary { count, values, codes: IntColumn::decode(cursor)? }
             }
             TEXTS => {
@@ -252,12 +255,12 @@ impl Column {
                 Coding::Texts { lengths, places: places? }
             }
             TEMPLATES if depth < DEPTH_MAX => {
-                Coding::Templates(Box::new(Table::decode(cursor, depth + 1)?))
+                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, cells)?))
             }
             SAME if may_be_dictionary => Coding::Same { slot: cursor.varint_u32()? },
             kind => return Err(Damage(format!("a column of the kind {kind} at depth {depth}"))),
         };
-        Ok(Self::new(stamp, coding))
+        Ok(Self { stamp, coding, cell })
     }
 }
 
@@ -310,9 +313,12 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     Ok(Coding::Texts { lengths, places })
 }
 
+/// Distinct texts, as places, and which of them each text is.
+type Dictionary = (Vec<(u32, u32)>, Vec<u64>);
+
 /// The distinct texts, in the order in which they come first, and which of them each text is, where
 /// there are few enough.
-fn dictionary(texts: Texts<'_>, total: usize) -> Option<(Vec<(u32, u32)>, Vec<u64>)> {
+fn dictionary(texts: Texts<'_>, total: usize) -> Option<Dictionary> {
     let (trial, trial_max) = DICTIONARY_TRIAL;
     if texts.len() < DICTIONARY_TEXTS_MIN {
         return None;

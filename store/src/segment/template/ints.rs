@@ -12,8 +12,9 @@
 //! Values that are all but random are packed; where bytes repeat, zstd takes less for planes: each
 //! plane is a frame of its own, since the bytes of one tell nothing about those of another.
 
-use std::collections::HashMap;
 use std::io;
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint, unzigzag, zigzag};
 use super::sink::{Place, Sink, Source};
@@ -174,13 +175,15 @@ impl IntColumn {
                 Ok(values)
             }
             Self::Deltas { planes } => {
-                let values: Vec<u64> = read_planes(planes, count, source)?;
-                let mut last = 0_u64;
-                let sum = |value: u64| {
-                    last = last.wrapping_add(unzigzag(value).cast_unsigned());
-                    word(last)
+                let deltas: Vec<u64> = read_planes(planes, count, source)?;
+                let (mut last, mut all) = (0_u64, 0_u64);
+                let sum = |delta: u64| {
+                    last = last.wrapping_add(unzigzag(delta).cast_unsigned());
+                    all |= last;
+                    W::cut(last)
                 };
-                values.into_iter().map(sum).collect()
+                let values: Vec<W> = deltas.into_iter().map(sum).collect();
+                word::<W>(all).map(|_| values)
             }
             Self::Dictionary { count: distinct, values, codes } => {
                 let values: Vec<W> = values.read(*distinct as usize, source)?;
@@ -204,8 +207,6 @@ pub(in crate::segment) trait Word: Copy + Default + Send {
     fn wide(self) -> u64;
     /// Adds, around the end of the numbers.
     fn plus(self, other: Self) -> Self;
-    /// Sets a byte that is not set.
-    fn set_byte(&mut self, index: u32, byte: u8);
 }
 
 macro_rules! word {
@@ -223,10 +224,6 @@ macro_rules! word {
 
             fn plus(self, other: Self) -> Self {
                 self.wrapping_add(other)
-            }
-
-            fn set_byte(&mut self, index: u32, byte: u8) {
-                *self |= Self::from(byte) << (8 * index);
             }
         }
     };
@@ -280,17 +277,34 @@ fn read_planes<W: Word>(planes: &[Place], count: usize, source: &impl Source) ->
     if planes.len() > W::BYTES {
         return Err(Damage(format!("integers of {} bytes, not {}", planes.len(), W::BYTES)));
     }
-    let mut values = vec![W::default(); count];
-    for (index, place) in (0..).zip(planes) {
-        source.with(*place, |bytes| {
-            if bytes.len() != count {
-                return Err(Damage(format!("{} bytes for {count} integers", bytes.len())));
-            }
-            values.iter_mut().zip(bytes).for_each(|(value, byte)| value.set_byte(index, *byte));
-            Ok(())
-        })?;
+    let mut bytes: Vec<Vec<u8>> = Vec::with_capacity(planes.len());
+    for place in planes {
+        bytes.push(source.with(*place, |bytes| match bytes.len() == count {
+            true => Ok(bytes.to_vec()),
+            false => Err(Damage(format!("{} bytes for {count} integers", bytes.len()))),
+        })?);
     }
-    Ok(values)
+    Ok(match bytes.len() {
+        1 => join::<W, 1>(&bytes),
+        2 => join::<W, 2>(&bytes),
+        3 => join::<W, 3>(&bytes),
+        4 => join::<W, 4>(&bytes),
+        5 => join::<W, 5>(&bytes),
+        6 => join::<W, 6>(&bytes),
+        7 => join::<W, 7>(&bytes),
+        _ => join::<W, 8>(&bytes),
+    })
+}
+
+/// The integers whose bytes lie in so many planes of one length.
+fn join<W: Word, const N: usize>(planes: &[Vec<u8>]) -> Vec<W> {
+    let planes: [&[u8]; N] = std::array::from_fn(|plane| planes[plane].as_slice());
+    let value = |index: usize| {
+        let bytes = planes.iter().rev();
+        W::cut(bytes.fold(0_u64, |value, plane| value << 8 | u64::from(plane[index])))
+    };
+    let count = planes.iter().map(|plane| plane.len()).min().unwrap_or_default();
+    (0..count).map(value).collect()
 }
 
 fn pack(values: impl Iterator<Item = u64>, bits: u32, len: usize) -> Vec<u8> {

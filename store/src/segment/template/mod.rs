@@ -31,6 +31,7 @@ pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::sink::{Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
+pub(in crate::segment) use self::values::Cells;
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are.
 const SURE_RATIO: usize = 8;

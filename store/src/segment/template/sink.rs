@@ -7,6 +7,7 @@ use std::io;
 
 use super::super::codec::{Cursor, Decoded, put_varint};
 use super::super::frame::{Frame, FrameWriter};
+use super::values::Cells;
 
 /// Columns smaller than this share frames.
 const OWN_FRAME_BYTES_MIN: usize = 2 * 1024;
@@ -177,4 +178,7 @@ pub(in crate::segment) trait Source {
     /// # Errors
     /// Frames that are damaged or not there.
     fn with<T>(&self, place: Place, read: impl FnOnce(&[u8]) -> Decoded<T>) -> Decoded<T>;
+
+    /// What was read of the columns.
+    fn cells(&self) -> &Cells;
 }

@@ -8,17 +8,16 @@
 //!
 //! All of this happens once, over the texts of one row group: there is no sample and no model.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
+use foldhash::{HashMap, HashMapExt};
 
 use super::tokens::{Kind, Token, tokenize};
 
 /// Texts of a kind from which on they have a template of their own. A template costs some 50 bytes, and
 /// each of its columns some ten.
-const TEMPLATE_TEXTS_MIN: usize = 8;
+const TEMPLATE_TEXTS_MIN: usize = 16;
 
 /// How many texts a part must keep on average when a skeleton's texts are divided by a word.
-const PART_TEXTS_MIN: usize = 32;
+const PART_TEXTS_MIN: usize = 64;
 
 /// Words that take more values than so many are never divided by.
 const WORD_VALUES_MAX: usize = 64;
@@ -136,7 +135,7 @@ impl<'a> Cut<'a> {
             skeletons: Vec::new(),
             uncut: Vec::new(),
         };
-        let mut by_hash: HashMap<u64, usize, IdentityState> = HashMap::default();
+        let mut by_hash: HashMap<u64, usize> = HashMap::new();
         for (row, &(start, end)) in (0_u32..).zip(texts.spans) {
             let first = cut.tokens.len();
             cut.token_starts.push(u32::try_from(first).unwrap_or(u32::MAX));
@@ -146,12 +145,12 @@ impl<'a> Cut<'a> {
                 continue;
             }
             let hash = tokenize(texts.bytes, start, end, &mut cut.tokens);
-            let count = cut.tokens.len() - first;
-            if count == 0 || count > TOKENS_MAX {
+            let is_good = (1..=TOKENS_MAX).contains(&(cut.tokens.len() - first));
+            let Some(hash) = hash.filter(|_| is_good) else {
                 cut.tokens.truncate(first);
                 cut.uncut.push(row);
                 continue;
-            }
+            };
             let skeleton = *by_hash.entry(hash).or_insert_with(|| {
                 cut.skeletons.push(Vec::new());
                 cut.skeletons.len() - 1
@@ -172,12 +171,12 @@ impl<'a> Cut<'a> {
         let mut parts: Vec<u32> = vec![0; rows.len()];
         let mut count = 1;
         for position in self.words_by_values(&rows) {
-            let mut numbers: HashMap<u64, u32, IdentityState> = HashMap::default();
+            let mut numbers: HashMap<u64, u32> = HashMap::new();
             let divided = rows.iter().zip(&parts).map(|(row, part)| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-                let word = self.tokens(*row).get(position).map_or(0, |token| token.hash);
+                let word = self.tokens(*row).get(position).map_or(0, |token| token.look());
                 // Texts put together by two alike hashes are told apart when their template is made.
-                let key = (u64::from(*part) << 32 | u64::from(word)).wrapping_mul(SPREAD);
+                let key = u64::from(*part) << 32 | u64::from(word);
                 *numbers.entry(key).or_insert(next)
             });
             let divided: Vec<u32> = divided.collect();
@@ -202,8 +201,8 @@ impl<'a> Cut<'a> {
         for row in rows {
             for (token, values) in self.tokens(*row).iter().zip(&mut values) {
                 let may_divide = token.kind() == Kind::Word && values.len() <= WORD_VALUES_MAX;
-                if may_divide && values.last() != Some(&token.hash) {
-                    note(values, token.hash);
+                if may_divide && values.last() != Some(&token.look()) {
+                    note(values, token.look());
                 }
             }
         }
@@ -220,7 +219,7 @@ impl<'a> Cut<'a> {
         let mut varies = vec![false; model.len()];
         for row in &rows {
             for ((token, model), varies) in self.tokens(*row).iter().zip(model).zip(&mut varies) {
-                *varies |= token.hash != model.hash;
+                *varies |= token.look() != model.look();
             }
         }
         let positions = || (0..model.len()).filter(|position| varies[*position]);
@@ -241,7 +240,7 @@ impl<'a> Cut<'a> {
         for row in &rows {
             let tokens = self.tokens(*row);
             for (slot, position) in slots.iter_mut().zip(positions()) {
-                slot.spans.push((tokens[position].start, tokens[position].end));
+                slot.spans.push((tokens[position].start, tokens[position].end()));
             }
         }
         Draft { statics, rows, slots }
@@ -255,7 +254,7 @@ impl<'a> Cut<'a> {
     ) -> impl Iterator<Item = &'a [u8]> {
         let (mut start, end) = self.texts.spans[row as usize];
         let (bytes, tokens) = (self.texts.bytes, self.tokens(row));
-        let tokens = positions.map(|position| (tokens[position].start, tokens[position].end));
+        let tokens = positions.map(|position| (tokens[position].start, tokens[position].end()));
         tokens.chain([(end, end)]).map(move |(token_start, token_end)| {
             &bytes[std::mem::replace(&mut start, token_end) as usize..token_start as usize]
         })
@@ -270,30 +269,5 @@ fn note(values: &mut Vec<u32>, value: u32) {
             values.swap(place, last);
         }
         None => values.push(value),
-    }
-}
-
-/// Spreads the bits of a key over those that a hash map looks at.
-const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Passes a hash through.
-#[derive(Default)]
-struct Identity(u64);
-
-type IdentityState = BuildHasherDefault<Identity>;
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(*byte);
-        }
-    }
-
-    fn write_u64(&mut self, hash: u64) {
-        self.0 = hash;
     }
 }

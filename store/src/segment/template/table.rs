@@ -13,10 +13,9 @@ use std::io;
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::column::{Coding, Column};
 use super::ints::IntColumn;
-use super::lazy::Lazy;
 use super::sink::Sink;
 use super::split::{Draft, Slot, Texts, split, whole_texts};
-use super::values::TemplatePlaces;
+use super::values::Cells;
 
 /// The most texts in a table: what a few bytes of a damaged one can make a reader allocate.
 pub(in crate::segment) const TEXTS_MAX: u32 = 1 << 18;
@@ -29,8 +28,8 @@ pub(in crate::segment) struct Table {
     /// Which template each text has; `None` with one template.
     pub(super) numbers: Option<IntColumn>,
     pub(super) templates: Vec<Template>,
-    /// The numbers, once read.
-    pub(super) places: Lazy<TemplatePlaces>,
+    /// Which cell the numbers go to once they are read.
+    pub(super) cell: u32,
 }
 
 /// A template with its columns.
@@ -116,7 +115,7 @@ impl Table {
             templates.push(Template { count, statics, slots });
         }
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
-        Ok(Self { count, numbers, templates, places: Lazy::default() })
+        Ok(Self { count, numbers, templates, cell: 0 })
     }
 
     /// About how many bytes the description takes, compressed.
@@ -144,7 +143,13 @@ impl Table {
         }
     }
 
-    pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
+    /// Reads how texts are stored, and counts the cells of their columns.
+    pub(in crate::segment) fn decode(
+        cursor: &mut Cursor<'_>,
+        depth: usize,
+        cells: &mut u32,
+    ) -> Decoded<Self> {
+        let cell = Cells::count(cells);
         let (count, templates) = (cursor.varint_u32()?, cursor.count()?);
         if count > TEXTS_MAX {
             return Err(Damage(format!("a table of {count} texts")));
@@ -154,24 +159,24 @@ impl Table {
             _ => Some(IntColumn::decode(cursor)?),
         };
         let templates: Decoded<Vec<_>> =
-            (0..templates).map(|_| Template::decode(cursor, depth)).collect();
+            (0..templates).map(|_| Template::decode(cursor, depth, cells)).collect();
         let templates = templates?;
         let sum: u64 = templates.iter().map(|template| u64::from(template.count)).sum();
         if sum != u64::from(count) {
             return Err(Damage(format!("templates of {sum} texts, of {count}")));
         }
-        Ok(Self { count, numbers, templates, places: Lazy::default() })
+        Ok(Self { count, numbers, templates, cell })
     }
 }
 
 impl Template {
-    fn decode(cursor: &mut Cursor<'_>, depth: usize) -> Decoded<Self> {
+    fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
         let (count, slot_count) = (cursor.varint_u32()?, cursor.count()?);
         let mut statics = Statics::default();
         statics.push(bytes(cursor)?);
         let mut slots: Vec<Column> = Vec::with_capacity(slot_count.min(64));
         for index in 0..slot_count {
-            let column = Column::decode(cursor, depth)?;
+            let column = Column::decode(cursor, depth, cells)?;
             if let Coding::Same { slot } = column.coding {
                 let earlier = slots.get(slot as usize).map(|column| &column.coding);
                 if earlier.is_none_or(|coding| matches!(coding, Coding::Same { .. })) {

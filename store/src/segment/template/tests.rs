@@ -7,13 +7,14 @@ use proptest::prelude::*;
 
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
-use super::{Place, Sink, Source, Table, write};
+use super::{Cells, Place, Sink, Source, Table, write};
 use crate::Needle;
 
 /// Frames in memory.
 struct Frames {
     frames: Vec<(Frame, Vec<u8>)>,
     reader: RefCell<FrameReader>,
+    cells: Cells,
 }
 
 impl Source for Frames {
@@ -23,6 +24,10 @@ impl Source for Frames {
         let mut raw = Vec::new();
         self.reader.borrow_mut().read_or_copy(*frame, stored, &mut raw)?;
         read(&raw[place.offset as usize..][..place.len as usize])
+    }
+
+    fn cells(&self) -> &Cells {
+        &self.cells
     }
 }
 
@@ -38,8 +43,10 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
     let table = write(&bytes, &spans, &mut sink).unwrap();
     let mut described = Vec::new();
     table.encode(&mut described);
-    let table = Table::decode(&mut Cursor::new(&described), 0).unwrap();
-    (table, Frames { frames: sink.finish().unwrap(), reader: RefCell::default() })
+    let mut cells = 0;
+    let table = Table::decode(&mut Cursor::new(&described), 0, &mut cells).unwrap();
+    let frames = sink.finish().unwrap();
+    (table, Frames { frames, reader: RefCell::default(), cells: Cells::new(cells) })
 }
 
 fn check_texts(texts: &[Vec<u8>]) {
@@ -208,8 +215,10 @@ proptest! {
     /// Whatever the bytes are, a description is read or refused.
     #[test]
     fn arbitrary_descriptions_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let frames = Frames { frames: Vec::new(), reader: RefCell::default() };
-        if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0) {
+        let mut cells = 0;
+        if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0, &mut cells) {
+            let cells = Cells::new(cells);
+            let frames = Frames { frames: Vec::new(), reader: RefCell::default(), cells };
             let _ = table.having(&Needle::new(b"a1"), &frames);
             let _ = table.load_these(&[0, 1, 5], &frames).map(|table| table.len_of(1));
         }

@@ -19,19 +19,31 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Token {
     pub(super) start: u32,
-    pub(super) end: u32,
-    /// Tells tokens apart, but for a few: whoever relies on two being equal compares their bytes. The
-    /// kind is in the two lowest bits.
-    pub(super) hash: u32,
+    /// The kind is in the two highest bits. There are many tokens, so they are small.
+    len_and_kind: u16,
+    /// Tells tokens apart, but for a few: whoever relies on two being equal compares their bytes.
+    hash: u16,
 }
 
+/// Texts with longer tokens are not cut.
+pub(super) const TOKEN_LEN_MAX: usize = (1 << 14) - 1;
+
 impl Token {
+    pub(super) const fn end(self) -> u32 {
+        self.start + (self.len_and_kind & TOKEN_LEN_MAX as u16) as u32
+    }
+
     pub(super) const fn kind(self) -> Kind {
-        match self.hash & 3 {
+        match self.len_and_kind >> 14 {
             0 => Kind::Word,
             1 => Kind::Number,
             _ => Kind::Quoted,
         }
+    }
+
+    /// The same for equal tokens, and seldom for others.
+    pub(super) const fn look(self) -> u32 {
+        (self.len_and_kind as u32) << 16 | self.hash as u32
     }
 }
 
@@ -92,12 +104,19 @@ const HEX_LEN_MIN: usize = 4;
 /// The longest key that is a part of the skeleton.
 const KEY_LEN_MAX: usize = 128;
 
-/// Cuts `bytes[start..end]`, appends its tokens and returns a hash of its skeleton.
+/// Cuts `bytes[start..end]`, appends its tokens and returns a hash of its skeleton; `None` where a token
+/// is too long.
 ///
 /// Places are of 32 bits: `end` is at most `u32::MAX`.
-pub(super) fn tokenize(bytes: &[u8], start: usize, end: usize, tokens: &mut Vec<Token>) -> u64 {
+pub(super) fn tokenize(
+    bytes: &[u8],
+    start: usize,
+    end: usize,
+    tokens: &mut Vec<Token>,
+) -> Option<u64> {
     let text = bytes.get(..end).unwrap_or_default();
-    let mut cutter = Cutter { text, hash: FACTORS[1], tokens, has_quotes: true };
+    let mut cutter =
+        Cutter { text, hash: FACTORS[1], tokens, has_quotes: true, is_too_long: false };
     let mut at = start;
     while let Some(&byte) = text.get(at) {
         at = match class(byte) {
@@ -106,7 +125,7 @@ pub(super) fn tokenize(bytes: &[u8], start: usize, end: usize, tokens: &mut Vec<
             _ => cutter.run(at),
         };
     }
-    cutter.hash
+    (!cutter.is_too_long).then_some(cutter.hash)
 }
 
 struct Cutter<'a> {
@@ -115,6 +134,7 @@ struct Cutter<'a> {
     tokens: &'a mut Vec<Token>,
     /// Whether a closing quote may still come.
     has_quotes: bool,
+    is_too_long: bool,
 }
 
 impl Cutter<'_> {
@@ -136,9 +156,13 @@ impl Cutter<'_> {
 
     fn token(&mut self, start: usize, end: usize, kind: Kind) -> usize {
         self.mix(0x100 + kind as u64);
+        self.is_too_long |= end - start > TOKEN_LEN_MAX;
         // Places are of 32 bits, and so much of the hash is enough.
-        let hash = (hash(&self.text[start..end]) >> 32) as u32 & !3 | kind as u32;
-        self.tokens.push(Token { start: start as u32, end: end as u32, hash });
+        self.tokens.push(Token {
+            start: start as u32,
+            len_and_kind: (end - start) as u16 & TOKEN_LEN_MAX as u16 | (kind as u16) << 14,
+            hash: (hash(&self.text[start..end]) >> 48) as u16,
+        });
         end
     }
 
@@ -217,11 +241,11 @@ mod tests {
         tokenize(text.as_bytes(), 0, text.len(), &mut tokens);
         tokens
             .iter()
-            .map(|token| (&text[token.start as usize..token.end as usize], token.kind()))
+            .map(|token| (&text[token.start as usize..token.end() as usize], token.kind()))
             .collect()
     }
 
-    fn hash(text: &str) -> u64 {
+    fn hash(text: &str) -> Option<u64> {
         tokenize(text.as_bytes(), 0, text.len(), &mut Vec::new())
     }
 

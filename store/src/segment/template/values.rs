@@ -6,6 +6,31 @@ use super::lazy::Lazy;
 use super::sink::{Place, Source};
 use super::table::{Table, Template};
 
+/// What is kept of the columns that were read. How columns are stored is known apart from that, so that
+/// it can be kept for longer.
+#[derive(Debug)]
+pub(in crate::segment) struct Cells(Box<[Lazy<Values>]>);
+
+impl Cells {
+    /// As many as a description counted.
+    pub(in crate::segment) fn new(count: u32) -> Self {
+        Self((0..count).map(|_| Lazy::default()).collect())
+    }
+
+    /// The number of the next cell.
+    pub(super) const fn count(cells: &mut u32) -> u32 {
+        let cell = *cells;
+        *cells = cell.saturating_add(1);
+        cell
+    }
+
+    /// What is in a cell, read by `read` if nothing is.
+    fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<Values>) -> Decoded<&Values> {
+        let cell = self.0.get(cell as usize);
+        cell.ok_or_else(|| Damage::new("a column without a cell"))?.get_or_try(read)
+    }
+}
+
 /// What is kept of a column that was read.
 #[derive(Debug)]
 pub(super) enum Values {
@@ -19,6 +44,8 @@ pub(super) enum Values {
     Texts(TextValues),
     /// The table keeps its own.
     Templates,
+    /// Those of a table.
+    Places(TemplatePlaces),
 }
 
 /// Texts one after the other, in frames.
@@ -39,7 +66,7 @@ struct TextFrame {
 
 /// The templates of a table's texts.
 #[derive(Debug)]
-pub(in crate::segment) struct TemplatePlaces {
+pub(super) struct TemplatePlaces {
     pub(super) numbers: Vec<u16>,
     /// Which of its template's texts each text is.
     pub(super) ranks: Vec<u32>,
@@ -140,13 +167,13 @@ impl TextValues {
 
 impl Column {
     /// Reads the wanted ones of a column's `count` values, unless they were read before.
-    pub(super) fn load(
-        &self,
+    pub(super) fn load<'a>(
+        &'a self,
         count: usize,
         wanted: Wanted<'_>,
-        source: &impl Source,
-    ) -> Decoded<Loaded<'_>> {
-        let values = self.values.get_or_try(|| self.read(count, source))?;
+        source: &'a impl Source,
+    ) -> Decoded<Loaded<'a>> {
+        let values = source.cells().get(self.cell, || self.read(count, source))?;
         Ok(match (&self.coding, values) {
             (Coding::Numbers { width, .. }, Values::Numbers(values)) => {
                 Loaded::Numbers { width: *width as usize, values }
@@ -216,11 +243,11 @@ impl Template {
         }
     }
 
-    pub(super) fn load(
-        &self,
+    pub(super) fn load<'a>(
+        &'a self,
         wanted: Wanted<'_>,
-        source: &impl Source,
-    ) -> Decoded<Vec<Loaded<'_>>> {
+        source: &'a impl Source,
+    ) -> Decoded<Vec<Loaded<'a>>> {
         let columns = (0..self.slots.len()).filter_map(|slot| self.column(slot));
         columns.map(|column| column.load(self.count as usize, wanted, source)).collect()
     }
@@ -233,9 +260,12 @@ impl Table {
     }
 
     /// The template and the rank of each text; `None` where there is one template, or no text.
-    pub(super) fn places(&self, source: &impl Source) -> Decoded<Option<&TemplatePlaces>> {
+    pub(super) fn places<'a>(
+        &'a self,
+        source: &'a impl Source,
+    ) -> Decoded<Option<&'a TemplatePlaces>> {
         let Some(numbers) = &self.numbers else { return Ok(None) };
-        let places = self.places.get_or_try(|| {
+        let places = source.cells().get(self.cell, || {
             let mut counts = vec![0_u32; self.templates.len()];
             let numbers: Vec<u16> = numbers.read(self.count as usize, source)?;
             let rank = |number: &u16| {
@@ -247,17 +277,23 @@ impl Table {
             let ranks = numbers.iter().map(rank).collect::<Decoded<_>>()?;
             let places = TemplatePlaces { numbers, ranks };
             let is_right = counts.iter().eq(self.templates.iter().map(|template| &template.count));
-            if is_right { Ok(places) } else { Err(Damage::new("templates of other counts")) }
+            match is_right {
+                true => Ok(Values::Places(places)),
+                false => Err(Damage::new("templates of other counts")),
+            }
         })?;
-        Ok(Some(places))
+        match places {
+            Values::Places(places) => Ok(Some(places)),
+            _ => Err(Damage::new("a table of a column's values")),
+        }
     }
 
     /// Reads what it takes to make the wanted texts.
-    pub(super) fn load(
-        &self,
+    pub(super) fn load<'a>(
+        &'a self,
         wanted: Wanted<'_>,
-        source: &impl Source,
-    ) -> Decoded<LoadedTable<'_>> {
+        source: &'a impl Source,
+    ) -> Decoded<LoadedTable<'a>> {
         let places = self.places(source)?;
         let mut templates = Vec::with_capacity(self.templates.len());
         match (wanted, places) {
@@ -289,11 +325,11 @@ impl Table {
     }
 
     /// Reads what it takes to make the texts at some places, which ascend.
-    pub(in crate::segment) fn load_these(
-        &self,
+    pub(in crate::segment) fn load_these<'a>(
+        &'a self,
         texts: &[u32],
-        source: &impl Source,
-    ) -> Decoded<LoadedTable<'_>> {
+        source: &'a impl Source,
+    ) -> Decoded<LoadedTable<'a>> {
         self.load(Wanted::These(texts), source)
     }
 }
@@ -331,7 +367,11 @@ pub(super) fn push_text(template: &Template, slots: &[Loaded<'_>], rank: usize, 
     out.extend_from_slice(statics.next().unwrap_or_default());
     for (slot, behind) in slots.iter().zip(statics) {
         slot.push(rank, out);
-        out.extend_from_slice(behind);
+        match behind {
+            // Most are a blank or a mark, which is quicker pushed than copied.
+            [mark] => out.push(*mark),
+            behind => out.extend_from_slice(behind),
+        }
     }
 }
 

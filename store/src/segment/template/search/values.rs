@@ -17,6 +17,10 @@ impl Column {
         test: &Test<'_>,
         source: &impl Source,
     ) -> Decoded<Hits> {
+        let is_longest = test.bytes.len() >= self.stamp.len_max as usize;
+        // What is as long as the longest value can only be all of it, which is tested soonest.
+        let lies = if is_longest { Lies::Whole } else { test.lies };
+        let test = &Test { lies, ..*test };
         match &self.coding {
             Coding::Dictionary { count: distinct, values, .. } => {
                 let distinct = values.passing(*distinct as usize, test, source)?;

@@ -3,36 +3,29 @@
 //! real entropy. The same options give the same bytes on every machine.
 
 use std::fmt::Write as _;
-use std::io::Write;
 
-use anyhow::Result;
+use super::{Corpus, Line, Lines, Subjects, labels, stream, timestamp};
 
-/// When the corpus begins, in seconds since the Unix epoch.
-pub(crate) const START_SECONDS: u64 = 1_793_534_400;
-/// How many lines share a second.
-pub(crate) const LINES_PER_SECOND: u64 = 300;
-/// How many streams each service has.
-pub(crate) const STREAMS_PER_SERVICE: u64 = 4;
 /// One line in this many tells of a failed login for root: the rare phrase.
 const RARE: u64 = 400;
 
-/// What makes a corpus.
+/// What makes the corpus of services.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct CorpusOptions {
+pub(crate) struct ServicesOptions {
     pub(crate) lines: u64,
     pub(crate) seed: u64,
 }
 
 /// A service that writes lines.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Service {
-    pub(crate) job: &'static str,
-    pub(crate) env: &'static str,
+struct Service {
+    job: &'static str,
+    env: &'static str,
     write: fn(&mut Rng, &mut String),
 }
 
 /// The services, in the order lines are dealt to them.
-pub(crate) const SERVICES: [Service; 6] = [
+const SERVICES: [Service; 6] = [
     Service { job: "edge", env: "prod", write: access },
     Service { job: "orders", env: "prod", write: json },
     Service { job: "scheduler", env: "staging", write: logfmt },
@@ -41,84 +34,29 @@ pub(crate) const SERVICES: [Service; 6] = [
     Service { job: "blocks", env: "dev", write: blocks },
 ];
 
-/// One line of the corpus.
-#[derive(Debug)]
-pub(crate) struct Line {
-    /// Index into [`SERVICES`].
-    pub(crate) service: usize,
-    /// Which of the service's streams.
-    pub(crate) stream: u64,
-    /// Nanoseconds since the Unix epoch.
-    pub(crate) timestamp: u64,
-    pub(crate) text: String,
+/// The corpus of services.
+pub(crate) fn services(options: ServicesOptions) -> Corpus {
+    let from_the_middle = service_lines(options).skip((options.lines / 2) as usize);
+    let present_id = from_the_middle.filter_map(|line| block_id(&line.text)).next();
+    let subjects = Subjects {
+        parsed_job: "edge",
+        tailed_job: "blocks",
+        filtered_env: "dev",
+        present_id: present_id.unwrap_or_default(),
+    };
+    let streams = labels(SERVICES.iter().map(|service| (service.job, service.env)));
+    Corpus::new(streams, subjects, move || service_lines(options))
 }
 
-/// The corpus: kept as options, made anew each time it is walked.
-#[derive(Debug)]
-pub(crate) struct Corpus {
-    options: CorpusOptions,
-    raw_bytes: u64,
-    present_id: String,
-}
-
-impl Corpus {
-    pub(crate) fn new(options: CorpusOptions) -> Self {
-        let mut corpus = Self { options, raw_bytes: 0, present_id: String::new() };
-        let middle = options.lines / 2;
-        let (mut raw_bytes, mut present_id) = (0, String::new());
-        for (index, line) in corpus.iter().enumerate() {
-            raw_bytes += line.text.len() as u64 + 1;
-            if index as u64 >= middle && present_id.is_empty() {
-                present_id = block_id(&line.text).unwrap_or_default();
-            }
-        }
-        corpus.raw_bytes = raw_bytes;
-        corpus.present_id = present_id;
-        corpus
-    }
-
-    pub(crate) const fn lines(&self) -> u64 {
-        self.options.lines
-    }
-
-    /// Bytes of all lines, a newline each included.
-    pub(crate) const fn raw_bytes(&self) -> u64 {
-        self.raw_bytes
-    }
-
-    /// An id that is in the corpus, about halfway.
-    pub(crate) fn present_id(&self) -> &str {
-        &self.present_id
-    }
-
-    /// The first second behind the corpus.
-    pub(crate) const fn end_seconds(&self) -> u64 {
-        START_SECONDS + self.options.lines.div_ceil(LINES_PER_SECOND)
-    }
-
-    /// The lines by ascending time.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = Line> + use<> {
-        let mut rng = Rng(self.options.seed);
-        (0..self.options.lines).map(move |index| {
-            let service = (index % SERVICES.len() as u64) as usize;
-            let mut text = String::with_capacity(192);
-            (SERVICES[service].write)(&mut rng, &mut text);
-            Line {
-                service,
-                stream: (index / SERVICES.len() as u64) % STREAMS_PER_SERVICE,
-                timestamp: START_SECONDS * 1_000_000_000 + index * 1_000_000_000 / LINES_PER_SECOND,
-                text,
-            }
-        })
-    }
-
-    pub(crate) fn write_lines(&self, out: &mut impl Write) -> Result<()> {
-        let mut out = std::io::BufWriter::new(out);
-        for line in self.iter() {
-            writeln!(out, "{}", line.text)?;
-        }
-        Ok(out.flush()?)
-    }
+/// The lines of the services.
+pub(crate) fn service_lines(options: ServicesOptions) -> Lines {
+    let mut rng = Rng(options.seed);
+    Box::new((0..options.lines).map(move |index| {
+        let (round, service) = (index / SERVICES.len() as u64, index % SERVICES.len() as u64);
+        let mut text = String::with_capacity(192);
+        (SERVICES[service as usize].write)(&mut rng, &mut text);
+        Line { stream: stream(service as usize, round), timestamp: timestamp(index), text }
+    }))
 }
 
 /// `blk_…` in a line of the block store.
@@ -302,13 +240,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_gives_the_same_lines() {
-        let options = CorpusOptions { lines: 600, seed: 3 };
-        let texts = |corpus: &Corpus| corpus.iter().map(|line| line.text).collect::<Vec<_>>();
-        let (one, two) = (Corpus::new(options), Corpus::new(options));
-        assert_eq!(texts(&one), texts(&two));
-        let bytes: usize = texts(&one).iter().map(|text| text.len() + 1).sum();
-        assert_eq!(one.raw_bytes(), bytes as u64);
-        assert!(texts(&one).iter().any(|text| text.contains(one.present_id())));
+    fn the_same_options_give_the_same_bytes() {
+        let corpus = services(ServicesOptions { lines: 6000, seed: 7 });
+        assert_eq!(
+            (corpus.lines(), corpus.raw_bytes(), corpus.checksum()),
+            (6000, 795_918, 2_505_005_117)
+        );
+        let other = services(ServicesOptions { lines: 6000, seed: 8 });
+        assert_ne!(corpus.checksum(), other.checksum());
+    }
+
+    #[test]
+    fn lines_are_dealt_to_every_stream_and_the_subjects_are_there() {
+        let corpus = services(ServicesOptions { lines: 600, seed: 3 });
+        let lines: Vec<_> = corpus.iter().collect();
+        let of = |stream| lines.iter().filter(|line| line.stream == stream).count();
+        assert!((0..corpus.streams().len()).all(|stream| of(stream) == 25));
+        assert_eq!(corpus.streams()[5], r#"{job="orders", env="prod", shard="1"}"#);
+        assert!(lines.is_sorted_by_key(|line| line.timestamp));
+        let Subjects { present_id, .. } = corpus.subjects();
+        assert!(present_id.starts_with("blk_"), "{present_id}");
+        assert!(lines.iter().any(|line| line.text.contains(present_id)));
     }
 }

@@ -1,0 +1,306 @@
+//! `/openapi.json`: the HTTP API for programs that read descriptions. A test holds it against the routes.
+
+use axum::response::Response;
+use serde_json::{Map, Value, json};
+
+use super::json as json_response;
+
+/// A path with its methods.
+struct PathDoc {
+    path: &'static str,
+    /// In lower case, as the description has them.
+    methods: &'static [&'static str],
+    summary: &'static str,
+    /// Names out of [`PARAMS`]; in the URL, and in a form where the method is POST.
+    params: &'static [&'static str],
+    /// Types of the body that is sent, other than a form.
+    bodies: &'static [&'static str],
+    /// Status and type of a good answer; no type where it has no body.
+    answer: (u16, &'static str),
+}
+
+const GET: &[&str] = &["get"];
+const POST: &[&str] = &["post"];
+const BOTH: &[&str] = &["get", "post"];
+const JSON: (u16, &str) = (200, "application/json");
+const TEXT: (u16, &str) = (200, "text/plain");
+const NONE: (u16, &str) = (204, "");
+const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
+
+/// Every parameter: name, JSON type, what it is.
+const PARAMS: [(&str, &str, &str); 18] = [
+    ("query", "string", "LogQL"),
+    (
+        "start",
+        "string",
+        "From when, included: nanoseconds, seconds with up to ten digits, or RFC 3339",
+    ),
+    ("end", "string", "Until when; now by default"),
+    ("since", "string", "How long before the end, where there is no start; 1h by default"),
+    ("time", "string", "When; now by default"),
+    ("limit", "integer", "How many are answered at the most"),
+    ("line_limit", "integer", "How many lines are looked at"),
+    ("direction", "string", "Which entries come first: forward or backward"),
+    ("step", "string", "Between two points: seconds or a duration"),
+    ("interval", "string", "Between two entries: seconds or a duration"),
+    ("match[]", "string", "A stream selector; may be there several times"),
+    ("targetLabels", "string", "Labels that volumes are added up by, between commas"),
+    ("aggregateBy", "string", "series or labels"),
+    ("regexp", "string", "One more line filter"),
+    ("name", "string", "A label, or a field"),
+    ("log_level", "string", "error, warn, info, debug or trace"),
+    ("field_limit", "integer", "Where there is no limit"),
+    ("delay_for", "integer", "How old an entry must be to be sent: 0 to 5 seconds"),
+];
+
+const fn read(
+    path: &'static str,
+    summary: &'static str,
+    params: &'static [&'static str],
+) -> PathDoc {
+    PathDoc { path, methods: BOTH, summary, params, bodies: &[], answer: JSON }
+}
+
+const fn plain(
+    path: &'static str,
+    methods: &'static [&'static str],
+    summary: &'static str,
+    answer: (u16, &'static str),
+) -> PathDoc {
+    PathDoc { path, methods, summary, params: &[], bodies: &[], answer }
+}
+
+const fn push(path: &'static str, summary: &'static str) -> PathDoc {
+    PathDoc { path, methods: POST, summary, params: &[], bodies: PUSHED, answer: NONE }
+}
+
+const fn follow(path: &'static str, summary: &'static str) -> PathDoc {
+    PathDoc { path, methods: BOTH, summary, params: TAIL, bodies: &[], answer: (101, "") }
+}
+
+const TAIL: &[&str] = &["query", "start", "limit", "delay_for"];
+const LOGS: &[&str] = &["query", "start", "end", "since", "step", "interval", "limit", "direction"];
+const VOLUME: &[&str] =
+    &["query", "start", "end", "since", "step", "limit", "targetLabels", "aggregateBy"];
+const SELECTED: &[&str] = &["query", "start", "end", "since"];
+const VALUES: &[&str] = &["name", "query", "start", "end", "since"];
+const MATCHED: &[&str] = &["match[]", "start", "end", "since"];
+const FIELDS: &[&str] =
+    &["query", "start", "end", "since", "step", "line_limit", "limit", "field_limit"];
+const FIELD_VALUES: &[&str] =
+    &["name", "query", "start", "end", "since", "step", "line_limit", "limit", "field_limit"];
+
+const PATHS: [PathDoc; 34] = [
+    push("/loki/api/v1/push", "Stores entries"),
+    push("/api/prom/push", "Stores entries, in an older shape"),
+    push("/otlp/v1/logs", "Stores OpenTelemetry's log records"),
+    follow("/loki/api/v1/tail", "Follows a log query over a WebSocket"),
+    follow("/api/prom/tail", "Follows a log query over a WebSocket, in an older shape"),
+    read("/loki/api/v1/query_range", "Evaluates a query over a range of time", LOGS),
+    read(
+        "/loki/api/v1/query",
+        "Evaluates a metric query at a time",
+        &["query", "time", "limit", "direction"],
+    ),
+    read("/loki/api/v1/labels", "The names of labels", SELECTED),
+    read("/loki/api/v1/label", "The names of labels", SELECTED),
+    read("/loki/api/v1/label/{name}/values", "The values of a label", VALUES),
+    read("/loki/api/v1/series", "The label sets of streams", MATCHED),
+    read("/loki/api/v1/index/stats", "How many streams, entries and bytes there are", SELECTED),
+    read("/loki/api/v1/index/volume", "How many bytes streams or labels take", VOLUME),
+    read("/loki/api/v1/index/volume_range", "The same over time", VOLUME),
+    read(
+        "/loki/api/v1/patterns",
+        "What kinds of lines there are",
+        &["query", "start", "end", "since", "step"],
+    ),
+    read("/loki/api/v1/detected_labels", "Labels worth filtering by", SELECTED),
+    read("/loki/api/v1/detected_fields", "Fields that lines have", FIELDS),
+    read("/loki/api/v1/detected_field/{name}/values", "Values of a field", FIELD_VALUES),
+    read("/loki/api/v1/format_query", "Puts a query into its printed form", &["query"]),
+    read(
+        "/api/prom/query",
+        "Evaluates a log query over a range of time",
+        &["query", "regexp", "start", "end", "since", "step", "interval", "limit", "direction"],
+    ),
+    read("/api/prom/label", "The names of labels", SELECTED),
+    read("/api/prom/label/{name}/values", "The values of a label", VALUES),
+    read("/api/prom/series", "The label sets of streams", MATCHED),
+    plain("/loki/api/v1/drilldown-limits", GET, "Limits that explorers look at", JSON),
+    plain("/config/tenant/v1/limits", GET, "The limits of a tenant", (200, "application/yaml")),
+    plain("/loki/api/v1/status/buildinfo", GET, "Which build this is", JSON),
+    plain("/openapi.json", GET, "This description", JSON),
+    plain("/metrics", GET, "Figures for Prometheus", TEXT),
+    plain("/config", GET, "The effective configuration", TEXT),
+    PathDoc {
+        path: "/log_level",
+        methods: BOTH,
+        summary: "How much is logged; POST changes it",
+        params: &["log_level"],
+        bodies: &[],
+        answer: JSON,
+    },
+    plain("/services", GET, "What runs", TEXT),
+    plain("/ready", GET, "Whether requests are served", TEXT),
+    plain("/flush", BOTH, "Writes what is in memory to disk", NONE),
+    plain("/", GET, "A page for people", TEXT),
+];
+
+/// `/openapi.json`
+pub(super) async fn openapi() -> Response {
+    json_response(description().to_string().into_bytes())
+}
+
+fn description() -> Value {
+    let paths: Map<String, Value> =
+        PATHS.iter().map(|doc| (doc.path.to_owned(), doc.operations())).collect();
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Timberline",
+            "version": crate::VERSION,
+            "description": "A log store that speaks Grafana Loki's protocols.",
+        },
+        "security": [{}, { "basic": [] }, { "bearer": [] }],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "basic": { "type": "http", "scheme": "basic" },
+                "bearer": { "type": "http", "scheme": "bearer", "bearerFormat": "NAME.SECRET" },
+            },
+            "parameters": { "tenant": tenant() },
+        },
+    })
+}
+
+fn tenant() -> Value {
+    json!({
+        "name": "X-Scope-OrgID",
+        "in": "header",
+        "description": "The tenant, where auth_enabled; reads may name several between |",
+        "schema": { "type": "string" },
+    })
+}
+
+impl PathDoc {
+    fn operations(&self) -> Value {
+        let operation = |method: &&str| ((*method).to_owned(), self.operation(method));
+        Value::Object(self.methods.iter().map(operation).collect())
+    }
+
+    fn operation(&self, method: &str) -> Value {
+        let mut parameters = vec![json!({ "$ref": "#/components/parameters/tenant" })];
+        parameters.extend(self.params.iter().map(|name| self.parameter(name)));
+        let mut operation = json!({
+            "summary": self.summary,
+            "parameters": parameters,
+            "responses": self.responses(),
+        });
+        let content = self.content(method);
+        if !content.is_empty() {
+            operation["requestBody"] = json!({ "content": content });
+        }
+        operation
+    }
+
+    fn parameter(&self, name: &str) -> Value {
+        let known = PARAMS.iter().find(|(known, _, _)| *known == name);
+        let (_, kind, text) = known.copied().unwrap_or((name, "string", ""));
+        let is_in_path = self.path.contains(&format!("{{{name}}}"));
+        let place = if is_in_path { "path" } else { "query" };
+        let schema = match name {
+            "match[]" => json!({ "type": "array", "items": { "type": kind } }),
+            _ => json!({ "type": kind }),
+        };
+        json!({
+            "name": name,
+            "in": place,
+            "required": is_in_path,
+            "description": text,
+            "schema": schema,
+        })
+    }
+
+    /// The bodies that the method takes.
+    fn content(&self, method: &str) -> Map<String, Value> {
+        let mut content: Map<String, Value> =
+            self.bodies.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
+        if method == "post" && !self.params.is_empty() {
+            let form = json!({ "schema": { "type": "object" } });
+            content.insert("application/x-www-form-urlencoded".to_owned(), form);
+        }
+        content
+    }
+
+    fn responses(&self) -> Value {
+        let (status, kind) = self.answer;
+        let mut good = json!({ "description": "As asked" });
+        if !kind.is_empty() {
+            good["content"] = json!({ kind: {} });
+        }
+        json!({
+            (status.to_string()): good,
+            "default": {
+                "description": "What is wrong, in words",
+                "content": { "text/plain": { "schema": { "type": "string" } } },
+            },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::http::{Method, Request, StatusCode};
+    use axum::body::Body;
+    use tower::Service as _;
+
+    use super::*;
+    use crate::access::Access;
+    use crate::config::Config;
+    use crate::state::AppState;
+
+    #[test]
+    fn the_description_has_every_route_and_method_and_no_others() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config { data_dir: directory.path().into(), ..Config::default() };
+        let access = Access::new(&config).unwrap();
+        let state = AppState::open(config, access).unwrap();
+        let routes = crate::http::routes(&state);
+        // gRPC services have a description of their own.
+        let is_http = |path: &&&str| {
+            !path.split('/').nth(1).unwrap_or_default().contains('.') || **path == "/openapi.json"
+        };
+        let mut routed: Vec<&str> = routes.paths().iter().filter(is_http).copied().collect();
+        let mut described: Vec<&str> = PATHS.iter().map(|doc| doc.path).collect();
+        routed.sort_unstable();
+        described.sort_unstable();
+        assert_eq!(described, routed);
+
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let mut router = crate::http::router(&state);
+        for doc in &PATHS {
+            for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
+                let path = doc.path.replace("{name}", "x");
+                let request = Request::builder().method(&method).uri(path);
+                let call = router.call(request.body(Body::empty()).unwrap());
+                let status = runtime.block_on(call).unwrap().status();
+                assert_ne!(status, StatusCode::NOT_FOUND, "{method} {}", doc.path);
+                let is_described = doc.methods.contains(&method.as_str().to_lowercase().as_str());
+                let is_routed = status != StatusCode::METHOD_NOT_ALLOWED;
+                assert_eq!(is_described, is_routed, "{method} {}", doc.path);
+            }
+        }
+        state.store.close().unwrap();
+    }
+
+    #[test]
+    fn parameters_are_known_and_used() {
+        let used = || PATHS.iter().flat_map(|doc| doc.params.iter());
+        assert!(used().all(|name| PARAMS.iter().any(|(known, _, _)| known == name)));
+        assert!(PARAMS.iter().all(|(known, _, _)| used().any(|name| name == known)));
+        let description = description();
+        let operation = &description["paths"]["/loki/api/v1/label/{name}/values"]["get"];
+        assert_eq!(operation["parameters"][1]["in"], "path");
+        assert_eq!(operation["parameters"][1]["required"], true);
+    }
+}

@@ -1,0 +1,88 @@
+//! Routes, each with what it needs of a credential.
+
+use std::sync::Arc;
+
+use ::http::HeaderMap;
+use ::http::header::CONTENT_TYPE;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::handler::Handler as _;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::MethodRouter;
+use tonic::Status;
+
+use crate::access::{Need, Right};
+use crate::error::text_response;
+use crate::state::AppState;
+
+/// What requests that ask need.
+pub(super) const READ: Need = Need::Right(Right::Read);
+/// What requests that push need.
+pub(super) const WRITE: Need = Need::Right(Right::Write);
+
+/// A router in which no route is without its need: forgotten ones do not compile.
+#[derive(Debug)]
+pub(super) struct Routes {
+    state: Arc<AppState>,
+    router: Router<Arc<AppState>>,
+    paths: Vec<&'static str>,
+}
+
+impl Routes {
+    pub(super) fn new(state: &Arc<AppState>) -> Self {
+        Self { state: Arc::clone(state), router: Router::new(), paths: Vec::new() }
+    }
+
+    /// Adds a route.
+    pub(super) fn add(
+        mut self,
+        need: Need,
+        path: &'static str,
+        methods: MethodRouter<Arc<AppState>>,
+    ) -> Self {
+        let guard = from_fn_with_state((Arc::clone(&self.state), need), authorize);
+        self.paths.push(path);
+        self.router = self.router.route(path, methods.layer(guard));
+        self
+    }
+
+    /// The paths of all routes.
+    #[cfg(test)]
+    pub(super) fn paths(&self) -> &[&'static str] {
+        &self.paths
+    }
+
+    /// The router, which answers other paths too: strangers are not told which there are.
+    pub(super) fn into_router(self) -> Router<Arc<AppState>> {
+        let guard = from_fn_with_state((self.state, Need::Anyone), authorize);
+        self.router.fallback(not_found.layer(guard))
+    }
+}
+
+async fn authorize(
+    State((state, need)): State<(Arc<AppState>, Need)>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match state.access.admit(need, request.headers_mut()).await {
+        Ok(()) => next.run(request).await,
+        Err(denied) => {
+            state.metrics.count_denied(denied.reason());
+            denied.into_response(is_grpc(request.headers()))
+        }
+    }
+}
+
+fn is_grpc(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE);
+    content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// A path that is not ours. gRPC has its own way to say so: to its clients a 404 is a broken server.
+async fn not_found(headers: HeaderMap) -> Response {
+    if is_grpc(&headers) {
+        return Status::unimplemented("unknown service").into_http();
+    }
+    text_response(::http::StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+}

@@ -1,0 +1,387 @@
+//! Who is let in, and what those who mean harm can do: nothing, and the server goes on.
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking; helpers are shared"
+)]
+
+mod common;
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use common::{Response, TestServer};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use timberline::access::hash_secret;
+use timberline::config::Config;
+
+const SECOND: i64 = 1_793_538_000;
+const JSON: (&str, &str) = ("Content-Type", "application/json");
+
+/// Credentials of every kind, for two tenants; the secret is `s3cret` for all.
+fn credentials(directory: &TempDir) -> std::path::PathBuf {
+    let hash = hash_secret(b"s3cret").unwrap();
+    let mut text = String::from("credentials:\n");
+    for (name, rights, tenants) in [
+        ("read-a", "read", "a"),
+        ("write-a", "write", "a"),
+        ("admin-a", "admin", "a"),
+        ("read-b", "read", "b"),
+        ("write-b", "write", "b"),
+        ("root", "read, write, admin", "'*'"),
+    ] {
+        text.push_str(&format!(
+            "- {{name: {name}, hash: '{hash}', rights: [{rights}], tenants: [{tenants}]}}\n"
+        ));
+    }
+    let path = directory.path().join("credentials.yaml");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+/// A server that asks for credentials.
+fn guarded(directory: &TempDir, change: impl FnOnce(&mut Config)) -> TestServer {
+    let file = credentials(directory);
+    TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.auth_enabled = true;
+        config.querier.multi_tenant_queries_enabled = true;
+        config.server.credentials_file = file;
+        change(config);
+    })
+}
+
+fn bearer(name: &str) -> String {
+    format!("Bearer {name}.s3cret")
+}
+
+fn ask(
+    server: &TestServer,
+    name: &str,
+    (method, target): (&str, &str),
+    headers: &[(&str, &str)],
+    body: &[u8],
+) -> Response {
+    let authorization = bearer(name);
+    let mut all = vec![("Authorization", authorization.as_str())];
+    all.extend(headers);
+    server.request(method, target, &all, body)
+}
+
+fn push_body(line: &str) -> Vec<u8> {
+    let values = json!([[format!("{SECOND}000000000"), line]]);
+    json!({"streams": [{"stream": {"app": "x"}, "values": values}]}).to_string().into_bytes()
+}
+
+fn window(query: &str) -> String {
+    let (start, end) = ((SECOND - 60).to_string(), (SECOND + 60).to_string());
+    let params = [("query", query), ("start", &start), ("end", &end), ("time", &end)];
+    form_urlencoded::Serializer::new(String::new()).extend_pairs(params).finish()
+}
+
+/// Every method and path there is, as the server describes itself, and what has no description.
+fn operations(server: &TestServer) -> Vec<(String, String)> {
+    let description = ask(server, "root", ("GET", "/openapi.json"), &[], b"").json();
+    let mut all = Vec::new();
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        let path = path.replace("{name}", "app");
+        for method in methods.as_object().unwrap().keys() {
+            all.push((method.to_uppercase(), path.clone()));
+        }
+    }
+    all.push(("POST".to_owned(), "/logproto.Pusher/Push".to_owned()));
+    all.push(("GET".to_owned(), "/no/such/path".to_owned()));
+    all.push(("PATCH".to_owned(), "/loki/api/v1/labels".to_owned()));
+    assert!(all.len() > 40);
+    all
+}
+
+#[test]
+fn nothing_is_answered_without_credentials() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
+    let wrong = [bearer("root") + "x", basic("root:wrong"), basic("nobody:s3cret"), "x".to_owned()];
+    for (method, path) in operations(&server) {
+        let tenant = ("X-Scope-OrgID", "a");
+        let answer = server.request(&method, &path, &[tenant, JSON], b"{}");
+        if path == "/ready" {
+            assert_eq!(answer.status, 200);
+            continue;
+        }
+        let told = (answer.status, answer.text());
+        assert_eq!(told, (401, "no credentials\n".to_owned()), "{method} {path}");
+        let realm = "Basic realm=\"timberline\", charset=\"UTF-8\"";
+        assert_eq!(answer.header("WWW-Authenticate"), Some(realm));
+    }
+    let grpc = [("Content-Type", "application/grpc")];
+    let answer = server.request("POST", "/logproto.Pusher/Push", &grpc, b"");
+    assert_eq!((answer.status, answer.header("grpc-status")), (200, Some("16")));
+    assert_eq!(answer.header("grpc-message"), Some("no%20credentials"));
+    for shown in wrong {
+        let headers = [("Authorization", shown.as_str()), ("X-Scope-OrgID", "a")];
+        let answer = server.request("GET", "/loki/api/v1/labels", &headers, b"");
+        let told = (answer.status, answer.text());
+        assert_eq!(told, (401, "wrong credentials\n".to_owned()), "{shown}");
+    }
+    let right = basic("read-a:s3cret");
+    let answer = server.request("GET", "/loki/api/v1/labels", &[("Authorization", &right)], b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn rights_are_what_they_say() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let push = ("POST", "/loki/api/v1/push");
+    for (name, operation, status) in [
+        ("read-a", ("GET", "/loki/api/v1/labels"), 200),
+        ("read-a", push, 403),
+        ("read-a", ("POST", "/flush"), 403),
+        ("read-a", ("GET", "/metrics"), 403),
+        ("read-a", ("GET", "/config"), 403),
+        ("read-a", ("GET", "/loki/api/v1/status/buildinfo"), 200),
+        ("write-a", push, 204),
+        ("write-a", ("GET", "/loki/api/v1/labels"), 403),
+        ("write-a", ("POST", "/log_level"), 403),
+        ("admin-a", ("GET", "/loki/api/v1/labels"), 403),
+        ("admin-a", ("POST", "/flush"), 403),
+        ("admin-a", ("GET", "/metrics"), 403),
+        ("root", ("GET", "/metrics"), 200),
+        ("root", ("POST", "/flush"), 204),
+        ("root", ("GET", "/config"), 200),
+        ("root", ("GET", "/loki/api/v1/labels"), 401),
+    ] {
+        let answer = ask(&server, name, operation, &[JSON], &push_body("line"));
+        assert_eq!(answer.status, status, "{name} {operation:?}: {}", answer.text());
+    }
+}
+
+#[test]
+fn a_tenant_is_its_credentials_whatever_the_headers_say() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    for tenant in ["a", "b"] {
+        let line = format!("secret-{tenant}");
+        let name = format!("write-{tenant}");
+        let push = ("POST", "/loki/api/v1/push");
+        assert_eq!(ask(&server, &name, push, &[JSON], &push_body(&line)).status, 204);
+    }
+    let tricks: [&[(&str, &str)]; 9] = [
+        &[("X-Scope-OrgID", "b")],
+        &[("X-Scope-OrgID", "a|b")],
+        &[("X-Scope-OrgID", "b:a")],
+        &[("X-Scope-OrgID", "a:x|b:y")],
+        &[("X-Scope-OrgID", "a"), ("X-Scope-OrgID", "b")],
+        &[("X-Scope-OrgID", "b"), ("X-Scope-OrgID", "a")],
+        &[("X-Scope-OrgID", ""), ("X-Scope-OrgID", "b")],
+        &[("x-scope-orgid", "B"), ("X-SCOPE-ORGID", "b")],
+        &[("X-Scope-OrgID", "a/../b")],
+    ];
+    let query = window("{app=\"x\"}");
+    for (method, path) in operations(&server) {
+        let target = format!("{path}?{query}");
+        for headers in tricks {
+            let answer = ask(&server, "read-a", (&method, &target), headers, b"");
+            let text = answer.text();
+            assert!(!text.contains("secret-b"), "{method} {path} {headers:?}: {text}");
+            if path.contains("query_range") || path.contains("/index/") {
+                assert!(matches!(answer.status, 400 | 403), "{path} {headers:?}: {text}");
+            }
+        }
+        let text = ask(&server, "read-a", (&method, &target), &[], b"").text();
+        assert!(!text.contains("secret-b"), "{method} {path}: {text}");
+    }
+    // By what the query says, neither.
+    let own = |query: &str, path: &str| {
+        let target = format!("{path}?{}", window(query));
+        ask(&server, "read-a", ("GET", &target), &[], b"").json()
+    };
+    let range = "/loki/api/v1/query_range";
+    for query in [r#"{app="x", __tenant_id__="b"}"#, r#"{__tenant_id__=~".+"}"#] {
+        assert_eq!(own(query, range)["data"]["result"], json!([]), "{query}");
+    }
+    let all = own(r#"{app=~".+"}"#, range);
+    assert_eq!(all["data"]["result"].as_array().unwrap().len(), 1, "{all}");
+    assert_eq!(own(r#"{app="x"}"#, "/loki/api/v1/index/stats")["entries"], 1);
+    let label = "/loki/api/v1/label/__tenant_id__/values";
+    assert_eq!(own("", label)["data"], json!(["a"]));
+    // Nor may it write there.
+    let push = ("POST", "/loki/api/v1/push");
+    let foreign = ask(&server, "write-a", push, &[JSON, ("X-Scope-OrgID", "b")], &push_body("x"));
+    let text = "credential 'write-a' is not for tenant 'b'\n";
+    assert_eq!((foreign.status, foreign.text().as_str()), (403, text));
+}
+
+#[test]
+fn bodies_that_mean_harm_are_refused() {
+    let server = TestServer::start(common::accept_any_time);
+    let push = |headers: &[(&str, &str)], body: &[u8]| {
+        server.request("POST", "/loki/api/v1/push", headers, body)
+    };
+    let protobuf = ("Content-Type", "application/x-protobuf");
+    let deep = |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat();
+    let label = "x".repeat(3000);
+    let oversized = json!({"streams": [{"stream": {"a": label}, "values": [["1", "x"]]}]});
+    let nested = format!(r#"{{"streams":{}}}"#, deep("[", "]"));
+    let ignored = format!(r#"{{"ignored":{},"streams":[]}}"#, deep(r#"{"a":["#, "]}"));
+    let snappy = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
+    for (what, header, body, statuses) in [
+        ("oversized labels", JSON, oversized.to_string().into_bytes(), [400, 400]),
+        ("deep JSON", JSON, deep("[", "]").into_bytes(), [400, 400]),
+        ("deep streams", JSON, nested.into_bytes(), [400, 400]),
+        ("deep JSON that is passed over", JSON, ignored.into_bytes(), [400, 422]),
+        ("no snappy", protobuf, vec![0xff; 100], [400, 400]),
+        ("no protobuf", protobuf, snappy(&[0xff; 100]), [400, 400]),
+        ("a length past the end", protobuf, snappy(&[0x0a, 0x7f, 0x0a]), [400, 400]),
+        ("a huge length", protobuf, snappy(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), [400, 400]),
+        ("groups in groups", protobuf, snappy(&[0x0b; 100_000]), [400, 400]),
+    ] {
+        let answer = push(&[header], &body);
+        assert!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
+        assert!(!answer.text().is_empty() && answer.text().len() < 10_000, "{what}");
+    }
+    let deep_query = format!("{}vector(1){}", "(".repeat(10_000), ")".repeat(10_000));
+    let form = [("Content-Type", "application/x-www-form-urlencoded")];
+    let body = window(&deep_query);
+    let answer = server.request("POST", "/loki/api/v1/query", &form, body.as_bytes());
+    assert_eq!(answer.status, 400, "{}", answer.text());
+    assert_eq!(server.get("/ready", &[]).status, 200);
+    assert_eq!(push(&[JSON], &push_body("still here")).status, 204);
+}
+
+#[test]
+fn heads_that_are_too_large_are_refused() {
+    let server = TestServer::start(|_| {});
+    let long = "x".repeat(200_000);
+    let answer = server.request("GET", "/ready", &[("X-Long", &long)], b"");
+    assert_eq!(answer.status, 431);
+    let answer = server.request("GET", &format!("/ready?{long}"), &[], b"");
+    assert!(matches!(answer.status, 414 | 431), "{}", answer.status);
+    let many: Vec<_> = (0..200).map(|_| ("X-Many", "x")).collect();
+    assert_eq!(server.request("GET", "/ready", &many, b"").status, 431);
+    assert_eq!(server.get("/ready", &[]).status, 200);
+}
+
+#[test]
+fn clients_that_do_not_get_on_lose_their_connection() {
+    let server = TestServer::start(|config| {
+        config.server.head_timeout = Duration::from_millis(200);
+        config.server.idle_timeout = Duration::from_millis(400);
+    });
+    let connect = || {
+        let stream = TcpStream::connect(server.address()).unwrap();
+        // Far longer than the server's patience; that the connection ends is what is tested.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        stream
+    };
+    let rest = |mut stream: TcpStream| {
+        let mut rest = Vec::new();
+        // It may be reset.
+        let _ = stream.read_to_end(&mut rest).map_err(|error| {
+            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
+        });
+        String::from_utf8_lossy(&rest).into_owned()
+    };
+    assert_eq!(rest(connect()), "", "nothing is sent");
+    let mut slow = connect();
+    let half = slow.try_clone().unwrap();
+    let sender = std::thread::spawn(move || {
+        // A byte now and then, until the server has enough of it.
+        let head = b"GET /ready HTTP/1.1\r\nHost: x\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
+        for byte in head {
+            std::thread::sleep(Duration::from_millis(10));
+            if slow.write_all(&[*byte]).is_err() {
+                return;
+            }
+        }
+    });
+    assert!(!rest(half).contains("200 OK"));
+    sender.join().unwrap();
+    let mut idle = connect();
+    idle.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    assert!(rest(idle).starts_with("HTTP/1.1 200 OK"), "an answer, and then the end");
+    assert_eq!(server.get("/ready", &[]).status, 200);
+}
+
+#[test]
+fn only_so_many_connections_are_served() {
+    let server = TestServer::start(|config| config.server.max_connections = 2);
+    let ask = |stream: &mut TcpStream| stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
+    let answered = |stream: &mut TcpStream| stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0);
+    let mut held = [(); 2].map(|()| TcpStream::connect(server.address()).unwrap());
+    for stream in &mut held {
+        ask(stream).unwrap();
+        assert!(answered(stream));
+    }
+    let mut third = TcpStream::connect(server.address()).unwrap();
+    ask(&mut third).unwrap();
+    third.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
+    assert!(!answered(&mut third), "it waits");
+    drop(held);
+    third.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    assert!(answered(&mut third), "there is room");
+}
+
+#[test]
+fn browsers_are_told_who_may_read_and_nobody_keeps_answers() {
+    let plain = TestServer::start(|_| {});
+    let origin = ("Origin", "https://example.org");
+    let answer = plain.request("GET", "/loki/api/v1/labels", &[origin], b"");
+    assert_eq!(answer.header("Access-Control-Allow-Origin"), None);
+    assert_eq!(answer.header("Cache-Control"), Some("no-store"));
+    assert_eq!(answer.header("ETag"), None);
+    let preflight = [origin, ("Access-Control-Request-Method", "GET")];
+    assert_eq!(plain.request("OPTIONS", "/loki/api/v1/labels", &preflight, b"").status, 405);
+    let open = TestServer::start(|config| {
+        config.server.cors_allowed_origins = vec!["https://example.org".to_owned()];
+    });
+    let answer = open.request("GET", "/loki/api/v1/labels", &[origin], b"");
+    let allowed =
+        |answer: &Response| answer.header("Access-Control-Allow-Origin").map(str::to_owned);
+    assert_eq!(allowed(&answer), Some("https://example.org".to_owned()));
+    let answer = open.request("OPTIONS", "/loki/api/v1/labels", &preflight, b"");
+    assert_eq!((answer.status, allowed(&answer).is_some()), (200, true));
+    let other = [("Origin", "https://example.com")];
+    assert_eq!(allowed(&open.request("GET", "/loki/api/v1/labels", &other, b"")), None);
+}
+
+#[test]
+fn answers_are_compressed_for_those_who_take_it() {
+    let server = TestServer::start(common::accept_any_time);
+    let long = "the same words over and over ".repeat(100);
+    assert_eq!(server.request("POST", "/loki/api/v1/push", &[JSON], &push_body(&long)).status, 204);
+    let target = format!("/loki/api/v1/query_range?{}", window("{app=\"x\"}"));
+    let plain = server.request("GET", &target, &[], b"");
+    assert_eq!(plain.header("Content-Encoding"), None);
+    let packed = server.request("GET", &target, &[("Accept-Encoding", "gzip")], b"");
+    assert_eq!(packed.header("Content-Encoding"), Some("gzip"));
+    assert!(packed.header("Vary").unwrap().eq_ignore_ascii_case("accept-encoding"));
+    assert!(packed.body.len() * 2 < plain.body.len());
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut text).unwrap();
+    let result =
+        |text: &str| serde_json::from_str::<Value>(text).unwrap()["data"]["result"].clone();
+    assert_eq!(result(&text), result(&plain.text()));
+}
+
+#[test]
+fn a_connection_serves_request_after_request() {
+    let server = TestServer::start(|_| {});
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    for _ in 0..3 {
+        stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ready\n") {
+            let mut part = [0; 512];
+            let read = stream.read(&mut part).unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+            answer.extend_from_slice(&part[..read]);
+        }
+        assert!(answer.starts_with(b"HTTP/1.1 200 OK\r\n"));
+    }
+}

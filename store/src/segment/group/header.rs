@@ -1,0 +1,96 @@
+//! The header of a group: how its columns are stored.
+
+use std::sync::{Arc, LazyLock};
+
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
+
+use super::GroupEntry;
+use super::scratch::{GroupKey, GroupScratch};
+use super::times::Times;
+use crate::segment::codec::{Cursor, Damage, Decoded};
+use crate::segment::footer::slice;
+use crate::segment::frame::Frame;
+use crate::segment::template::{Place, Table};
+
+/// Bytes that decoded headers may take up in a process. Those of a gigabyte of logs fit; a query that
+/// meets more decodes them again.
+const CACHE_BYTES: u64 = 16 << 20;
+
+/// A decoded header takes about so much more memory than its bytes.
+const DECODED_FACTOR: u64 = 4;
+
+/// A decoded header.
+#[derive(Debug)]
+pub(super) struct Header {
+    pub(super) rows: u32,
+    /// Where each frame is.
+    pub(super) frames: Vec<(u64, Frame)>,
+    pub(super) times: Times,
+    pub(super) metadata: Place,
+    pub(super) lines: Table,
+    /// How many cells the columns of the lines have.
+    pub(super) cells: u32,
+    /// Bytes before it was decoded.
+    bytes: u64,
+}
+
+#[derive(Clone, Debug)]
+struct ByBytes;
+
+impl Weighter<GroupKey, Arc<Header>> for ByBytes {
+    fn weight(&self, _: &GroupKey, header: &Arc<Header>) -> u64 {
+        header.bytes.saturating_mul(DECODED_FACTOR) + 256
+    }
+}
+
+/// Headers by the segment's identity, which no two segments of a process share, and the group's number.
+/// Those of segments that are gone make room in time.
+static HEADERS: LazyLock<Cache<GroupKey, Arc<Header>, ByBytes>> =
+    LazyLock::new(|| Cache::with_weighter(256, CACHE_BYTES, ByBytes));
+
+impl Header {
+    /// The header of a group of the file.
+    pub(super) fn of(
+        key: GroupKey,
+        entry: &GroupEntry,
+        file: &[u8],
+        scratch: &mut GroupScratch,
+    ) -> Decoded<Arc<Self>> {
+        if let Some(header) = HEADERS.get(&key) {
+            return Ok(header);
+        }
+        let stored = slice(file, entry.offset, u64::from(entry.header.stored))?;
+        let whole = 0..entry.header.raw as usize;
+        let header =
+            scratch.frames.with((key, u32::MAX), entry.header, stored, whole, |header| {
+                Self::decode(entry, header)
+            })?;
+        let header = Arc::new(header);
+        HEADERS.insert(key, Arc::clone(&header));
+        Ok(header)
+    }
+
+    fn decode(entry: &GroupEntry, header: &[u8]) -> Decoded<Self> {
+        let cursor = &mut Cursor::new(header);
+        let mut offset = entry.offset + u64::from(entry.header.stored);
+        let count = cursor.count()?;
+        let mut frames = Vec::with_capacity(count);
+        for _ in 0..count {
+            let frame = Frame::decode(cursor)?;
+            frames.push((offset, frame));
+            offset += u64::from(frame.stored);
+        }
+        if offset != entry.end() {
+            return Err(Damage(format!("frames up to {offset}, of a group up to {}", entry.end())));
+        }
+        let (times, metadata, mut cells) = (Times::decode(cursor)?, Place::decode(cursor)?, 0);
+        let lines = Table::decode(cursor, 0, &mut cells)?;
+        cursor.end()?;
+        if lines.len() != entry.rows as usize {
+            return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
+        }
+        let (rows, bytes) = (entry.rows, header.len() as u64);
+        Ok(Self { rows, frames, times, metadata, lines, cells, bytes })
+    }
+}
