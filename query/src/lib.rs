@@ -32,6 +32,7 @@
 #![warn(missing_docs)]
 
 mod budget;
+mod deletes;
 mod engine;
 mod error;
 pub mod fields;
@@ -49,6 +50,7 @@ mod result;
 pub mod syntax;
 mod tenants;
 
+pub use deletes::{DeleteQuery, LogqlFilters};
 pub use engine::{
     Direction, Engine, EngineLimits, EntrySample, InstantQuery, RangeQuery, SampleSeries,
     TailEntry, TailHistory, TailQuery,

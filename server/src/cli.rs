@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
-use crate::{access, logs, serve};
+use crate::{access, logs, maintenance, serve};
 
 /// The exit code for a command or configuration that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -44,10 +44,50 @@ enum Command {
     Serve(Serve),
     /// Shows the effective configuration.
     Config(Show),
+    /// Reads every byte of a data directory that no server is using, and says what is damaged.
+    #[command(after_help = MAINTENANCE_HELP)]
+    Check(OneDirectory),
+    /// Sets what is damaged in a data directory aside, saves what can be read, and says what is lost.
+    #[command(after_help = MAINTENANCE_HELP)]
+    Repair(OneDirectory),
+    /// Copies a data directory that no server is using; of a running server POST
+    /// /timberline/api/v1/backup?name=NAME does the same.
+    #[command(after_help = MAINTENANCE_HELP)]
+    Backup(TwoDirectories),
+    /// Copies a backup to a new data directory, and checks the copy.
+    #[command(after_help = MAINTENANCE_HELP)]
+    Restore(TwoDirectories),
     /// Makes the hash of a secret, for the credentials file.
     #[command(after_help = HASH_HELP)]
     Hash(Hash),
 }
+
+#[derive(Args, Debug)]
+struct OneDirectory {
+    /// The data directory
+    #[arg(value_name = "DIR")]
+    directory: PathBuf,
+}
+
+#[derive(Args, Debug)]
+struct TwoDirectories {
+    /// The directory that is copied
+    #[arg(value_name = "FROM")]
+    from: PathBuf,
+    /// The copy; empty or not there
+    #[arg(value_name = "TO")]
+    to: PathBuf,
+}
+
+const MAINTENANCE_HELP: &str = "\
+Examples:
+  timberline check /var/lib/timberline
+  timberline repair /var/lib/timberline
+  timberline backup /var/lib/timberline /backup/monday
+  timberline restore /backup/monday /var/lib/timberline
+
+Exit codes: 0 when all is well, 1 when it could not be done (a server is using the directory, the disk
+refuses), 2 when the command is wrong, 3 when something is damaged, was lost, or is missing.";
 
 const SERVE_HELP: &str = "\
 Example:
@@ -102,11 +142,15 @@ struct Show {
 }
 
 /// Runs the command line and says how the process should end: 0 for success, 1 when it could not be
-/// done, 2 when what was asked is wrong.
+/// done, 2 when what was asked is wrong, 3 when data is damaged.
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Serve(arguments) => run_serve(arguments),
         Command::Config(arguments) => run_config(arguments),
+        Command::Check(arguments) => maintenance::check(&arguments.directory),
+        Command::Repair(arguments) => maintenance::repair(&arguments.directory),
+        Command::Backup(arguments) => maintenance::backup(&arguments.from, &arguments.to),
+        Command::Restore(arguments) => maintenance::restore(&arguments.from, &arguments.to),
         Command::Hash(arguments) => run_hash(&arguments),
     }
 }
@@ -176,7 +220,7 @@ fn read_secret(arguments: &Hash) -> std::io::Result<String> {
 }
 
 /// The command's answer.
-fn print(text: &str) -> ExitCode {
+pub(crate) fn print(text: &str) -> ExitCode {
     use std::io::Write as _;
     // A reader that closed the pipe early (`| head`) has what it wanted.
     let _ = std::io::stdout().write_all(text.as_bytes());
@@ -190,7 +234,7 @@ fn usage(error: &ConfigError) -> ExitCode {
 
 /// One message for the person at the terminal, whatever the log level is.
 #[expect(clippy::print_stderr, reason = "a message for the person who started the command")]
-fn complain(message: &str) {
+pub(crate) fn complain(message: &str) {
     eprintln!("timberline: {message}");
 }
 

@@ -98,7 +98,7 @@ fn query_status(error: &QueryError) -> StatusCode {
 fn store_status(error: &StoreError) -> StatusCode {
     match error {
         StoreError::Invalid(_) => StatusCode::BAD_REQUEST,
-        StoreError::Closed => StatusCode::SERVICE_UNAVAILABLE,
+        StoreError::Closed | StoreError::Io { .. } => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }
@@ -136,6 +136,11 @@ mod tests {
 
     #[test]
     fn each_fault_has_its_status() {
+        let full = StoreError::Io {
+            action: "write",
+            path: "wal/1".into(),
+            source: std::io::ErrorKind::StorageFull.into(),
+        };
         let cases = [
             (ApiError::Tenant(TenantError::Missing), 401),
             (ApiError::Tenant(TenantError::Several), 400),
@@ -146,7 +151,7 @@ mod tests {
             (ApiError::Query(QueryError::Timeout), 504),
             (ApiError::Query(QueryError::Cancelled), 499),
             (ApiError::Query(QueryError::Store(StoreError::Closed)), 503),
-            (ApiError::Store(StoreError::Poisoned), 500),
+            (ApiError::Store(full), 503),
             (ApiError::from(ParseError::new("x")), 400),
         ];
         for (error, status) in cases {

@@ -18,6 +18,7 @@ mod guarded;
 pub mod http;
 pub mod ingest;
 mod logs;
+mod maintenance;
 pub mod metrics;
 mod reload;
 mod rfc3339;

@@ -260,7 +260,7 @@ struct StoreCollector {
 /// A figure of the store: its metric's name, what it is, where it is found.
 type Figure = (&'static str, &'static str, fn(&StoreStats) -> u64);
 
-const GAUGES: [Figure; 9] = [
+const GAUGES: [Figure; 11] = [
     ("loki_ingester_memory_streams", "Streams in the head, over all tenants.", |s| s.head_streams),
     ("timberline_head_streams", "Streams in the head, over all tenants.", |s| s.head_streams),
     ("timberline_head_entries", "Entries in the head.", |s| s.head_entries),
@@ -270,13 +270,31 @@ const GAUGES: [Figure; 9] = [
     ("timberline_segment_entries", "Entries in live segments.", |s| s.segment_entries),
     ("timberline_wal_bytes", "Bytes of write-ahead-log files.", |s| s.wal_bytes),
     ("timberline_damaged_segments", "Segments set aside for damage.", |s| s.damaged_segments),
+    (
+        "timberline_torn_log_bytes",
+        "Bytes at the log's end that were no record at the start.",
+        |s| s.torn_log_bytes,
+    ),
+    ("timberline_deletes_pending", "Delete requests that are not off the disk yet.", |s| {
+        s.deletes_pending
+    }),
 ];
 
-const COUNTERS: [Figure; 5] = [
+const COUNTERS: [Figure; 11] = [
     ("timberline_wal_syncs_total", "Syncs of the write-ahead log.", |s| s.wal_syncs),
     ("timberline_appends_total", "Batches appended.", |s| s.appends),
     ("timberline_flushes_total", "Flushes of the head to a segment.", |s| s.flushes),
     ("timberline_merges_total", "Merges of small segments.", |s| s.merges),
+    ("timberline_rewrites_total", "Segments written anew without some entries.", |s| s.rewrites),
+    ("timberline_removed_segments_total", "Segments that went with all entries.", |s| {
+        s.removed_segments
+    }),
+    ("timberline_flush_bytes_total", "Bytes of segments that flushes wrote.", |s| s.flush_bytes),
+    ("timberline_merge_bytes_total", "Bytes of segments that merges wrote.", |s| s.merge_bytes),
+    ("timberline_rewrite_bytes_total", "Bytes of segments written anew.", |s| s.rewrite_bytes),
+    ("timberline_damaged_reads_total", "Parts of segments left out for damage.", |s| {
+        s.damaged_reads
+    }),
     ("timberline_replayed_entries_total", "Entries that the log gave back at the start.", |s| {
         s.replayed_entries
     }),

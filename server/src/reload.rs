@@ -120,6 +120,9 @@ impl Reloader {
         if limits.in_config(&self.state.config) != config {
             tracing::warn!("sections but limits_config and overrides change with a restart only");
         }
+        if self.state.config.compactor.retention_enabled {
+            self.state.store.set_retention(limits.retention());
+        }
         self.state.limits.replace(limits);
         Ok(())
     }

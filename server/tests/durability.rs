@@ -20,6 +20,13 @@ use tempfile::TempDir;
 const CLIENTS: usize = 4;
 const LINES_PER_PUSH: usize = 5;
 
+/// How often a server is killed, unless `TIMBERLINE_KILLS` says otherwise.
+const KILLS: usize = 10;
+
+/// A head so small that flushes and compactions are always under way.
+const BUSY: [(&str, &str); 2] =
+    [("TIMBERLINE_STORE_HEAD_BYTES_MAX", "16KiB"), ("TIMBERLINE_COMPACTOR_TIME_SHARE", "1")];
+
 /// A connection that is kept.
 struct Connection(BufReader<TcpStream>);
 
@@ -130,15 +137,47 @@ fn load(address: SocketAddr, round: usize, client: usize) -> JoinHandle<Ledger> 
     })
 }
 
-/// Ends a server with `signal` while all clients push to it.
+/// Asks one query after the other until the server is gone. Whatever it answers must be an answer.
+fn query(address: SocketAddr, start: i64) -> JoinHandle<usize> {
+    std::thread::spawn(move || {
+        let query = r#"sum by (client) (count_over_time({client=~".+"} |= "push" [1h]))"#;
+        let (start, end) = (start.to_string(), now().to_string());
+        let params = [("query", query), ("start", &start), ("end", &end), ("step", "60")];
+        let target = common::with_params("/loki/api/v1/query_range", &params);
+        let request = format!("GET {target} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        for answered in 0.. {
+            let ask = || -> io::Result<String> {
+                let mut stream = TcpStream::connect(address)?;
+                stream.write_all(request.as_bytes())?;
+                let mut answer = String::new();
+                stream.read_to_string(&mut answer)?;
+                Ok(answer)
+            };
+            match ask() {
+                Ok(answer) if answer.ends_with('}') || answer.ends_with("\n") => {
+                    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+                    assert!(!answer.contains("damage"), "{answer}");
+                }
+                _ => return answered,
+            }
+        }
+        0
+    })
+}
+
+/// Ends a server with `signal` while all clients push to it and one asks.
 fn round(server: Running, round: usize, signal: &str, ledger: &mut Ledger) -> Option<i32> {
     let clients =
         std::array::from_fn::<_, CLIENTS, _>(|client| load(server.address, round, client));
-    std::thread::sleep(Duration::from_millis(300));
+    let queries = query(server.address, now() - 3_600_000_000_000);
+    // Any moment will do, so that it need not be the same in every run.
+    let millis = 150 + u64::try_from(now().rem_euclid(400)).unwrap();
+    std::thread::sleep(Duration::from_millis(millis));
     server.signal(signal);
     let code = server.exit_code();
     let before = ledger.acknowledged.len();
     clients.into_iter().for_each(|client| ledger.add(client.join().unwrap()));
+    queries.join().unwrap();
     assert!(ledger.acknowledged.len() > before, "the server took something");
     code
 }
@@ -147,12 +186,17 @@ fn round(server: Running, round: usize, signal: &str, ledger: &mut Ledger) -> Op
 fn acknowledged_pushes_outlive_being_killed_under_load() {
     let directory = TempDir::new().unwrap();
     let (start, mut ledger) = (now(), Ledger::default());
-    for number in 0..5 {
-        let server = Running::start(directory.path());
+    let kills = std::env::var("TIMBERLINE_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    for number in 0..kills {
+        let server = Running::start_with(directory.path(), &BUSY);
         ledger.check(&server, start);
         assert_eq!(round(server, number, "-KILL", &mut ledger), None);
     }
-    ledger.check(&Running::start(directory.path()), start);
+    let server = Running::start_with(directory.path(), &BUSY);
+    ledger.check(&server, start);
+    let metrics = common::request(server.address, "GET", "/metrics", &[], b"").text();
+    assert!(metrics.contains("timberline_damaged_segments 0"), "{metrics}");
+    println!("{kills} kills, {} pushes acknowledged", ledger.acknowledged.len());
 }
 
 #[test]

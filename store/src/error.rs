@@ -6,9 +6,8 @@ use std::path::PathBuf;
 /// Why the store could not do what it was asked.
 ///
 /// The caller's fault ([`Invalid`](Self::Invalid), [`Locked`](Self::Locked)), the disk's
-/// ([`Io`](Self::Io), [`Corrupt`](Self::Corrupt)) and the store's own state
-/// ([`Poisoned`](Self::Poisoned), [`Closed`](Self::Closed)) are told apart, since each needs another
-/// reaction.
+/// ([`Io`](Self::Io), [`Corrupt`](Self::Corrupt)) and the store's own state ([`Closed`](Self::Closed))
+/// are told apart, since each needs another reaction.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
@@ -56,9 +55,6 @@ pub enum StoreError {
     /// The request can never succeed as it is.
     #[error("invalid request: {0}")]
     Invalid(String),
-    /// An earlier sync failed, so durability is unknown: read-only until reopened and replayed.
-    #[error("store is read-only after a failed sync; reopen it")]
-    Poisoned,
     /// [`Store::close`](crate::Store::close) was called.
     #[error("store is closed")]
     Closed,

@@ -6,7 +6,7 @@ use crate::{segment, wal};
 
 /// Reads the bytes as a file of the write-ahead log, and all batches in it.
 pub fn replay_wal(bytes: &[u8]) {
-    let Ok(records) = Records::open(wal::MAGIC, bytes) else { return };
+    let Ok(records) = Records::open(wal::FORMAT, bytes) else { return };
     for (_, payload) in records {
         let Some((_, batch)) = wal::split(payload) else { continue };
         if let Ok(pending) = Pending::new(batch) {

@@ -34,6 +34,7 @@
 mod batch;
 mod clock;
 mod codec;
+mod deletes;
 mod engine;
 mod error;
 mod frame;
@@ -42,12 +43,14 @@ pub mod fuzzing;
 mod head;
 mod io;
 mod literals;
+mod maintenance;
 mod manifest;
 mod model;
 mod needle;
 mod newest;
 mod paths;
 mod predicate;
+mod retention;
 mod scan;
 mod segment;
 mod snapshot;
@@ -58,14 +61,19 @@ mod wal;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
 pub use clock::{Clock, ManualClock, SystemClock};
+pub use deletes::{
+    CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
+};
 pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
+pub use maintenance::{CheckReport, Finding, RepairReport, Severity, StoreDirectory};
 pub use model::{
     InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
 };
 pub use needle::Needle;
 pub use predicate::{LinePredicate, LineRegex, LineTest};
+pub use retention::{Retention, StreamRetention, TenantRetention};
 pub use segment::Minute;
 pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};

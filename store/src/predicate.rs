@@ -86,6 +86,25 @@ impl LinePredicate {
         }
     }
 
+    /// Whether both are the same tests, shared between them.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        let all = |left: &[Self], right: &[Self]| {
+            left.len() == right.len()
+                && left.iter().zip(right).all(|(left, right)| left.is_same(right))
+        };
+        match (self, other) {
+            (Self::Always, Self::Always) | (Self::Never, Self::Never) => true,
+            (Self::Contains(left), Self::Contains(right)) => Arc::ptr_eq(left, right),
+            (Self::Regex(left), Self::Regex(right)) => Arc::ptr_eq(left, right),
+            (Self::Custom(left), Self::Custom(right)) => Arc::ptr_eq(left, right),
+            (Self::Not(left), Self::Not(right)) => left.is_same(right),
+            (Self::All(left), Self::All(right)) | (Self::Any(left), Self::Any(right)) => {
+                all(left, right)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether every line passes, whatever it is.
     #[must_use]
     pub fn is_always(&self) -> bool {

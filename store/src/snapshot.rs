@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
+use crate::deletes::{Hidden, HiddenHere, Hiding, Mask};
 use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
 use crate::segment::{Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
@@ -23,7 +25,9 @@ pub struct Snapshot {
     /// The oldest first: arrival goes from the segments over these to the last.
     heads: Vec<HeadView>,
     segments: Arc<Vec<LiveSegment>>,
+    hidden: Hidden,
     warnings: Arc<Vec<String>>,
+    damaged_reads: Arc<AtomicU64>,
     /// Segments found damaged while this view was read, by id.
     damaged: Arc<Mutex<BTreeMap<u64, String>>>,
 }
@@ -111,7 +115,7 @@ impl Snapshot {
         for (live, entries) in self.segment_streams(tenant, selector, range)? {
             self.tally_segment(&mut tally, live, tenant, selector, range, entries)?;
         }
-        for stream in self.head_streams(tenant, selector) {
+        for (stream, range) in self.head_streams(tenant, selector, range) {
             for run in stream.runs.iter() {
                 let rows = run.rows_in(range);
                 let entries = u64::try_from(rows.len()).unwrap_or(u64::MAX);
@@ -138,16 +142,13 @@ impl Snapshot {
     ) -> Result<Vec<Chunk>, StoreError> {
         let mut chunks = Vec::new();
         for live in self.segments.iter() {
-            chunks.extend(
-                self.segment_chunks(live, tenant, selector, range)?
-                    .into_iter()
-                    .map(|chunk| Chunk(Source::Segment(chunk))),
-            );
+            chunks.extend(self.segment_chunks(live, tenant, selector, range)?);
         }
-        for stream in self.head_streams(tenant, selector) {
+        let here = self.hidden.here(tenant, u64::MAX, Timestamp::MIN, Timestamp::MAX);
+        for (stream, range) in self.head_streams(tenant, selector, range) {
             for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
                 let (labels, run) = (stream.labels.clone(), Arc::clone(run));
-                chunks.push(Chunk(Source::Head { labels, run }));
+                chunks.extend(self.seen(Source::Head { labels, run }, &here));
             }
         }
         Ok(chunks)
@@ -160,18 +161,43 @@ impl Snapshot {
         self.warnings.iter().chain(damaged.values()).cloned().collect()
     }
 
-    pub(crate) fn of(view: &View) -> Self {
+    /// The view at the time of day `now`.
+    pub(crate) fn of(view: &View, now: Timestamp) -> Self {
+        let (deletes, retention) = (Arc::clone(&view.deletes), Arc::clone(&view.retention));
         let frozen = view.frozen.as_ref().map(|frozen| frozen.head.view());
         Self {
             heads: frozen.into_iter().chain([view.head.view()]).collect(),
             segments: Arc::clone(&view.segments),
+            hidden: Hidden { deletes, retention, now },
             warnings: Arc::clone(&view.warnings),
+            damaged_reads: Arc::clone(&view.damaged_reads),
             damaged: Arc::default(),
         }
     }
 
-    fn head_streams(&self, tenant: &TenantId, selector: &[Matcher]) -> Vec<&HeadStream> {
-        self.heads.iter().flat_map(|head| head.select(tenant, selector)).collect()
+    /// The head's streams that pass, each with that part of the range that is not past its retention.
+    fn head_streams(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Vec<(&HeadStream, TimeRange)> {
+        let retention = self.hidden.retention.of(tenant);
+        let kept = |stream: &HeadStream| match retention {
+            Some(retention) => {
+                let cutoff = retention.cutoff(&stream.labels, self.hidden.now);
+                TimeRange::new(range.start.max(cutoff), range.end)
+            }
+            None => range,
+        };
+        let streams = self.heads.iter().flat_map(|head| head.select(tenant, selector));
+        streams.map(|stream| (stream, kept(stream))).collect()
+    }
+
+    /// What is hidden of a tenant's entries in a segment.
+    fn hidden_in(&self, live: &LiveSegment, tenant: &TenantId) -> HiddenHere<'_> {
+        let meta = live.segment.meta();
+        self.hidden.here(tenant, live.level, meta.first, meta.last)
     }
 
     /// The labels of the head's streams that pass and have an entry in the range. Some may come twice.
@@ -181,10 +207,11 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> impl Iterator<Item = Labels> {
-        let streams = self.head_streams(tenant, selector).into_iter();
-        let is_in = move |run: &Arc<HeadRun>| !run.rows_in(range).is_empty();
-        let in_range = streams.filter(move |stream| stream.runs.iter().any(is_in));
-        in_range.map(|stream| stream.labels.clone())
+        let streams = self.head_streams(tenant, selector, range).into_iter();
+        let in_range = streams.filter(move |(stream, range)| {
+            stream.runs.iter().any(|run| !run.rows_in(*range).is_empty())
+        });
+        in_range.map(|(stream, _)| stream.labels.clone())
     }
 
     /// Adds the labels of a segment's streams that pass and have an entry in the range.
@@ -197,12 +224,14 @@ impl Snapshot {
         labels: &mut BTreeSet<Labels>,
     ) -> Result<(), StoreError> {
         let mut unsure: HashSet<Labels> = HashSet::new();
+        let here = self.hidden_in(live, tenant);
         for entry in self.or_damaged(live, live.segment.series(tenant, selector, range))? {
-            // With a bound in the range there is an entry in it; else it may have a hole there.
-            if range.contains(entry.first) || range.contains(entry.last) {
-                labels.insert(entry.labels);
-            } else {
-                unsure.insert(entry.labels);
+            let has_bound_in = range.contains(entry.first) || range.contains(entry.last);
+            match here.of(&entry.labels, entry.first, entry.last) {
+                // With a bound in the range there is an entry in it; else it may have a hole there.
+                Hiding::Nothing if has_bound_in => drop(labels.insert(entry.labels)),
+                Hiding::Nothing | Hiding::Some(_) => drop(unsure.insert(entry.labels)),
+                Hiding::Everything => {}
             }
         }
         unsure.retain(|stream| !labels.contains(stream));
@@ -224,7 +253,9 @@ impl Snapshot {
         let (mut texts, mut series) = (BTreeSet::new(), BTreeSet::new());
         for live in self.overlapping(range) {
             let meta = live.segment.meta();
-            if selector.is_empty() && range.covers(meta.first, meta.last) {
+            let is_whole =
+                range.covers(meta.first, meta.last) && self.hidden_in(live, tenant).is_nothing();
+            if selector.is_empty() && is_whole {
                 texts.extend(self.or_damaged(live, of_segment(&live.segment))?);
             } else {
                 self.add_series(live, tenant, selector, range, &mut series)?;
@@ -255,14 +286,28 @@ impl Snapshot {
         tenant: &TenantId,
         selector: &[Matcher],
         range: TimeRange,
-    ) -> Result<Vec<SegmentChunk>, StoreError> {
+    ) -> Result<Vec<Chunk>, StoreError> {
         let meta = live.segment.meta();
         let mut chunks = Vec::new();
         if range.overlaps(meta.first, meta.last) {
             let outcome = live.segment.chunks(tenant, selector, range, &mut chunks);
             self.or_damaged(live, outcome)?;
         }
-        Ok(chunks)
+        let here = self.hidden_in(live, tenant);
+        let seen = |chunk| self.seen(Source::Segment(chunk), &here);
+        Ok(chunks.into_iter().filter_map(seen).collect())
+    }
+
+    /// A chunk with what is hidden of it; `None` when all is.
+    fn seen(&self, source: Source, here: &HiddenHere<'_>) -> Option<Chunk> {
+        let (first, last) = source.time_bounds();
+        let mask = match here.of(source.labels(), first, last) {
+            Hiding::Nothing => None,
+            Hiding::Some(mask) => Some(mask),
+            Hiding::Everything => return None,
+        };
+        let damaged_reads = Arc::clone(&self.damaged_reads);
+        Some(Chunk { source, labels: None, mask, damaged_reads })
     }
 
     fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
@@ -280,6 +325,7 @@ impl Snapshot {
         match outcome {
             Err(error @ StoreError::Corrupt { .. }) => {
                 self.damaged.lock().insert(live.id, error.to_string());
+                self.damaged_reads.fetch_add(1, Ordering::Relaxed);
                 Ok(T::default())
             }
             other => other,
@@ -320,7 +366,12 @@ impl Snapshot {
         streams: Vec<StreamEntry>,
     ) -> Result<(), StoreError> {
         let mut whole: HashSet<Labels> = HashSet::new();
-        for stream in streams.into_iter().filter(|stream| range.covers(stream.first, stream.last)) {
+        let here = self.hidden_in(live, tenant);
+        let is_whole = |stream: &StreamEntry| {
+            let hiding = here.of(&stream.labels, stream.first, stream.last);
+            range.covers(stream.first, stream.last) && matches!(hiding, Hiding::Nothing)
+        };
+        for stream in streams.into_iter().filter(is_whole) {
             let bytes = stream.line_bytes + stream.metadata_bytes;
             tally.add_stream(&stream.labels, stream.rows, bytes);
             whole.insert(stream.labels);
@@ -442,77 +493,123 @@ impl Selected {
 ///
 /// Cheap to clone; holds what it needs alive.
 #[derive(Clone, Debug)]
-pub struct Chunk(Source);
+pub struct Chunk {
+    source: Source,
+    /// In place of the stream's own.
+    labels: Option<Labels>,
+    /// What of it is not to be seen.
+    mask: Option<Arc<Mask>>,
+    damaged_reads: Arc<AtomicU64>,
+}
 
 #[derive(Clone, Debug)]
 enum Source {
     Head { labels: Labels, run: Arc<HeadRun> },
     Segment(SegmentChunk),
-    Relabelled { labels: Labels, chunk: Box<Chunk> },
+}
+
+impl Source {
+    fn labels(&self) -> &Labels {
+        match self {
+            Self::Head { labels, .. } => labels,
+            Self::Segment(chunk) => chunk.labels(),
+        }
+    }
+
+    fn time_bounds(&self) -> (Timestamp, Timestamp) {
+        match self {
+            Self::Head { run, .. } => run.bounds(),
+            Self::Segment(chunk) => chunk.time_bounds(),
+        }
+    }
+
+    fn select(
+        &self,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        scratch: &mut ReadScratch,
+    ) -> Result<Selection, StoreError> {
+        match self {
+            Self::Head { run, .. } => Ok(run.select(range, predicate)),
+            Self::Segment(chunk) => chunk.select(range, predicate, scratch),
+        }
+    }
+
+    fn fetch(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        match self {
+            Self::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
+            Self::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
+        }
+    }
 }
 
 impl Chunk {
     /// The same entries under other labels, for readers who put several tenants' streams side by side.
     #[must_use]
     pub fn relabelled(self, labels: Labels) -> Self {
-        Self(Source::Relabelled { labels, chunk: Box::new(self) })
+        Self { labels: Some(labels), ..self }
     }
 
     /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
     #[must_use]
     pub fn labels(&self) -> &Labels {
-        match &self.0 {
-            Source::Head { labels, .. } | Source::Relabelled { labels, .. } => labels,
-            Source::Segment(chunk) => chunk.labels(),
-        }
+        self.labels.as_ref().unwrap_or_else(|| self.source.labels())
     }
 
-    /// The earliest and the latest timestamp of the chunk's entries, both included.
+    /// Bounds of the entries' timestamps, both included. Entries have them, unless some are hidden.
     #[must_use]
     pub fn time_bounds(&self) -> (Timestamp, Timestamp) {
-        match &self.0 {
-            Source::Head { run, .. } => run.bounds(),
-            Source::Segment(chunk) => chunk.time_bounds(),
-            Source::Relabelled { chunk, .. } => chunk.time_bounds(),
-        }
+        self.source.time_bounds()
+    }
+
+    /// Whether entries of it may be hidden, since they were deleted or are past their retention.
+    /// [`rows`](Self::rows), [`line_bytes`](Self::line_bytes) and [`time_bounds`](Self::time_bounds) count
+    /// them in.
+    #[must_use]
+    pub const fn has_hidden(&self) -> bool {
+        self.mask.is_some()
     }
 
     /// How many entries it has, whatever the range it was found by.
     #[must_use]
     pub fn rows(&self) -> u64 {
-        match &self.0 {
+        match &self.source {
             Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.rows(),
-            Source::Relabelled { chunk, .. } => chunk.rows(),
         }
     }
 
     /// How many bytes of lines it has.
     #[must_use]
     pub fn line_bytes(&self) -> u64 {
-        match &self.0 {
+        match &self.source {
             Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
             Source::Segment(chunk) => chunk.line_bytes(),
-            Source::Relabelled { chunk, .. } => chunk.line_bytes(),
         }
     }
 
     /// Whether the chunk is in memory, not in a segment yet.
     #[must_use]
     pub const fn is_in_memory(&self) -> bool {
-        matches!(self.0, Source::Head { .. })
+        matches!(self.source, Source::Head { .. })
     }
 
     /// How many entries and bytes of lines there are in each minute, by ascending time; nothing where
-    /// that is not kept, which is so in the head and where there are few entries in a minute.
+    /// that is not kept, which is so in the head, where there are few entries in a minute, and where
+    /// some may be hidden.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged segment.
     pub fn minutes(&self) -> Result<&[Minute], StoreError> {
-        match &self.0 {
-            Source::Head { .. } => Ok(&[]),
-            Source::Segment(chunk) => chunk.minutes(),
-            Source::Relabelled { chunk, .. } => chunk.minutes(),
+        match &self.source {
+            Source::Segment(chunk) if !self.has_hidden() => self.noting_damage(chunk.minutes()),
+            Source::Segment(_) | Source::Head { .. } => Ok(&[]),
         }
     }
 
@@ -527,11 +624,24 @@ impl Chunk {
         predicate: &LinePredicate,
         scratch: &mut ReadScratch,
     ) -> Result<Selection, StoreError> {
-        match &self.0 {
-            Source::Head { run, .. } => Ok(run.select(range, predicate)),
-            Source::Segment(chunk) => chunk.select(range, predicate, scratch),
-            Source::Relabelled { chunk, .. } => chunk.select(range, predicate, scratch),
-        }
+        let outcome = match &self.mask {
+            None => self.source.select(range, predicate, scratch),
+            Some(mask) => self.select_seen(mask, range, predicate, scratch),
+        };
+        self.noting_damage(outcome)
+    }
+
+    fn select_seen(
+        &self,
+        mask: &Mask,
+        range: TimeRange,
+        predicate: &LinePredicate,
+        scratch: &mut ReadScratch,
+    ) -> Result<Selection, StoreError> {
+        let selection = self.source.select(mask.kept(range), predicate, scratch)?;
+        mask.thin(self.source.labels(), selection, |selection, part, columns| {
+            self.source.fetch(selection, part, columns, scratch)
+        })
     }
 
     /// Reads a part of what [`select`](Self::select) found in this chunk; what is beyond it is left out.
@@ -546,21 +656,18 @@ impl Chunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        match &self.0 {
-            Source::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
-            Source::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
-            Source::Relabelled { chunk, .. } => chunk.fetch(selection, part, columns, scratch),
-        }
+        self.noting_damage(self.source.fetch(selection, part, columns, scratch))
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
     /// 4 MiB of lines. Where that is too much there are [`select`](Self::select) and
     /// [`fetch`](Self::fetch).
     ///
-    /// Columns that are not asked for are not decoded unless the predicate needs them.
+    /// Columns that are not asked for are not decoded unless the predicate needs them, or a delete request
+    /// that takes some of the entries.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged block: this chunk cannot be read, others can.
+    /// [`StoreError::Corrupt`] for a damaged group: this chunk cannot be read, others can.
     pub fn read(
         &self,
         range: TimeRange,
@@ -568,10 +675,19 @@ impl Chunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        match &self.0 {
-            Source::Head { run, .. } => Ok(run.read(range, predicate, columns)),
-            Source::Segment(chunk) => chunk.read(range, predicate, columns, scratch),
-            Source::Relabelled { chunk, .. } => chunk.read(range, predicate, columns, scratch),
+        let selection = self.select(range, predicate, scratch)?;
+        let mut batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
+        batch.rows_scanned = selection.rows_scanned;
+        if !predicate.is_always() || columns.line != LineColumn::None {
+            batch.bytes_scanned = selection.bytes_scanned;
         }
+        Ok(batch)
+    }
+
+    fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
+        if matches!(outcome, Err(StoreError::Corrupt { .. })) {
+            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+        }
+        outcome
     }
 }

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use crate::engine::{self, Core, Options, Workers};
+use crate::engine::{self, Core, Haste, Options, Pace, Workers};
 use crate::paths::{Paths, io_error};
 use crate::{
-    Clock, DirLock, Labels, LockOutcome, Matcher, OsVfs, Snapshot, StoreError, Subscription,
-    SystemClock, TenantId, Timestamp, Vfs, WriteBatch,
+    CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, FilterCompiler, Labels, LockOutcome,
+    Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription, SystemClock, TenantId,
+    Timestamp, Vfs, WriteBatch,
 };
 
 /// When an append counts as done.
@@ -29,6 +30,9 @@ const HEAD_BYTES_MAX: usize = 32 << 20;
 
 /// How long an entry may be in the head, unless told otherwise.
 const HEAD_AGE_MAX: Duration = Duration::from_secs(600);
+
+/// How long a delete request may be taken back, unless told otherwise.
+const DELETE_CANCEL_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// How to open a store.
 #[derive(Clone, Debug)]
@@ -66,10 +70,41 @@ impl StoreBuilder {
         self
     }
 
-    /// What tells the head's age. The machine's monotonic clock by default.
+    /// What tells the head's age and what is past its retention. The machine's clocks by default.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.options.clock = clock;
+        self
+    }
+
+    /// How long entries are kept. For ever by default. See [`Store::set_retention`].
+    #[must_use]
+    pub fn retention(mut self, retention: Retention) -> Self {
+        self.options.retention = retention;
+        self
+    }
+
+    /// What understands the texts of delete requests. None by default.
+    #[must_use]
+    pub fn filter_compiler(mut self, compiler: Arc<dyn FilterCompiler>) -> Self {
+        self.options.filter_compiler = Some(compiler);
+        self
+    }
+
+    /// How long a delete request may be taken back: so long its entries are hidden but stay on disk. A day
+    /// by default.
+    #[must_use]
+    pub fn delete_cancel_period(mut self, period: Duration) -> Self {
+        self.options.delete_cancel_period = period;
+        self
+    }
+
+    /// The most that compaction in the background takes: the share of the time that its one thread is at
+    /// work, of 0 to 1, and the bytes that it writes in a second. Half the time and 64 MiB by default. A
+    /// share of 0 turns it off.
+    #[must_use]
+    pub fn compaction_limits(mut self, time_share: f64, bytes_per_second: u64) -> Self {
+        self.options.pace = Pace { time_share, bytes_per_second };
         self
     }
 
@@ -129,10 +164,28 @@ pub struct StoreStats {
     pub flushes: u64,
     /// Merges of small segments since the store was opened.
     pub merges: u64,
+    /// Segments that were written anew without deleted or expired entries, since the store was opened.
+    pub rewrites: u64,
+    /// Segments that went because all of their entries were deleted or expired, since the store was opened.
+    pub removed_segments: u64,
+    /// Bytes of segments that flushes wrote since the store was opened. Together with the next two it tells
+    /// how many times over entries are written.
+    pub flush_bytes: u64,
+    /// Bytes of segments that merges wrote since the store was opened.
+    pub merge_bytes: u64,
+    /// Bytes of segments that were written anew since the store was opened.
+    pub rewrite_bytes: u64,
+    /// Delete requests whose entries are hidden but not yet off the disk.
+    pub deletes_pending: u64,
     /// Segments set aside because they are damaged.
     pub damaged_segments: u64,
+    /// How often reading has met damage since the store was opened: a part of a segment that was left out.
+    pub damaged_reads: u64,
     /// Entries that the log gave back when the store was opened.
     pub replayed_entries: u64,
+    /// Bytes at the end of the log that were no whole record when the store was opened: of an append that
+    /// was cut off before it was acknowledged, or of one that is damaged.
+    pub torn_log_bytes: u64,
 }
 
 /// An open store. Cheap to clone; all clones are the same store. `Send`, `Sync`, no async runtime.
@@ -187,6 +240,10 @@ impl Store {
             durability: Durability::Sync,
             vfs: Arc::new(OsVfs),
             clock: Arc::new(SystemClock::new()),
+            retention: Retention::default(),
+            filter_compiler: None,
+            delete_cancel_period: DELETE_CANCEL_PERIOD,
+            pace: Pace::default(),
         };
         StoreBuilder { options }.head_bytes_max(HEAD_BYTES_MAX)
     }
@@ -194,11 +251,10 @@ impl Store {
     /// Appends a batch and waits until it is durable. Visible to snapshots taken after it returns.
     ///
     /// # Errors
-    /// [`StoreError::Io`] when the log or, with the head full, a segment could not be written: the batch
-    /// is not kept, and the next may be. When a full disk leaves no room to say so in the log, a store
+    /// [`StoreError::Io`] when the log or, with the head full, a segment could not be written or synced: the
+    /// batch is not kept, and the next may be. When the disk leaves no way to say so in the log, a store
     /// that is opened before the next append or flush that succeeds may still find the batch there, as a
-    /// whole. [`StoreError::Poisoned`] after a failed sync: the store must be reopened to know.
-    /// Otherwise nothing of the batch is kept on an error.
+    /// whole. Otherwise nothing of the batch is kept on an error.
     ///
     /// With [`Durability::None`] a write that fails may be one of earlier batches: they stay readable,
     /// but are durable only from the next flush on.
@@ -213,7 +269,7 @@ impl Store {
     /// A consistent view of everything acknowledged so far.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
-        Snapshot::of(&self.handle.core.view())
+        self.handle.core.snapshot()
     }
 
     /// Gives what is appended from now on to the tenant's streams that pass every matcher.
@@ -265,14 +321,76 @@ impl Store {
         self.handle.core.flush()
     }
 
-    /// Merges segments that are small and of one day, as the store does by itself behind a flush that was
-    /// due, and waits for it.
+    /// Does all at once, and without limits, what the store does in the background by and by: takes entries
+    /// off the disk that are past their retention or whose delete request can no longer be taken back,
+    /// and merges segments that are small and of one day.
     ///
     /// # Errors
     /// Refusals of the file system; the segments are then as before. Damaged segments are left alone.
     pub fn compact(&self) -> Result<(), StoreError> {
         self.handle.core.check_open()?;
-        self.handle.core.compact()
+        self.handle.core.compact(Haste::Full)
+    }
+
+    /// Deletes what was acknowledged before this call and is meant by the request, and waits until that is
+    /// recorded durably. Returns the request's number.
+    ///
+    /// Snapshots taken after it returns do not have the entries. They leave the disk with a compaction once
+    /// the request can no longer be taken back. Entries that are appended later are not meant.
+    ///
+    /// What of the tenant's matching entries is in memory is flushed first.
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for an empty range, a text that cannot be understood, and too many requests;
+    /// refusals of the file system. Nothing is deleted then, unless a store that is opened later finds the
+    /// request recorded all the same.
+    pub fn delete(&self, request: DeleteRequest) -> Result<u64, StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.delete(request)
+    }
+
+    /// The tenant's delete requests, the oldest first. Of those that were carried out the last 1,000 of all
+    /// tenants are remembered.
+    #[must_use]
+    pub fn deletes(&self, tenant: &TenantId) -> Vec<Deletion> {
+        self.handle.core.deletes(tenant)
+    }
+
+    /// Takes a delete request back, and waits until that is recorded. `force` does so even when the time for
+    /// it is over or a part was carried out; what has left the disk does not come back.
+    ///
+    /// An entry that was deleted, appended again and is then seen again is there twice.
+    ///
+    /// # Errors
+    /// Refusals of the file system; the request is then in force as before.
+    pub fn cancel_delete(
+        &self,
+        tenant: &TenantId,
+        id: u64,
+        force: bool,
+    ) -> Result<CancelOutcome, StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.cancel_delete(tenant, id, force)
+    }
+
+    /// Makes a copy of everything acknowledged before this call in `directory`, which is made if it is not
+    /// there and must be empty. The copy is a store directory of its own, without a log; its segments are
+    /// links to this store's where the file system can do that, so that it takes next to no time and space.
+    ///
+    /// It is complete when this returns: one that was cut off has no manifest and cannot be opened. See
+    /// [`StoreDirectory::restore`](crate::StoreDirectory::restore).
+    ///
+    /// # Errors
+    /// [`StoreError::Invalid`] for a directory that is not empty; refusals of the file system.
+    pub fn backup(&self, directory: impl AsRef<Path>) -> Result<(), StoreError> {
+        self.handle.core.check_open()?;
+        self.handle.core.backup(directory.as_ref())
+    }
+
+    /// Lets other periods of retention hold, for snapshots taken from now on. They are not recorded: whoever
+    /// opens the store says them again.
+    pub fn set_retention(&self, retention: Retention) {
+        self.handle.core.set_retention(retention);
     }
 
     /// Figures about the store.

@@ -1,11 +1,14 @@
 //! What there is at one moment: the head, the head that is being flushed, and the segments.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use crate::ReadScratch;
 use crate::batch::Entry;
+use crate::deletes::{ActiveDelete, Hidden};
 use crate::head::{Head, PendingStream};
 use crate::newest::NewestTimes;
+use crate::retention::Retention;
 use crate::segment::Segment;
 use crate::{Labels, TenantId, Timestamp};
 
@@ -20,6 +23,12 @@ pub(crate) struct View {
     pub(crate) segments: Arc<Vec<LiveSegment>>,
     /// The newest timestamps of streams in segments, as far as they are remembered.
     pub(crate) newest: Arc<NewestTimes>,
+    /// The delete requests that are in force and not carried out, by number.
+    pub(crate) deletes: Arc<Vec<Arc<ActiveDelete>>>,
+    /// How long entries are kept.
+    pub(crate) retention: Arc<Retention>,
+    /// How often reading has met damage.
+    pub(crate) damaged_reads: Arc<AtomicU64>,
     /// Sentences about what is missing since the store was opened.
     pub(crate) warnings: Arc<Vec<String>>,
 }
@@ -36,6 +45,8 @@ pub(crate) struct Frozen {
 #[derive(Clone, Debug)]
 pub(crate) struct LiveSegment {
     pub(crate) id: u64,
+    /// The number of the last delete request that does not concern it any more.
+    pub(crate) level: u64,
     pub(crate) segment: Arc<Segment>,
 }
 
@@ -65,8 +76,8 @@ impl View {
         self.segments.iter().filter_map(newest).max().unwrap_or(Timestamp::MIN)
     }
 
-    /// Whether an entry like this one is outside the head. What cannot be read has none: to store an
-    /// entry twice is better than to lose it.
+    /// Whether an entry like this one is outside the head and not deleted. What cannot be read has none: to
+    /// store an entry twice is better than to lose it.
     pub(crate) fn sealed_contains(
         &self,
         tenant: &TenantId,
@@ -83,6 +94,7 @@ impl View {
             }
         }
         let Ok(metadata) = crate::codec::metadata(entry.metadata) else { return false };
+        let told = (entry.timestamp, entry.line, &metadata);
         self.segments.iter().any(|live| {
             let meta = live.segment.meta();
             meta.first <= entry.timestamp
@@ -91,6 +103,7 @@ impl View {
                     .segment
                     .contains(tenant, labels, entry.timestamp, entry.line, &metadata, scratch)
                     .unwrap_or(false)
+                && !Hidden::takes(&self.deletes, tenant, live.level, labels, told)
         })
     }
 }

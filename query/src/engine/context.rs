@@ -57,7 +57,6 @@ impl<'a> Context<'a> {
         limits: &'a EngineLimits,
         cancel: &'a AtomicBool,
     ) -> Self {
-        let warnings = Mutex::new(snapshot.warnings().into_iter().collect());
         Self {
             tenants,
             snapshot,
@@ -66,7 +65,7 @@ impl<'a> Context<'a> {
             cancel,
             started: Instant::now(),
             counters: Counters::default(),
-            warnings,
+            warnings: Mutex::default(),
         }
     }
 
@@ -200,7 +199,9 @@ impl<'a> Context<'a> {
             entries_returned: entries_returned.try_into().unwrap_or(u64::MAX),
             exec_seconds: self.started.elapsed().as_secs_f64(),
         };
-        let warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let mut warnings = self.warnings.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // Damage to a segment's tables is found while they are read.
+        warnings.extend(self.snapshot.warnings());
         (stats, warnings.into_iter().collect())
     }
 }

@@ -35,6 +35,15 @@ pub fn parse_selector(query: &str) -> Result<Selector, ParseError> {
     parser::parse_selector(query)
 }
 
+/// Parses a selector with a pipeline or without, as delete requests take it.
+///
+/// # Errors
+/// As [`parse`]; a metric query gives `only log selector is supported`. As for [`parse_selector`], a
+/// selector may select everything.
+pub fn parse_log(query: &str) -> Result<LogExpr, ParseError> {
+    parser::parse_log(query)
+}
+
 /// Prints a query as Loki's `format_query` does.
 ///
 /// What fits 100 bytes is on one line, the form that [`Expr`] displays. What does not is split, its

@@ -16,7 +16,7 @@ pub(super) struct Key {
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     let ingest = IngestLimits::describe().iter();
     let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
-    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS).chain(OVERRIDES)
+    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS).chain(RETENTION_LIMITS).chain(OVERRIDES)
 }
 
 /// Whether a path has keys below it.
@@ -33,7 +33,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 26] = [
+const KEYS: [Key; 32] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -92,6 +92,27 @@ const KEYS: [Key; 26] = [
         "When a push is acknowledged: sync (on disk), interval (on disk a sync_interval later), none (in memory).",
     ),
     key("store.sync_interval", "How often the log is synced to disk where durability is interval."),
+    key("compactor", "What becomes of stored entries."),
+    key(
+        "compactor.retention_enabled",
+        "Whether entries past their retention_period go, and entries can be deleted on request.",
+    ),
+    key(
+        "compactor.delete_request_cancel_period",
+        "How long a delete request may be taken back: so long its entries are hidden but stay on disk.",
+    ),
+    key(
+        "compactor.delete_max_interval",
+        "The longest max_interval that a delete request may name.",
+    ),
+    key(
+        "compactor.time_share",
+        "The share of the time that compaction may be at work, on one core: 0 to 1; 0 = it does not run.",
+    ),
+    key(
+        "compactor.bytes_per_second",
+        "Bytes that compaction may write in a second; 0 = any number.",
+    ),
     key("querier", "Reading."),
     key(
         "querier.multi_tenant_queries_enabled",
@@ -138,6 +159,18 @@ const QUERY_LIMITS: [Key; 12] = [
     key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),
 ];
 
+/// How long entries are kept.
+const RETENTION_LIMITS: [Key; 3] = [
+    key("limits_config.retention_period", "How long entries are kept; 0 = for ever."),
+    key(
+        "limits_config.retention_stream",
+        "What holds for some streams instead: a list of {selector, priority, period}.",
+    ),
+    key(
+        "limits_config.deletion_mode",
+        "Whether entries can be deleted on request: filter-and-delete or disabled.",
+    ),
+];
 /// What comes behind the limits.
 const OVERRIDES: [Key; 1] = [key(
     "overrides",

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use timberline_query::EngineLimits;
 
-use crate::config::units;
+use crate::config::{RetentionLimits, units};
 use crate::ingest::IngestLimits;
 
 /// What writes and queries may ask for. One flat section, as in Loki's configuration.
@@ -20,6 +20,9 @@ pub struct LimitsConfig {
     /// Limits of reads.
     #[serde(flatten)]
     pub query: QueryLimits,
+    /// How long entries are kept.
+    #[serde(flatten)]
+    pub retention: RetentionLimits,
 }
 
 /// What queries may ask for. The defaults are Loki's where Loki has the limit.
@@ -139,16 +142,18 @@ impl LimitsConfig {
 }
 
 impl<'de> Deserialize<'de> for LimitsConfig {
-    /// Sorts the keys of the flat section to the two structures.
+    /// Sorts the keys of the flat section to its structures.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let (mut query, mut ingest) = (Map::new(), Map::new());
+        let mut parts = [Map::new(), Map::new(), Map::new()];
         for (name, value) in CheckedLimits::deserialize(input)?.0 {
-            let is_of_query = has_key(&QueryLimits::default(), &name);
-            (if is_of_query { &mut query } else { &mut ingest }).insert(name, value);
+            let part = Part::of(&name).unwrap_or(Part::Ingest);
+            parts[part as usize].insert(name, value);
         }
+        let [ingest, query, retention] = parts.map(Value::Object);
         Ok(Self {
-            ingest: IngestLimits::deserialize(Value::Object(ingest)).map_err(D::Error::custom)?,
-            query: QueryLimits::deserialize(Value::Object(query)).map_err(D::Error::custom)?,
+            ingest: IngestLimits::deserialize(ingest).map_err(D::Error::custom)?,
+            query: QueryLimits::deserialize(query).map_err(D::Error::custom)?,
+            retention: RetentionLimits::deserialize(retention).map_err(D::Error::custom)?,
         })
     }
 }
@@ -188,7 +193,28 @@ impl<'de> Visitor<'de> for Section {
 /// The name of a limit that exists.
 struct Key {
     name: String,
-    is_of_query: bool,
+    part: Part,
+}
+
+/// Which structure a limit is in.
+#[derive(Clone, Copy, Debug)]
+enum Part {
+    Ingest,
+    Query,
+    Retention,
+}
+
+impl Part {
+    /// Where a limit is; `None` where there is none of that name.
+    fn of(name: &str) -> Option<Self> {
+        if has_key(&QueryLimits::default(), name) {
+            Some(Self::Query)
+        } else if has_key(&RetentionLimits::default(), name) {
+            Some(Self::Retention)
+        } else {
+            has_key(&IngestLimits::default(), name).then_some(Self::Ingest)
+        }
+    }
 }
 
 impl<'de> Deserialize<'de> for Key {
@@ -202,11 +228,9 @@ impl<'de> Deserialize<'de> for Key {
             }
 
             fn visit_str<E: Error>(self, name: &str) -> Result<Key, E> {
-                let is_of_query = has_key(&QueryLimits::default(), name);
-                if !is_of_query && !has_key(&IngestLimits::default(), name) {
-                    return Err(E::custom(format!("unknown field `{name}` in limits_config")));
-                }
-                Ok(Key { name: name.to_owned(), is_of_query })
+                let unknown = || E::custom(format!("unknown field `{name}` in limits_config"));
+                let part = Part::of(name).ok_or_else(unknown)?;
+                Ok(Key { name: name.to_owned(), part })
             }
         }
         input.deserialize_str(Name)
@@ -224,13 +248,13 @@ impl<'de> DeserializeSeed<'de> for CheckedValue<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, input: D) -> Result<Value, D::Error> {
-        let Key { name, is_of_query } = self.0;
+        let Key { name, part } = self.0;
         let value = Value::deserialize(input)?;
         let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));
-        let result = if *is_of_query {
-            QueryLimits::deserialize(alone).map(drop)
-        } else {
-            IngestLimits::deserialize(alone).map(drop)
+        let result = match part {
+            Part::Ingest => IngestLimits::deserialize(alone).map(drop),
+            Part::Query => QueryLimits::deserialize(alone).map(drop),
+            Part::Retention => RetentionLimits::deserialize(alone).map(drop),
         };
         result.map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
         Ok(value)

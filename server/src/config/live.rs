@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use parking_lot::RwLock;
 use timberline_query::Tenants;
-use timberline_store::TenantId;
+use timberline_store::{Retention, TenantId};
 
 use super::{Config, LimitsConfig, Overrides};
 
@@ -53,6 +53,15 @@ impl TenantLimits {
     #[must_use]
     pub const fn section(&self) -> &Arc<LimitsConfig> {
         &self.section
+    }
+
+    /// How long the entries of every tenant are kept.
+    #[must_use]
+    pub fn retention(&self) -> Retention {
+        let others = Retention::new(self.section.retention.of_tenant());
+        self.by_tenant.iter().fold(others, |retention, (tenant, limits)| {
+            retention.tenant(tenant.clone(), limits.retention.of_tenant())
+        })
     }
 
     /// Every set of limits that is some tenant's.

@@ -8,6 +8,7 @@
 //! `TIMBERLINE_SERVER_LISTEN` in the environment (`TIMBERLINE_`, the path in capitals, `_` between its
 //! parts). What is not known is refused: a misspelt limit must not silently be no limit.
 
+mod compactor;
 mod keys;
 mod layers;
 mod limits;
@@ -19,11 +20,14 @@ mod tests;
 pub mod units;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use timberline_query::LogqlFilters;
 use timberline_store::{Durability, Store, StoreBuilder};
 
+pub use compactor::{CompactorConfig, DeletionMode, RetentionLimits, SelectorText, StreamPeriod};
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
@@ -43,6 +47,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// The storage engine.
     pub store: StoreConfig,
+    /// What becomes of stored entries.
+    pub compactor: CompactorConfig,
     /// Reading.
     pub querier: QuerierConfig,
     /// What writes and queries may ask for.
@@ -58,6 +64,7 @@ impl Default for Config {
             auth_enabled: false,
             server: ServerConfig::default(),
             store: StoreConfig::default(),
+            compactor: CompactorConfig::default(),
             querier: QuerierConfig::default(),
             limits_config: LimitsConfig::default(),
             overrides: Overrides::default(),
@@ -209,6 +216,13 @@ impl Config {
             .head_bytes_max(self.store.head_bytes_max)
             .head_age_max(self.store.head_age_max)
             .durability(durability)
+            .retention(self.retention())
+            .filter_compiler(Arc::new(LogqlFilters))
+            .delete_cancel_period(self.compactor.delete_request_cancel_period)
+            .compaction_limits(
+                self.compactor.time_share,
+                u64::try_from(self.compactor.bytes_per_second).unwrap_or(u64::MAX),
+            )
     }
 
     /// How many queries may run at the same time.

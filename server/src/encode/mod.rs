@@ -5,6 +5,7 @@
 //! straight into one buffer; a log answer is mostly lines, and they are copied once.
 
 mod answer;
+mod deletes;
 mod detected;
 mod json;
 mod legacy;
@@ -16,6 +17,7 @@ mod tail;
 mod tests;
 
 pub use answer::{Encoding, answer};
+pub use deletes::{DeleteEntry, deletes};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
 pub(crate) use legacy::label_text;
 pub use legacy::{legacy_streams, legacy_texts};

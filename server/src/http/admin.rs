@@ -9,6 +9,7 @@ use axum::response::{IntoResponse as _, Response};
 use prometheus::TEXT_FORMAT;
 
 use super::json;
+use super::params::Params;
 use crate::error::{ApiError, text_response};
 use crate::state::AppState;
 use crate::{config, encode, metrics};
@@ -24,7 +25,8 @@ pub(super) async fn index() -> Response {
          /config     the effective configuration\n\
          /services   what runs\n\
          /log_level  how much is logged; POST log_level=debug changes it\n\
-         /flush      writes what is in memory to disk\n",
+         /flush      writes what is in memory to disk\n\
+         /timberline/api/v1/backup  POST name=NAME makes a backup in the data directory\n",
         crate::VERSION
     );
     text_response(StatusCode::OK, text)
@@ -72,4 +74,27 @@ pub(super) async fn flush(State(state): State<Arc<AppState>>) -> Result<StatusCo
         .await
         .map_err(|error| ApiError::Internal(error.to_string()))??;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /timberline/api/v1/backup?name=NAME`: a copy of everything acknowledged so far, in `backups/NAME` of
+/// the data directory.
+pub(super) async fn backup(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let name = params.first("name");
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if !begins_well || name.len() > 100 || !name.chars().all(is_plain) {
+        let text = "name must be letters, digits and - _ . and begin with a letter or digit";
+        return Err(ApiError::BadRequest(text.to_owned()));
+    }
+    let directory = state.config.data_dir.join("backups").join(name);
+    let (store, to) = (state.store.clone(), directory.clone());
+    tokio::task::spawn_blocking(move || store.backup(to))
+        .await
+        .map_err(|error| ApiError::Internal(error.to_string()))??;
+    tracing::info!(directory = %directory.display(), "a backup was made");
+    let body = serde_json::json!({"status": "success", "directory": directory});
+    Ok(json(format!("{body}\n").into_bytes()))
 }

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use crate::config::LimitsConfig;
+use crate::config::{LimitsConfig, RetentionLimits, StreamPeriod};
 use crate::error::ApiError;
 use crate::ingest::LEVEL_FIELD_NAMES;
 use crate::state::AppState;
@@ -39,7 +39,7 @@ pub(super) async fn drilldown(
 
 /// The limits that explorers look at. Those that nothing is held to have Loki's word for no limit.
 fn explorer_limits(limits: &LimitsConfig) -> Value {
-    let LimitsConfig { ingest, query } = limits;
+    let LimitsConfig { ingest, query, retention } = limits;
     json!({
         "discover_log_levels": ingest.discover_log_levels,
         "discover_service_name": ingest.discover_service_name,
@@ -55,11 +55,26 @@ fn explorer_limits(limits: &LimitsConfig) -> Value {
         "otlp_config": ingest.otlp_config,
         "pattern_persistence_enabled": false,
         "query_timeout": duration_text(query.query_timeout),
-        "retention_period": "0s",
-        "retention_stream": null,
+        "retention_period": duration_text(retention.retention_period),
+        "retention_stream": streams(retention),
         "volume_enabled": true,
         "volume_max_series": query.volume_max_series,
     })
+}
+
+/// What holds for some streams; nothing at all where that is none.
+fn streams(retention: &RetentionLimits) -> Value {
+    if retention.retention_stream.is_empty() {
+        return Value::Null;
+    }
+    let stream = |stream: &StreamPeriod| {
+        json!({
+            "period": duration_text(stream.period),
+            "priority": stream.priority,
+            "selector": String::from(stream.selector.clone()),
+        })
+    };
+    retention.retention_stream.iter().map(stream).collect()
 }
 
 /// `/config/tenant/v1/limits`: the limits as YAML, with the names they have in the configuration.

@@ -5,6 +5,7 @@
 
 mod admin;
 mod body;
+mod deletes;
 mod detected;
 mod grpc;
 mod index;
@@ -36,14 +37,14 @@ use ::http::{HeaderValue, Method, StatusCode};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use bytes::Bytes;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 use tower_http::set_header::SetResponseHeaderLayer;
 
-use self::routes::{READ, Routes};
+use self::routes::{ADMIN, READ, Routes};
 use crate::access::Need;
 use crate::error::text_response;
 use crate::state::AppState;
@@ -124,6 +125,11 @@ fn reads(routes: Routes) -> Routes {
             "/loki/api/v1/index/volume_range",
             get(index::volume_range).post(index::volume_range),
         )
+        .add(
+            ADMIN,
+            "/loki/api/v1/delete",
+            get(deletes::list).post(deletes::create).put(deletes::create).delete(deletes::cancel),
+        )
         .add(READ, "/loki/api/v1/drilldown-limits", get(limits::drilldown))
         .add(READ, "/config/tenant/v1/limits", get(limits::tenant))
         .add(Need::Anyone, "/loki/api/v1/format_query", get(query::format).post(query::format))
@@ -135,6 +141,7 @@ fn reads(routes: Routes) -> Routes {
         .add(Need::Anyone, "/services", get(admin::services))
         .add(Need::Nothing, "/ready", get(admin::ready))
         .add(Need::Anyone, "/", get(admin::index))
+        .add(Need::Operator, "/timberline/api/v1/backup", post(admin::backup))
         .add(Need::Operator, "/flush", get(admin::flush).post(admin::flush))
 }
 

@@ -28,7 +28,7 @@ const NONE: (u16, &str) = (204, "");
 const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
 
 /// Every parameter: name, JSON type, what it is.
-const PARAMS: [(&str, &str, &str); 18] = [
+const PARAMS: [(&str, &str, &str); 21] = [
     ("query", "string", "LogQL"),
     (
         "start",
@@ -47,8 +47,11 @@ const PARAMS: [(&str, &str, &str); 18] = [
     ("targetLabels", "string", "Labels that volumes are added up by, between commas"),
     ("aggregateBy", "string", "series or labels"),
     ("regexp", "string", "One more line filter"),
-    ("name", "string", "A label, or a field"),
+    ("name", "string", "A label, a field, or a backup"),
     ("log_level", "string", "error, warn, info, debug or trace"),
+    ("max_interval", "string", "By what a delete request may be cut; nothing follows from it"),
+    ("request_id", "string", "A delete request"),
+    ("force", "boolean", "Whether to take back what was begun"),
     ("field_limit", "integer", "Where there is no limit"),
     ("delay_for", "integer", "How old an entry must be to be sent: 0 to 5 seconds"),
 ];
@@ -90,7 +93,7 @@ const FIELDS: &[&str] =
 const FIELD_VALUES: &[&str] =
     &["name", "query", "start", "end", "since", "step", "line_limit", "limit", "field_limit"];
 
-const PATHS: [PathDoc; 34] = [
+const PATHS: [PathDoc; 36] = [
     push("/loki/api/v1/push", "Stores entries"),
     push("/api/prom/push", "Stores entries, in an older shape"),
     push("/otlp/v1/logs", "Stores OpenTelemetry's log records"),
@@ -126,6 +129,22 @@ const PATHS: [PathDoc; 34] = [
     read("/api/prom/label", "The names of labels", SELECTED),
     read("/api/prom/label/{name}/values", "The values of a label", VALUES),
     read("/api/prom/series", "The label sets of streams", MATCHED),
+    PathDoc {
+        path: "/loki/api/v1/delete",
+        methods: &["get", "post", "put", "delete"],
+        summary: "Makes, lists and takes back delete requests; parameters are those of the URL alone",
+        params: &["query", "start", "end", "max_interval", "request_id", "force"],
+        bodies: &[],
+        answer: NONE,
+    },
+    PathDoc {
+        path: "/timberline/api/v1/backup",
+        methods: POST,
+        summary: "Makes a backup in the data directory",
+        params: &["name"],
+        bodies: &[],
+        answer: JSON,
+    },
     plain("/loki/api/v1/drilldown-limits", GET, "Limits that explorers look at", JSON),
     plain("/config/tenant/v1/limits", GET, "The limits of a tenant", (200, "application/yaml")),
     plain("/loki/api/v1/status/buildinfo", GET, "Which build this is", JSON),

@@ -20,6 +20,8 @@ use crate::state::AppState;
 pub(super) const READ: Need = Need::Right(Right::Read);
 /// What requests that push need.
 pub(super) const WRITE: Need = Need::Right(Right::Write);
+/// What requests that delete need.
+pub(super) const ADMIN: Need = Need::Right(Right::Admin);
 
 /// A router in which no route is without its need: forgotten ones do not compile.
 #[derive(Debug)]

@@ -54,9 +54,7 @@ impl PushError {
     pub(crate) fn store(error: &StoreError) -> Self {
         let (status, what) = match error {
             StoreError::Invalid(_) => (StatusCode::BAD_REQUEST, "push refused"),
-            StoreError::Io { .. } | StoreError::Poisoned => {
-                (StatusCode::SERVICE_UNAVAILABLE, "push not stored")
-            }
+            StoreError::Io { .. } => (StatusCode::SERVICE_UNAVAILABLE, "push not stored"),
             StoreError::Closed => (StatusCode::SERVICE_UNAVAILABLE, "server is stopping"),
             _ => (StatusCode::INTERNAL_SERVER_ERROR, "push not stored"),
         };
@@ -90,8 +88,7 @@ mod tests {
             path: "wal/1".into(),
             source: io::Error::from(io::ErrorKind::StorageFull),
         };
-        for (error, status) in [(full, 503), (StoreError::Poisoned, 503), (StoreError::Closed, 503)]
-        {
+        for (error, status) in [(full, 503), (StoreError::Closed, 503)] {
             assert_eq!(PushError::store(&error).status.as_u16(), status, "{error}");
         }
     }

@@ -17,12 +17,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Core;
-use crate::StoreError;
 use crate::head::{Head, HeadView};
 use crate::manifest::Edit;
-use crate::paths::io_error;
-use crate::segment::{Segment, SegmentWriter};
+use crate::paths::{Paths, io_error};
+use crate::segment::{Segment, SegmentMeta, SegmentWriter};
 use crate::view::{Frozen, LiveSegment};
+use crate::{StoreError, Vfs};
 
 /// zstd's level for flushed segments: appends may be waiting, and a merge will come.
 const FLUSH_LEVEL: i32 = 1;
@@ -50,7 +50,7 @@ impl Core {
         outcome
     }
 
-    fn flush_all(&self) -> Result<(), StoreError> {
+    pub(super) fn flush_all(&self) -> Result<(), StoreError> {
         // One that could not be written the last time.
         if let Some(frozen) = self.view().frozen.clone() {
             self.write_frozen(&frozen)?;
@@ -101,54 +101,85 @@ impl Core {
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), StoreError> {
         let id = self.manifest.lock().take_id();
-        let segment = self.seal(id, |path| self.write_segment(&frozen.head.view(), path))?;
+        let write = |path: &Path| write_head(&*self.options.vfs, &frozen.head.view(), path);
+        let segment = self.seal(id, write)?;
         // From here on the file stays on an error: whether the commit is on disk is then unknown, and
         // the next open sweeps a file that is not live.
-        self.manifest.lock().commit(&[Edit::Add(id), Edit::Flushed(frozen.end_sequence)])?;
+        let level = {
+            let mut manifest = self.manifest.lock();
+            // Its entries came behind every delete request there is: each began with a flush.
+            let level = manifest.live().level();
+            let mut edits = vec![Edit::Flushed(frozen.end_sequence)];
+            edits.extend(segment.as_ref().map(|_| Edit::Add { id, level }));
+            manifest.commit(&edits)?;
+            level
+        };
+        let bytes = segment.as_ref().map_or(0, |segment| segment.meta().file_bytes);
+        self.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
         // Nobody else changes it: flushes come one at a time.
         let newest = Arc::new(self.view().newest.with(&frozen.head.view()));
         self.publish(|view| {
             view.frozen = None;
             view.newest = newest;
-            Arc::make_mut(&mut view.segments).push(LiveSegment { id, segment });
+            let live = segment.map(|segment| LiveSegment { id, level, segment });
+            Arc::make_mut(&mut view.segments).extend(live);
         });
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         self.trim_log(frozen.end_sequence);
         Ok(())
     }
 
-    /// Makes a segment by `write`, under a temporary name until it is whole and durable.
+    /// See [`seal`].
     pub(super) fn seal(
         &self,
         id: u64,
-        write: impl FnOnce(&Path) -> Result<(), StoreError>,
-    ) -> Result<Arc<Segment>, StoreError> {
-        let (temporary, path) = (self.paths.segment_temporary(id), self.paths.segment(id));
-        let vfs = &*self.options.vfs;
-        write(&temporary).inspect_err(|_| remove_quietly(vfs, &temporary))?;
-        vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
-        Segment::open(vfs, &path).inspect_err(|_| remove_quietly(vfs, &path))
-    }
-
-    fn write_segment(&self, head: &HeadView, path: &Path) -> Result<(), StoreError> {
-        let mut writer = SegmentWriter::create(&*self.options.vfs, path, FLUSH_LEVEL)?;
-        for (tenant, streams) in head.sorted() {
-            for stream in streams {
-                if stream.runs.is_empty() {
-                    continue;
-                }
-                writer.stream(tenant, &stream.labels);
-                for (run, row) in stream.rows_sorted() {
-                    writer.row(row.timestamp, run.line(row), run.metadata(row))?;
-                }
-            }
-        }
-        writer.finish().map(drop)
+        write: impl FnOnce(&Path) -> Result<SegmentMeta, StoreError>,
+    ) -> Result<Option<Arc<Segment>>, StoreError> {
+        seal(&*self.options.vfs, &self.paths, id, write)
     }
 }
 
+/// Makes a segment by `write`, under a temporary name until it is whole and durable. `None` when it would
+/// have no rows.
+pub(super) fn seal(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    id: u64,
+    write: impl FnOnce(&Path) -> Result<SegmentMeta, StoreError>,
+) -> Result<Option<Arc<Segment>>, StoreError> {
+    let (temporary, path) = (paths.segment_temporary(id), paths.segment(id));
+    let meta = write(&temporary).inspect_err(|_| remove_quietly(vfs, &temporary))?;
+    if meta.rows == 0 {
+        remove_quietly(vfs, &temporary);
+        return Ok(None);
+    }
+    vfs.replace(&temporary, &path).map_err(io_error("rename", &path))?;
+    Segment::open(vfs, &path).map(Some).inspect_err(|_| remove_quietly(vfs, &path))
+}
+
+/// Writes all that is in a head to a segment.
+pub(super) fn write_head(
+    vfs: &dyn Vfs,
+    head: &HeadView,
+    path: &Path,
+) -> Result<SegmentMeta, StoreError> {
+    let mut writer = SegmentWriter::create(vfs, path, FLUSH_LEVEL)?;
+    for (tenant, streams) in head.sorted() {
+        for stream in streams {
+            if stream.runs.is_empty() {
+                continue;
+            }
+            writer.stream(tenant, &stream.labels);
+            for (run, row) in stream.rows_sorted() {
+                writer.row(row.timestamp, run.line(row), run.metadata(row))?;
+            }
+        }
+    }
+    writer.finish()
+}
+
 /// Removes a file that nothing refers to. Should that fail, the next open sweeps it.
-pub(super) fn remove_quietly(vfs: &dyn crate::Vfs, path: &Path) {
+pub(super) fn remove_quietly(vfs: &dyn Vfs, path: &Path) {
     if let Err(error) = vfs.remove(path) {
         tracing::debug!(%error, path = %path.display(), "a temporary file stays for now");
     }

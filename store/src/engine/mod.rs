@@ -1,11 +1,13 @@
 //! What all clones of a store and its threads share, and the path of an append.
 
+mod backup;
 mod compact;
+mod delete;
 mod flush;
 mod recover;
 mod worker;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
@@ -14,6 +16,8 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
+use self::compact::Pacer;
+pub(crate) use self::compact::{Haste, Pace};
 pub(crate) use self::recover::open;
 pub(crate) use self::worker::Workers;
 use crate::batch::WriteBatch;
@@ -24,8 +28,8 @@ use crate::subscribe::{Subscriber, Subscribers};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
-    AppendReport, Clock, Durability, Matcher, ReadScratch, Snapshot, StoreError, StoreStats,
-    Subscription, TenantId, Timestamp, Vfs,
+    AppendReport, Clock, Durability, FilterCompiler, Matcher, ReadScratch, Retention, Snapshot,
+    StoreError, StoreStats, Subscription, TenantId, Timestamp, Vfs,
 };
 
 /// Appends wait for a flush when the head is larger than its budget by this factor.
@@ -43,9 +47,13 @@ pub(crate) struct Options {
     pub(crate) durability: Durability,
     pub(crate) vfs: Arc<dyn Vfs>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) retention: Retention,
+    pub(crate) filter_compiler: Option<Arc<dyn FilterCompiler>>,
+    pub(crate) delete_cancel_period: Duration,
+    pub(crate) pace: Pace,
 }
 
-/// The shared state. Locks are taken in the order of the fields, from `gate` on.
+/// The shared state. Locks are taken in the order of the fields, from `compacting` on.
 #[derive(Debug)]
 pub(crate) struct Core {
     options: Options,
@@ -53,7 +61,10 @@ pub(crate) struct Core {
     wal: Wal,
     counters: Counters,
     is_closed: AtomicBool,
-    /// Whoever makes segments holds it, one at a time.
+    pacer: Arc<Pacer>,
+    /// Whoever puts segments in the place of others holds it, one at a time.
+    compacting: Mutex<Compacting>,
+    /// Whoever makes segments of the head holds it, one at a time.
     sealing: Mutex<Sealing>,
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
@@ -66,19 +77,43 @@ pub(crate) struct Core {
     work: Condvar,
     /// Told when a flush is over, whatever came of it.
     flushed: Condvar,
+    /// Told when there may be something to compact, or its thread is to stop.
+    compaction: Condvar,
 }
 
 #[derive(Debug, Default)]
 struct Sealing {
     /// The directory may be someone else's: no more segments.
     is_over: bool,
-    /// Segments with damage that a merge met.
-    unmergeable: BTreeSet<u64>,
+}
+
+#[derive(Debug, Default)]
+struct Compacting {
+    /// As of [`Sealing`].
+    is_over: bool,
+    /// Segments with damage that a compaction met.
+    damaged: BTreeSet<u64>,
+    /// When to look for expired entries in a segment again, by its number.
+    expiries: HashMap<u64, Timestamp>,
+    /// The retention that this is by.
+    retention: Arc<Retention>,
+}
+
+impl Compacting {
+    /// Looks at every segment again when another retention holds.
+    fn forget_expiries_unless(&mut self, retention: &Arc<Retention>) {
+        if !Arc::ptr_eq(&self.retention, retention) {
+            self.expiries.clear();
+            self.retention = Arc::clone(retention);
+        }
+    }
 }
 
 #[derive(Debug, Default)]
 struct Control {
     is_stopping: bool,
+    /// A flush that was due is over: there may be something to merge.
+    may_compact: bool,
     /// Why the last flush failed; `None` after one that did not.
     flush_failure: Option<(io::ErrorKind, String)>,
 }
@@ -88,8 +123,14 @@ struct Counters {
     appends: AtomicU64,
     flushes: AtomicU64,
     merges: AtomicU64,
+    rewrites: AtomicU64,
+    flush_bytes: AtomicU64,
+    merge_bytes: AtomicU64,
+    rewrite_bytes: AtomicU64,
+    removed_segments: AtomicU64,
     damaged_segments: AtomicU64,
     replayed_entries: AtomicU64,
+    torn_log_bytes: AtomicU64,
 }
 
 impl Core {
@@ -169,6 +210,7 @@ impl Core {
         (size.entries > 0 && size.bytes >= bytes_max)
             || size.first_at.is_some_and(|first_at| age(first_at) >= self.options.head_age_max)
             || self.wal.record_bytes() > bytes_max.saturating_mul(LOG_FACTOR)
+            || self.wal.needs_flush()
     }
 
     pub(crate) fn view(&self) -> Arc<View> {
@@ -188,7 +230,17 @@ impl Core {
 
     /// See [`Store::snapshot_with_position`](crate::Store::snapshot_with_position).
     pub(crate) fn snapshot_with_position(&self) -> (Snapshot, u64) {
-        self.subscribers.at_position(|| Snapshot::of(&self.view()))
+        self.subscribers.at_position(|| self.snapshot())
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        Snapshot::of(&self.view(), self.options.clock.unix_time())
+    }
+
+    /// Lets other periods of retention hold from now on.
+    pub(crate) fn set_retention(&self, retention: Retention) {
+        let retention = Arc::new(retention);
+        self.publish(|view| view.retention = retention);
     }
 
     /// Replaces the view by one that is made from it.
@@ -214,9 +266,10 @@ impl Core {
         self.wal.sync()
     }
 
-    /// Waits for a flush that is under way and lets no other begin, before the directory is let go. Ends
-    /// subscriptions.
+    /// Waits for a flush and a merge that are under way and lets no other begin, before the directory is
+    /// let go. Ends subscriptions.
     pub(crate) fn end(&self) {
+        self.compacting.lock().is_over = true;
         self.sealing.lock().is_over = true;
         self.subscribers.close();
     }
@@ -224,7 +277,7 @@ impl Core {
     /// Makes segments, by `act`. A thread that died of a bug there would leave appends waiting for it, so
     /// a panic is an error; what it held is let go by unwinding, and a manifest in the midst of a commit
     /// is written anew by the next one.
-    fn guard(&self, act: impl FnOnce() -> Result<(), StoreError>) -> Result<(), StoreError> {
+    fn guard<T>(&self, act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
         panic::catch_unwind(AssertUnwindSafe(act)).unwrap_or_else(|_| {
             let bug = io::Error::other("a bug: it panicked");
             Err(io_error("make a segment in", &self.paths.segment_dir())(bug))
@@ -260,8 +313,16 @@ impl Core {
             appends: self.counters.appends.load(Ordering::Relaxed),
             flushes: self.counters.flushes.load(Ordering::Relaxed),
             merges: self.counters.merges.load(Ordering::Relaxed),
+            rewrites: self.counters.rewrites.load(Ordering::Relaxed),
+            removed_segments: self.counters.removed_segments.load(Ordering::Relaxed),
+            flush_bytes: self.counters.flush_bytes.load(Ordering::Relaxed),
+            merge_bytes: self.counters.merge_bytes.load(Ordering::Relaxed),
+            rewrite_bytes: self.counters.rewrite_bytes.load(Ordering::Relaxed),
+            deletes_pending: u64::try_from(view.deletes.len()).unwrap_or(u64::MAX),
             damaged_segments: self.counters.damaged_segments.load(Ordering::Relaxed),
+            damaged_reads: view.damaged_reads.load(Ordering::Relaxed),
             replayed_entries: self.counters.replayed_entries.load(Ordering::Relaxed),
+            torn_log_bytes: self.counters.torn_log_bytes.load(Ordering::Relaxed),
         }
     }
 }

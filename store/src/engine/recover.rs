@@ -7,14 +7,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{Control, Core, Counters, Options, Sealing, drop_sealed};
+use super::flush::{seal, write_head};
+use super::{Compacting, Control, Core, Counters, Options, Sealing, drop_sealed};
+use crate::deletes::ActiveDelete;
 use crate::head::Pending;
-use crate::manifest::{Edit, Manifest};
+use crate::manifest::{Edit, LiveId, Manifest};
 use crate::paths::{Paths, io_error, number};
 use crate::segment::Segment;
 use crate::view::{LiveSegment, View};
 use crate::wal::{Wal, replay};
-use crate::{StoreError, Vfs};
+use crate::{DeleteStatus, StoreError, Vfs};
 
 /// Opens the store in a directory that the caller has locked.
 pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
@@ -34,13 +36,23 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     warnings
         .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
 
-    let mut view = View { segments: Arc::new(segments), ..View::default() };
+    if manifest.has_bad_bytes() {
+        tracing::warn!("the manifest had bytes that are no record; nothing is missing for them");
+    }
+    let deletes = restore_deletes(&options, &manifest, &mut warnings);
+    let mut view = View {
+        segments: Arc::new(segments),
+        deletes: Arc::new(deletes),
+        retention: Arc::new(options.retention.clone()),
+        ..View::default()
+    };
     let counters = Counters::default();
     counters
         .damaged_segments
         .store(u64::try_from(damaged_segments).unwrap_or(0), Ordering::Relaxed);
     let now = options.clock.elapsed();
-    let replayed = replay(&*vfs, &paths, manifest.live().flushed, |tenant, batch| {
+    let flushed = manifest.live().flushed;
+    let replayed = replay(&*vfs, &paths, flushed, |sequence, tenant, batch| {
         let Ok(mut pending) = Pending::new(batch) else {
             warnings.push("an append in the write-ahead log cannot be understood".to_owned());
             return Ok(());
@@ -48,8 +60,12 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         let sealed_newest = drop_sealed(&view, tenant, &mut pending)?;
         view.head.apply(tenant, &mut pending, &sealed_newest, now, None)?;
         counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
+        if view.head.size().bytes >= options.head_bytes_max {
+            flush_replayed(&*vfs, &paths, &mut manifest, &mut view, sequence.saturating_add(1))?;
+        }
         Ok(())
     })?;
+    counters.torn_log_bytes.store(replayed.torn_bytes, Ordering::Relaxed);
     warnings.extend(replayed.warnings);
     view.warnings = Arc::new(warnings);
     let wal =
@@ -63,6 +79,8 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         wal,
         counters,
         is_closed: AtomicBool::new(false),
+        pacer: Arc::default(),
+        compacting: Mutex::new(Compacting::default()),
         sealing: Mutex::new(Sealing::default()),
         gate: RwLock::new(()),
         subscribers: Arc::default(),
@@ -71,6 +89,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         view: RwLock::new(Arc::new(view)),
         work: Condvar::new(),
         flushed: Condvar::new(),
+        compaction: Condvar::new(),
     })
 }
 
@@ -94,12 +113,50 @@ fn refuse_lost_manifest(vfs: &dyn Vfs, paths: &Paths) -> Result<(), StoreError> 
     }
 }
 
+/// Writes the head to a segment while the log is replayed, so that a log of any length can be.
+fn flush_replayed(
+    vfs: &dyn Vfs,
+    paths: &Paths,
+    manifest: &mut Manifest,
+    view: &mut View,
+    end_sequence: u64,
+) -> Result<(), StoreError> {
+    let head = std::mem::take(&mut view.head).view();
+    let (id, level) = (manifest.take_id(), manifest.live().level());
+    let segment = seal(vfs, paths, id, |path| write_head(vfs, &head, path))?;
+    let mut edits = vec![Edit::Flushed(end_sequence)];
+    edits.extend(segment.as_ref().map(|_| Edit::Add { id, level }));
+    manifest.commit(&edits)?;
+    view.newest = Arc::new(view.newest.with(&head));
+    let live = segment.map(|segment| LiveSegment { id, level, segment });
+    Arc::make_mut(&mut view.segments).extend(live);
+    Ok(())
+}
+
+/// Makes the delete requests ready that were not carried out yet.
+fn restore_deletes(
+    options: &Options,
+    manifest: &Manifest,
+    warnings: &mut Vec<String>,
+) -> Vec<Arc<ActiveDelete>> {
+    let compiler = options.filter_compiler.as_deref();
+    let mut active = Vec::new();
+    for stored in &manifest.live().deletes {
+        if stored.status != DeleteStatus::Processed {
+            let (delete, warning) = ActiveDelete::restored(stored, compiler);
+            active.push(Arc::new(delete));
+            warnings.extend(warning);
+        }
+    }
+    active
+}
+
 /// Removes what a crash left behind: temporary files, and segments that were never live or are no more.
 fn sweep(vfs: &dyn Vfs, paths: &Paths, manifest: &Manifest) -> Result<(), StoreError> {
     let dir = paths.segment_dir();
     for path in vfs.list(&dir).map_err(io_error("list", &dir))? {
         let is_orphan = match number(&path, "seg") {
-            Some(id) => !manifest.live().segments.contains(&id),
+            Some(id) => !manifest.live().has(id),
             None => number(&path, "tmp").is_some(),
         };
         if is_orphan {
@@ -119,11 +176,11 @@ fn open_segments(
     warnings: &mut Vec<String>,
 ) -> Result<Vec<LiveSegment>, StoreError> {
     let mut segments = Vec::new();
-    for id in manifest.live().segments.clone() {
+    for LiveId { id, level } in manifest.live().segments.clone() {
         let path = paths.segment(id);
         let aside = paths.damaged_dir().join(path.file_name().unwrap_or_default());
         match Segment::open(vfs, &path) {
-            Ok(segment) => segments.push(LiveSegment { id, segment }),
+            Ok(segment) => segments.push(LiveSegment { id, level, segment }),
             Err(error @ StoreError::Corrupt { .. }) => {
                 tracing::error!(%error, "setting a damaged segment aside");
                 vfs.replace(&path, &aside).map_err(io_error("set aside", &path))?;

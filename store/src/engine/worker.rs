@@ -1,18 +1,21 @@
-//! The threads behind a store: one that flushes and, if the log asks for it, one that syncs.
+//! The threads behind a store: one that flushes, one that compacts and, if the log asks for it, one that
+//! syncs.
 
-use std::io;
 use std::sync::Arc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::Core;
+use super::{Core, Haste};
 use crate::paths::io_error;
 use crate::{Durability, StoreError};
 
 /// How often the head's age is looked at.
 const AGE_CHECK: Duration = Duration::from_secs(1);
+
+/// How often there is a look at what retention and delete requests leave to do.
+const COMPACT_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the worker waits after a flush that failed.
 const RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -26,23 +29,27 @@ pub(crate) struct Workers {
 
 impl Workers {
     pub(crate) fn start(core: &Arc<Core>) -> Result<Self, StoreError> {
-        let failed = |source: io::Error| io_error("start a thread for", core.paths.root())(source);
         let workers = Self { core: Arc::clone(core), threads: Mutex::default() };
-        let flusher = Arc::clone(core);
-        let spawned = thread::Builder::new()
-            .name("timberline-flush".to_owned())
-            .spawn(move || flusher.flush_when_due())
-            .map_err(failed)?;
-        workers.threads.lock().push(spawned);
+        workers.spawn("timberline-flush", |core| core.flush_when_due())?;
+        if !core.options.pace.is_off() {
+            workers.spawn("timberline-compact", |core| core.compact_when_due())?;
+        }
         if let Durability::Interval(interval) = core.options.durability {
-            let syncer = Arc::clone(core);
-            let spawned = thread::Builder::new()
-                .name("timberline-sync".to_owned())
-                .spawn(move || syncer.sync_every(interval))
-                .map_err(|source| io_error("start a thread for", core.paths.root())(source))?;
-            workers.threads.lock().push(spawned);
+            workers.spawn("timberline-sync", move |core| core.sync_every(interval))?;
         }
         Ok(workers)
+    }
+
+    fn spawn(
+        &self,
+        name: &str,
+        work: impl FnOnce(&Core) + Send + 'static,
+    ) -> Result<(), StoreError> {
+        let core = Arc::clone(&self.core);
+        let spawned = thread::Builder::new().name(name.to_owned()).spawn(move || work(&core));
+        let spawned = spawned.map_err(io_error("start a thread for", self.core.paths.root()))?;
+        self.threads.lock().push(spawned);
+        Ok(())
     }
 
     /// Tells the threads to stop and waits for them.
@@ -50,6 +57,8 @@ impl Workers {
         self.core.control.lock().is_stopping = true;
         self.core.work.notify_all();
         self.core.flushed.notify_all();
+        self.core.compaction.notify_all();
+        self.core.pacer.stop();
         for thread in std::mem::take(&mut *self.threads.lock()) {
             if thread.join().is_err() {
                 tracing::error!("a thread of the store panicked");
@@ -72,10 +81,34 @@ impl Core {
                 self.pause(RETRY_AFTER);
                 continue;
             }
-            if let Err(error) = self.compact() {
-                tracing::warn!(%error, "small segments stay as they are for now");
+            self.control.lock().may_compact = true;
+            self.compaction.notify_all();
+        }
+    }
+
+    fn compact_when_due(&self) {
+        let mut last = self.options.clock.elapsed();
+        while self.wait_to_compact(last) {
+            last = self.options.clock.elapsed();
+            if let Err(error) = self.compact(Haste::Paced) {
+                tracing::warn!(%error, "segments stay as they are for now");
+                self.pause(RETRY_AFTER);
             }
         }
+    }
+
+    /// Waits until there may be something to compact: after a flush that was due, and now and then because
+    /// entries grow old. `false` when the thread is to stop instead.
+    fn wait_to_compact(&self, last: Duration) -> bool {
+        let mut control = self.control.lock();
+        while !control.is_stopping {
+            let waited = self.options.clock.elapsed().saturating_sub(last);
+            if std::mem::take(&mut control.may_compact) || waited >= COMPACT_EVERY {
+                return true;
+            }
+            self.compaction.wait_for(&mut control, AGE_CHECK);
+        }
+        false
     }
 
     /// Waits until a flush is due. `false` when the thread is to stop instead.
@@ -102,12 +135,11 @@ impl Core {
     fn sync_every(&self, interval: Duration) {
         loop {
             self.pause(interval);
-            // After another error there may be room the next time.
-            if self.control.lock().is_stopping
-                || matches!(self.wal.sync(), Err(StoreError::Poisoned))
-            {
+            if self.control.lock().is_stopping {
                 return;
             }
+            // The log says what went wrong, and asks for a flush.
+            drop(self.wal.sync());
         }
     }
 }

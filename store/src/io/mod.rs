@@ -46,6 +46,27 @@ pub trait Vfs: Send + Sync + Debug {
     /// What the file system refuses.
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()>;
 
+    /// Makes a file that nobody writes to any more available under a second name, in whatever directory: by a
+    /// link where that is possible, else by a copy that is made durable. The name is durable after
+    /// [`sync_dir`](Self::sync_dir).
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] when the name is taken; what the file system refuses.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.copy(from, to)
+    }
+
+    /// As [`link`](Self::link), but always a copy, which damage to the first file does not touch.
+    ///
+    /// # Errors
+    /// As [`link`](Self::link).
+    fn copy(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let bytes = self.map(from)?;
+        let mut file = self.create(to)?;
+        file.write_all(&bytes)?;
+        file.sync()
+    }
+
     /// Takes a file's name away. Durable after [`sync_dir`](Self::sync_dir); maps stay readable.
     ///
     /// # Errors

@@ -45,6 +45,23 @@ impl Vfs for OsVfs {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        match fs::hard_link(from, to) {
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::CrossesDevices
+                        | io::ErrorKind::Unsupported
+                        | io::ErrorKind::TooManyLinks
+                        | io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                self.copy(from, to)
+            }
+            outcome => outcome,
+        }
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }

@@ -76,6 +76,15 @@ impl Bitmap {
         self.words.iter().map(|word| word.count_ones() as usize).sum()
     }
 
+    /// The numbers in a range, ascending.
+    pub(super) fn iter_in(&self, range: Range<u32>) -> impl Iterator<Item = u32> + '_ {
+        let words = self.words.get(range.start as usize / 64..).unwrap_or_default();
+        let words = (range.start / 64 * 64..range.end).step_by(64).zip(words);
+        words
+            .flat_map(|(base, word)| Bits(*word).map(move |bit| base + bit))
+            .filter(move |number| range.contains(number))
+    }
+
     /// The numbers, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let words = (0_u32..).step_by(64).zip(&self.words);
@@ -110,5 +119,11 @@ mod tests {
         assert_eq!(bitmap.iter().collect::<Vec<_>>(), [60, 61, 62, 63, 129, 191]);
         bitmap.intersect(&Bitmap::with_range(200, 63..400));
         assert_eq!((bitmap.iter().collect::<Vec<_>>(), bitmap.count()), (vec![63, 129, 191], 3));
+        assert_eq!(bitmap.iter_in(63..191).collect::<Vec<_>>(), [63, 129]);
+        assert_eq!(bitmap.iter_in(64..1000).collect::<Vec<_>>(), [129, 191]);
+        assert_eq!(bitmap.iter_in(130..130).count(), 0);
+        bitmap.unite(&Bitmap::of(200, |number| number == 199));
+        let rest = bitmap.complement(200);
+        assert_eq!((rest.count(), rest.contains(199), rest.contains(0)), (196, false, true));
     }
 }

@@ -4,13 +4,11 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::bitmap::Bitmap;
 use super::codec::Damage;
 use super::group::{self, Group, GroupScratch};
 use super::minutes::Minute;
 use super::reader::{Parts, Segment};
 use super::stream_table::Run;
-use super::template::Hits;
 use super::v1::{BlockRun, DecodeCache};
 use crate::snapshot::{Selected, Selection};
 use crate::{
@@ -149,7 +147,7 @@ impl SegmentChunk {
     }
 
     /// All rows, a few thousand at a time, with all columns.
-    pub(super) fn batches(&self) -> impl Iterator<Item = Range<u32>> + use<> {
+    pub(crate) fn batches(&self) -> impl Iterator<Item = Range<u32>> + use<> {
         let rows = self.block_rows();
         let end = rows.end;
         rows.step_by(ROWS_AT_ONCE)
@@ -160,7 +158,7 @@ impl SegmentChunk {
     ///
     /// # Errors
     /// As [`select`](Self::select).
-    pub(super) fn read_rows(
+    pub(crate) fn read_rows(
         &self,
         rows: Range<u32>,
         scratch: &mut ReadScratch,
@@ -259,14 +257,8 @@ impl SegmentChunk {
             return self.block_run().passing(rows, predicate, &mut scratch.segment.blocks);
         }
         let group = self.group(scratch)?;
-        let count = group.rows();
-        let candidates = match rows == (0..count as u32) {
-            true => Hits::All,
-            false => Hits::Some(Bitmap::with_range(count as u32, rows)),
-        };
         let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
-        let hits = group::passing(&group, file, predicate, candidates, scratch);
-        Ok(group::numbers(&hits.map_err(|damage| self.damage(damage))?, count))
+        group::passing(&group, file, predicate, rows, scratch).map_err(|damage| self.damage(damage))
     }
 
     /// Fills in the columns of some rows of a group.

@@ -221,8 +221,17 @@ fn check_header(path: &Path, file: &[u8]) -> Result<u32, StoreError> {
     match version().map_err(|damage| damage.at(path, "header", 0))? {
         version @ 1..=VERSION => Ok(version),
         0 => Err(Damage::new("version 0").at(path, "header", 0)),
+        // The footer says it too, under a checksum.
+        _ if footer_version(file).is_some_and(|version| version <= VERSION) => {
+            Err(Damage::new("its version is not the footer's").at(path, "header", 0))
+        }
         found => Err(StoreError::FutureFormat { path: path.to_owned(), found, supported: VERSION }),
     }
+}
+
+fn footer_version(file: &[u8]) -> Option<u32> {
+    let (_, bytes) = footer_bytes(file).ok()?;
+    Cursor::new(bytes).u32().ok()
 }
 
 /// The checked bytes of the footer, and where they begin.

@@ -12,7 +12,7 @@ use crate::io::Vfs;
 use crate::{Batch, Labels, ReadScratch, StoreError, TenantId};
 
 /// zstd's level for merged segments: they are written once and read for long.
-const LEVEL: i32 = 9;
+pub(crate) const LEVEL: i32 = 9;
 
 /// Writes the rows of all sources, which come by arrival, to a new segment. Rows alike in stream and
 /// time keep the order of their sources.

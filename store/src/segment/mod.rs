@@ -123,13 +123,14 @@ mod template;
 #[cfg(test)]
 mod tests;
 mod v1;
+mod verify;
 mod writer;
 
 use crate::Timestamp;
 
 pub(crate) use chunk::{SegmentChunk, SegmentScratch};
 pub(crate) use fuzz::open_segment_bytes;
-pub(crate) use merge::merge;
+pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;
 pub(crate) use reader::{Segment, StreamEntry};
 pub(crate) use writer::SegmentWriter;

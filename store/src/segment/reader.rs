@@ -163,7 +163,7 @@ impl Segment {
     ///
     /// # Errors
     /// As [`series`](Self::series).
-    pub(super) fn whole_streams(
+    pub(crate) fn whole_streams(
         self: &Arc<Self>,
         tenant: &TenantId,
     ) -> Result<Vec<(Labels, Vec<SegmentChunk>)>, StoreError> {
@@ -265,7 +265,7 @@ impl Segment {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged stream table.
-    pub(super) fn tenants(&self) -> Result<impl Iterator<Item = &TenantId>, StoreError> {
+    pub(crate) fn tenants(&self) -> Result<impl Iterator<Item = &TenantId>, StoreError> {
         Ok(self.streams()?.tenants().iter().map(|(tenant, _)| tenant))
     }
 
@@ -456,6 +456,11 @@ impl Segment {
         let index = LabelIndex::open(&self.bytes, &self.footer.index, streams)
             .map_err(|damage| damage.at(&self.path, "label index", self.index_offset()))?;
         Ok(self.index.get_or_init(|| index))
+    }
+
+    /// Checks the label index, where there is one.
+    pub(super) fn verify_index(&self) -> Result<(), StoreError> {
+        if self.footer.index.is_empty() { Ok(()) } else { self.index().map(drop) }
     }
 
     fn index_offset(&self) -> u64 {

@@ -343,8 +343,19 @@ fn every_truncation_is_seen() {
 fn a_newer_version_is_told_apart_from_damage() {
     let mut bytes = write(&small_model()).0.read(Path::new(PATH)).unwrap();
     bytes[8] = 3;
-    open_segment_bytes(&bytes);
-    let opened = Segment::from_bytes(Path::new(PATH), crate::io::Mapped::from(bytes));
+    let open = |bytes: &[u8]| {
+        open_segment_bytes(bytes);
+        Segment::from_bytes(Path::new(PATH), crate::io::Mapped::from(bytes.to_vec()))
+    };
+    // The footer says another one: the header is damaged.
+    assert!(matches!(open(&bytes), Err(StoreError::Corrupt { what: "header", .. })));
+    let tail = bytes.len() - 16;
+    let length = u32::from_le_bytes(bytes[tail + 4..tail + 8].try_into().unwrap());
+    let footer = tail - length as usize;
+    bytes[footer] = 3;
+    let crc = crc32c::crc32c(&bytes[footer..tail]);
+    bytes[tail..tail + 4].copy_from_slice(&crc.to_le_bytes());
+    let opened = open(&bytes);
     assert!(matches!(opened, Err(StoreError::FutureFormat { found: 3, supported: 2, .. })));
 }
 

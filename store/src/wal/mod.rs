@@ -12,13 +12,13 @@ mod writer;
 
 use crate::TenantId;
 use crate::codec::{self, Reader};
-use crate::frame::Magic;
+use crate::frame::Format;
 
 pub(crate) use replay::replay;
 pub(crate) use writer::Wal;
 
-/// The first bytes of a log file.
-pub(crate) const MAGIC: Magic = *b"TMBRWAL1";
+/// The files of the log.
+pub(crate) const FORMAT: Format = Format { magic: *b"TMBRWAL1", version: 1 };
 
 /// The part of a record's payload in front of the batch.
 fn put_tenant(out: &mut Vec<u8>, tenant: &TenantId) {

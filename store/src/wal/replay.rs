@@ -1,20 +1,23 @@
 //! Reading the log back.
 //!
-//! In each file records are read up to the first that is not whole, or to where the next file's begin.
-//! What a file has behind that was never acknowledged: an append waits for all before it, and a file
-//! that has taken bytes of a failed write is left alone and followed by one that begins with the same
-//! sequence. Opening begins a new file with the sequence behind the last whole record, so that a file in
-//! the middle with bad bytes is harmless when the next one begins where its records end, and damaged
-//! when numbers are missing.
+//! In each file records are read to where the next file's begin. Behind the last whole one there may be
+//! bytes that were never acknowledged: an append waits for all before it, and a file that has taken bytes
+//! of a failed write is left alone and followed by one that begins with the same sequence. Opening begins
+//! a new file with the sequence behind the last whole record.
+//!
+//! So bytes that are no record are harmless when the next file begins where the records before them end,
+//! and damage when numbers are missing. Where whole records follow in the same file, these are read: a
+//! machine that lost its power within a write may leave such a hole in what nobody was promised, damage
+//! leaves one in what somebody was, and neither is passed over in silence.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use super::writer::LogFile;
-use super::{MAGIC, split};
-use crate::frame::{BadHeader, HEADER_BYTES, Records, VERSION};
+use super::{FORMAT, split};
+use crate::frame::{BadHeader, HEADER_BYTES, Records};
 use crate::paths::{Paths, io_error, number};
-use crate::{StoreError, TenantId, Vfs};
+use crate::{StoreError, TenantId, Vfs, codec};
 
 /// What replay found beside the records.
 #[derive(Debug, Default)]
@@ -23,11 +26,16 @@ pub(crate) struct Replayed {
     pub(crate) files: Vec<LogFile>,
     /// The sequence behind the last record.
     pub(crate) next_sequence: u64,
+    /// Bytes behind the last whole record that are none: of a write that was cut off, or damaged.
+    pub(crate) torn_bytes: u64,
+    /// Files with bytes that are no record, whether or not anything is missing because of them.
+    pub(crate) files_with_bad_bytes: u64,
     /// Sentences about records that are missing.
     pub(crate) warnings: Vec<String>,
 }
 
-/// Reads all records from the sequence `from` on and hands each, with its tenant, to `apply`.
+/// Reads all records from the sequence `from` on and hands each, with its sequence and tenant, to `apply`.
+/// Holds one file at a time.
 ///
 /// # Errors
 /// Refusals of the file system, a file of a later version, and what `apply` returns. Damage is none.
@@ -35,38 +43,43 @@ pub(crate) fn replay(
     vfs: &dyn Vfs,
     paths: &Paths,
     from: u64,
-    mut apply: impl FnMut(&TenantId, &[u8]) -> Result<(), StoreError>,
+    mut apply: impl FnMut(u64, &TenantId, &[u8]) -> Result<(), StoreError>,
 ) -> Result<Replayed, StoreError> {
     let mut replayed = Replayed { next_sequence: from, ..Replayed::default() };
     let files = log_files(vfs, paths)?;
     let ends = ends(vfs, &files)?;
     for ((number, path), end) in files.into_iter().zip(ends) {
         let bytes = vfs.read(&path).map_err(io_error("read", &path))?;
-        let len = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let mut is_damaged = false;
-        match Records::open(MAGIC, &bytes) {
-            Ok(records) => {
-                replayed.expect(records.next_sequence());
-                replay_file(records, &path, from..end, &mut replayed, &mut apply)?;
-            }
+        let (records, has_header) = match Records::open(FORMAT, &bytes) {
+            Ok(records) => (records, true),
             Err(BadHeader::Version(found)) => {
-                return Err(StoreError::FutureFormat { path, found, supported: VERSION });
+                return Err(StoreError::FutureFormat { path, found, supported: FORMAT.version });
             }
-            // Whether anything is missing shows in where the next file begins; and the header is durable
-            // before there is a record, so that one too short for records had none.
-            Err(BadHeader::Damaged) => is_damaged = bytes.len() > HEADER_BYTES,
+            Err(BadHeader::Damaged) => {
+                (Records::without_header(&bytes, replayed.next_sequence), false)
+            }
+        };
+        if has_header {
+            replayed.expect(records.next_sequence());
         }
+        // The header is durable before there is a record: a file too short for one had none.
+        let is_damaged = !has_header && bytes.len() > HEADER_BYTES;
         if is_damaged {
             replayed.warnings.push(format!("write-ahead-log file {number:010}.wal has no header"));
         }
+        let bytes = codec::len_u64(&bytes);
+        replayed.files.push(LogFile { number, bytes, end_sequence: 0, is_damaged });
+        replay_file(records, &path, from..end, &mut replayed, &mut apply)?;
         let end_sequence = replayed.next_sequence;
-        replayed.files.push(LogFile { number, bytes: len, end_sequence, is_damaged });
+        if let Some(file) = replayed.files.last_mut() {
+            file.end_sequence = end_sequence;
+        }
     }
     Ok(replayed)
 }
 
 impl Replayed {
-    /// Takes note that a file begins with `first`; what was not seen before it is lost.
+    /// Takes note that records go on with `first`; what was not seen before it is lost.
     fn expect(&mut self, first: u64) {
         if first <= self.next_sequence {
             return;
@@ -75,11 +88,11 @@ impl Replayed {
         let place = match self.files.last_mut() {
             Some(before) => {
                 before.is_damaged = true;
-                format!("the end of write-ahead-log file {:010}.wal", before.number)
+                format!("in write-ahead-log file {:010}.wal", before.number)
             }
-            None => "the beginning of the write-ahead log".to_owned(),
+            None => "at the beginning of the write-ahead log".to_owned(),
         };
-        self.warnings.push(format!("{missing} appends are missing at {place}"));
+        self.warnings.push(format!("{missing} appends are missing {place}"));
         self.next_sequence = first;
     }
 }
@@ -89,30 +102,42 @@ fn replay_file(
     path: &Path,
     wanted: Range<u64>,
     replayed: &mut Replayed,
-    apply: &mut impl FnMut(&TenantId, &[u8]) -> Result<(), StoreError>,
+    apply: &mut impl FnMut(u64, &TenantId, &[u8]) -> Result<(), StoreError>,
 ) -> Result<(), StoreError> {
-    for (sequence, payload) in records.by_ref() {
-        if sequence >= wanted.end {
-            tracing::warn!(path = %path.display(), sequence, "leaving out appends that failed");
+    let mut has_bad_bytes = false;
+    loop {
+        for (sequence, payload) in records.by_ref() {
+            if sequence >= wanted.end {
+                tracing::warn!(path = %path.display(), sequence, "leaving out appends that failed");
+                return Ok(());
+            }
+            replayed.next_sequence = replayed.next_sequence.max(sequence + 1);
+            if sequence < wanted.start {
+                continue;
+            }
+            match split(payload) {
+                Some((tenant, batch)) => apply(sequence, &tenant, batch)?,
+                None => replayed.warnings.push(format!(
+                    "append {sequence} in {} cannot be understood and is left out",
+                    path.display()
+                )),
+            }
+        }
+        replayed.torn_bytes = codec::len_u64(records.rest());
+        if !records.is_torn() {
             return Ok(());
         }
-        replayed.next_sequence = replayed.next_sequence.max(sequence + 1);
-        if sequence < wanted.start {
-            continue;
-        }
-        match split(payload) {
-            Some((tenant, batch)) => apply(&tenant, batch)?,
-            None => replayed.warnings.push(format!(
-                "append {sequence} in {} cannot be understood and is left out",
-                path.display()
-            )),
+        replayed.files_with_bad_bytes += u64::from(!has_bad_bytes);
+        has_bad_bytes = true;
+        match records.resume(replayed.next_sequence) {
+            Some(found) if found < wanted.end => replayed.expect(found),
+            _ => {
+                let bytes = replayed.torn_bytes;
+                tracing::warn!(path = %path.display(), bytes, "the file ends in bytes that are no record");
+                return Ok(());
+            }
         }
     }
-    if records.is_torn() {
-        let bytes = records.bytes_left();
-        tracing::warn!(path = %path.display(), bytes, "the file ends in bytes that are no record");
-    }
-    Ok(())
 }
 
 /// Where each file's records end at the latest: at the first of any file behind it.
@@ -121,8 +146,9 @@ fn ends(vfs: &dyn Vfs, files: &[(u64, PathBuf)]) -> Result<Vec<u64>, StoreError>
     let mut end = u64::MAX;
     for (slot, (_, path)) in ends.iter_mut().zip(files).rev() {
         *slot = end;
-        let bytes = vfs.read(path).map_err(io_error("read", path))?;
-        if let Ok(records) = Records::open(MAGIC, &bytes) {
+        // Of the map only the header is touched.
+        let bytes = vfs.map(path).map_err(io_error("read", path))?;
+        if let Ok(records) = Records::open(FORMAT, &bytes) {
             end = end.min(records.next_sequence());
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::replay::Replayed;
 use super::*;
+use crate::frame::HEADER_BYTES;
 use crate::paths::Paths;
 use crate::{Durability, MemVfs, StoreError, Vfs};
 
@@ -32,7 +33,7 @@ fn new_vfs() -> MemVfs {
 /// The batches that a replay from `from` gives, and the rest.
 fn read(vfs: &MemVfs, from: u64) -> (Vec<String>, Replayed) {
     let mut batches = Vec::new();
-    let replayed = replay(vfs, &paths(), from, |tenant, batch| {
+    let replayed = replay(vfs, &paths(), from, |_, tenant, batch| {
         assert_eq!(tenant.as_str(), "t");
         batches.push(String::from_utf8(batch.to_vec()).unwrap());
         Ok(())
@@ -98,10 +99,7 @@ fn damage_in_an_older_file_is_reported_and_the_rest_is_read() {
     vfs.put(&path, bytes);
     let (batches, replayed) = read(&vfs, 1);
     assert_eq!(batches, ["a", "c", "d"]);
-    assert_eq!(
-        replayed.warnings,
-        ["1 appends are missing at the end of write-ahead-log file 0000000001.wal"]
-    );
+    assert_eq!(replayed.warnings, ["1 appends are missing in write-ahead-log file 0000000001.wal"]);
     let wal = begin(&vfs, replayed);
     wal.trim(5).unwrap();
     let aside = vfs.list(&paths().damaged_dir()).unwrap();
@@ -124,14 +122,32 @@ fn appenders_share_syncs() {
 }
 
 #[test]
-fn a_failed_sync_poisons_the_log() {
+fn a_failed_sync_takes_the_record_back_and_its_file_is_left_alone() {
     let vfs = new_vfs();
     let wal = begin(&vfs, read(&vfs, 1).1);
+    wal.append(&tenant(), b"a").unwrap();
     vfs.fail_syncs(true);
-    assert!(matches!(wal.append(&tenant(), b"x"), Err(StoreError::Poisoned)));
+    assert!(matches!(wal.append(&tenant(), b"x"), Err(StoreError::Io { .. })));
     vfs.fail_syncs(false);
-    assert!(matches!(wal.append(&tenant(), b"y"), Err(StoreError::Poisoned)));
-    assert!(matches!(wal.sync(), Err(StoreError::Poisoned)));
+    wal.append(&tenant(), b"b").unwrap();
+    assert!(!wal.needs_flush(), "all that was acknowledged is durable");
+    // Although it reached the disk whole.
+    let (batches, replayed) = read(&vfs.crash_torn(1 << 20), 1);
+    assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
+}
+
+#[test]
+fn a_failed_sync_of_what_was_acknowledged_asks_for_a_flush() {
+    let vfs = new_vfs();
+    let interval = Durability::Interval(Duration::from_secs(1));
+    let wal = begin_with(&vfs, read(&vfs, 1).1, interval);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_syncs(true);
+    assert!(matches!(wal.sync(), Err(StoreError::Io { .. })));
+    vfs.fail_syncs(false);
+    assert!(wal.needs_flush());
+    wal.rotate().unwrap();
+    assert!(!wal.needs_flush());
 }
 
 #[test]
@@ -239,8 +255,33 @@ fn a_lost_header_is_reported_though_no_file_follows() {
     bytes[9] ^= 1;
     vfs.put(&path, bytes);
     let (batches, replayed) = read(&vfs, 1);
-    assert_eq!(batches, ["a", "b"]);
+    assert_eq!(batches, ["a", "b", "c", "d"], "its records are read all the same");
     assert_eq!(replayed.warnings, ["write-ahead-log file 0000000002.wal has no header"]);
+}
+
+#[test]
+fn damage_between_records_of_the_last_file_costs_one_of_them_and_is_reported() {
+    let vfs = two_files();
+    let path = paths().wal_file(2);
+    let whole = vfs.read(&path).unwrap();
+    let record = (whole.len() - HEADER_BYTES) / 2;
+    for byte in HEADER_BYTES..HEADER_BYTES + record {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 1;
+        vfs.put(&path, bytes);
+        let (batches, replayed) = read(&vfs, 1);
+        assert_eq!(batches, ["a", "b", "d"], "byte {byte}");
+        let warning = "1 appends are missing in write-ahead-log file 0000000002.wal";
+        assert_eq!((&replayed.warnings[..], replayed.torn_bytes), (&[warning.to_owned()][..], 0));
+    }
+    for byte in HEADER_BYTES + record..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[byte] ^= 1;
+        vfs.put(&path, bytes);
+        let (batches, replayed) = read(&vfs, 1);
+        assert_eq!(batches, ["a", "b", "c"], "byte {byte}");
+        assert_eq!(replayed.torn_bytes, u64::try_from(record).unwrap(), "may have been cut off");
+    }
 }
 
 #[test]

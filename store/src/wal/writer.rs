@@ -5,16 +5,18 @@
 //! of the rest leads the next group. So a sync is shared by all who came during the one before.
 //!
 //! # When the disk refuses
-//! A failed **sync** leaves unknown what is durable, and a later one that succeeds proves nothing: the
-//! log takes nothing more until it is opened anew.
-//!
-//! A failed **write** is another matter, since nothing was promised of it. The file may now end in a part
-//! of the group, or even in all of it, so it is synced and then left alone for good, and the records of
-//! the group and of the queue are taken back: their appenders are told, and their sequences are given out
-//! again. The next file begins with the first of those sequences, and in
+//! Nothing was promised of a group whose **write** or **sync** fails. The file may now end in a part of it,
+//! or even in all of it, and what of it is durable is unknown: a later sync that succeeds proves nothing,
+//! since the system may have forgotten what it could not write. So the file is left alone for good, and the
+//! records of the group and of the queue are taken back: their appenders are told, and their sequences are
+//! given out again. The next file begins with the first of those sequences, and in
 //! [replay](mod@super::replay) a file's records end where the next file's begin. As long as no such file can
 //! be made, which takes an append or a flush that finds room, a reopened log may still give back a record
 //! that reached the disk whole.
+//!
+//! What was acknowledged before is durable where every acknowledgement waits for a sync. Where it does not,
+//! a failed sync may have lost what came since the last one; that is still in memory, and the log asks for a
+//! [flush](Wal::needs_flush), which writes it to a segment.
 
 use std::io::{self, Write};
 use std::mem;
@@ -24,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::{MAGIC, put_tenant};
+use super::{FORMAT, put_tenant};
 use crate::frame::{self, HEADER_BYTES};
 use crate::paths::{Paths, io_error};
 use crate::{Durability, StoreError, TenantId, Vfs, WriteFile};
@@ -32,6 +34,9 @@ use crate::{Durability, StoreError, TenantId, Vfs, WriteFile};
 /// The largest batch, in bytes of its log record. Half of the longest column of a segment's block, which
 /// may have the metadata of a whole batch behind that of earlier ones.
 const BATCH_BYTES_MAX: usize = 1 << 29;
+
+/// A file that has so many bytes is followed by another: replay holds a file in memory.
+const FILE_BYTES_MAX: u64 = 64 << 20;
 
 /// Bytes of a file without records.
 const HEADER_LEN: u64 = HEADER_BYTES as u64;
@@ -70,11 +75,14 @@ struct State {
     /// All records below this one are durable.
     durable: u64,
     tail: Tail,
-    is_poisoned: bool,
+    /// What was acknowledged without a sync may not be durable, whatever is synced from now on.
+    needs_flush: bool,
     /// The file that was written last.
     current: LogFile,
     /// The files before it that are not deleted yet.
     sealed: Vec<LogFile>,
+    /// Records below this one are in segments.
+    trimmed: u64,
 }
 
 /// Where the next group goes.
@@ -112,16 +120,9 @@ struct Led {
     tail: Tail,
     /// The files it made.
     begun: Vec<LogFile>,
-    outcome: Result<(), Fault>,
-}
-
-/// How bad it is.
-#[derive(Debug)]
-enum Fault {
-    /// The group is not in the log; the log goes on.
-    Refused(Failure),
-    /// What is durable is unknown.
-    Unknown(StoreError),
+    /// A sync failed: what was written since the last one may be lost.
+    is_unsure: bool,
+    outcome: Result<(), Failure>,
 }
 
 /// A file of the log.
@@ -167,9 +168,10 @@ impl Wal {
             written: next_sequence,
             durable: next_sequence,
             tail: Tail::Open(file),
-            is_poisoned: false,
+            needs_flush: false,
             current,
             sealed,
+            trimmed: 0,
         };
         Ok(Self {
             vfs,
@@ -186,8 +188,7 @@ impl Wal {
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a batch that is too large, with nothing written.
-    /// [`StoreError::Io`] when it could not be written: the log is without it and takes others.
-    /// [`StoreError::Poisoned`]: the record may or may not be found by the next replay.
+    /// [`StoreError::Io`] when it could not be written or synced: the log is without it and takes others.
     pub(crate) fn append(&self, tenant: &TenantId, batch: &[u8]) -> Result<(), StoreError> {
         let mut tenant_bytes = Vec::new();
         put_tenant(&mut tenant_bytes, tenant);
@@ -199,9 +200,6 @@ impl Wal {
         let crc = frame::payload_crc(&parts);
 
         let mut state = self.state.lock();
-        if state.is_poisoned {
-            return Err(StoreError::Poisoned);
-        }
         let sequence = state.next_sequence;
         let Some(end) = sequence.checked_add(1) else {
             return Err(StoreError::Invalid("the log has no sequence left".to_owned()));
@@ -236,9 +234,6 @@ impl Wal {
         while matches!(state.tail, Tail::Taken) {
             self.progress.wait(&mut state);
         }
-        if state.is_poisoned {
-            return Err(StoreError::Poisoned);
-        }
         // Should the new file not come to be used, its header may be on disk all the same, and then
         // ends the records of this one.
         state.tail = Tail::Abandoned;
@@ -246,6 +241,7 @@ impl Wal {
         let (file, begun) = self.begin_next(next_sequence)?;
         state.began(begun, next_sequence);
         state.tail = Tail::Open(file);
+        state.needs_flush = false;
         Ok(next_sequence)
     }
 
@@ -261,6 +257,7 @@ impl Wal {
     pub(crate) fn trim(&self, sequence: u64) -> Result<(), StoreError> {
         let done: Vec<LogFile> = {
             let mut state = self.state.lock();
+            state.trimmed = state.trimmed.max(sequence);
             let (done, left) = std::mem::take(&mut state.sealed)
                 .into_iter()
                 .partition(|file| file.end_sequence <= sequence);
@@ -294,9 +291,18 @@ impl Wal {
         }
     }
 
-    /// Bytes of the records in the file that is written to.
+    /// Whether only a flush makes durable what was acknowledged: a sync of what was not synced before its
+    /// acknowledgement has failed.
+    pub(crate) fn needs_flush(&self) -> bool {
+        self.state.lock().needs_flush
+    }
+
+    /// Bytes of the records that are not in segments, in whole files.
     pub(crate) fn record_bytes(&self) -> u64 {
-        self.state.lock().current.bytes.saturating_sub(HEADER_LEN)
+        let state = self.state.lock();
+        let behind = state.sealed.iter().filter(|file| file.end_sequence > state.trimmed);
+        let bytes = behind.chain([&state.current]);
+        bytes.map(|file| file.bytes.saturating_sub(HEADER_LEN)).sum()
     }
 
     /// Bytes of the log's files.
@@ -328,9 +334,6 @@ impl Wal {
             if reached >= end {
                 return Ok(state);
             }
-            if state.is_poisoned {
-                return Err(StoreError::Poisoned);
-            }
             match mem::replace(&mut state.tail, Tail::Taken) {
                 Tail::Taken => self.progress.wait(&mut state),
                 tail => state = self.lead(state, tail, stage),
@@ -350,6 +353,9 @@ impl Wal {
         let group = mem::take(&mut state.group);
         let (first, end) = (state.written, state.next_sequence);
         let number = state.current.number;
+        // What is left behind in a full file must be durable.
+        let is_full = state.current.bytes >= FILE_BYTES_MAX && state.durable == state.written;
+        let tail = if is_full { Tail::Abandoned } else { tail };
         drop(state);
 
         let led = self.write_group(tail, number, first, &records, stage);
@@ -365,13 +371,10 @@ impl Wal {
                     state.durable = end;
                 }
             }
-            Err(Fault::Refused(failure)) => {
+            Err(failure) => {
                 tracing::warn!(error = %failure.to_error(), "the write-ahead log refuses appends");
+                state.needs_flush |= led.is_unsure && state.durable < state.written;
                 state.take_back(&group, &failure);
-            }
-            Err(Fault::Unknown(error)) => {
-                tracing::error!(%error, "the write-ahead log failed; the store is read-only now");
-                state.is_poisoned = true;
             }
         }
         if records.capacity() <= SPARE_BYTES_MAX {
@@ -391,7 +394,8 @@ impl Wal {
         records: &[u8],
         stage: Stage,
     ) -> Led {
-        let mut led = Led { tail: Tail::Abandoned, begun: Vec::new(), outcome: Ok(()) };
+        let mut led =
+            Led { tail: Tail::Abandoned, begun: Vec::new(), is_unsure: false, outcome: Ok(()) };
         let (mut file, number) = match tail {
             Tail::Open(file) => (file, number),
             Tail::Taken | Tail::Abandoned => match self.begin_next(first) {
@@ -400,29 +404,33 @@ impl Wal {
                     led.begun.push(begun);
                     (file, number)
                 }
-                Err(error) => return led.fail(Fault::from_begin(error)),
+                // A file that could not be begun was never used, so that nothing about it matters.
+                Err(error) => return Led { outcome: Err(Failure::from(error)), ..led },
             },
         };
         let path = self.paths.wal_file(number);
-        if let Err(source) = file.write_all(records) {
-            let failure = Failure::new("write", &path, &source);
-            // What was acknowledged without a sync must not wait for a file that nobody has open.
-            if let Err(source) = file.sync() {
-                return led.fail(Fault::Unknown(io_error("sync", &path)(source)));
+        led.outcome = file.write_all(records).map_err(|error| Failure::new("write", &path, &error));
+        // Behind a failed write, too: what was acknowledged without a sync must not wait for a file that
+        // nobody has open.
+        if stage == Stage::Durable || led.outcome.is_err() {
+            match file.sync() {
+                Ok(()) => drop(self.syncs.fetch_add(1, Ordering::Relaxed)),
+                Err(error) => {
+                    led.is_unsure = true;
+                    let failure = Failure::new("sync", &path, &error);
+                    led.outcome = led.outcome.and(Err(failure));
+                }
             }
-            if let Ok((file, begun)) = self.begin_next(first) {
-                led.begun.push(begun);
-                led.tail = Tail::Open(file);
-            }
-            return led.fail(Fault::Refused(failure));
         }
-        if stage == Stage::Durable {
-            if let Err(source) = file.sync() {
-                return led.fail(Fault::Unknown(io_error("sync", &path)(source)));
+        match led.outcome {
+            Ok(()) => led.tail = Tail::Open(file),
+            Err(_) => {
+                if let Ok((file, begun)) = self.begin_next(first) {
+                    led.begun.push(begun);
+                    led.tail = Tail::Open(file);
+                }
             }
-            self.syncs.fetch_add(1, Ordering::Relaxed);
         }
-        led.tail = Tail::Open(file);
         led
     }
 
@@ -455,26 +463,16 @@ impl State {
         }
         self.queue.clear();
         self.next_sequence = self.written;
-        // The file was synced before it was abandoned.
+        // The file was synced before it was abandoned; if that failed, only a flush can do more.
         self.durable = self.written;
     }
 }
 
-impl Led {
-    fn fail(mut self, fault: Fault) -> Self {
-        self.outcome = Err(fault);
-        self
-    }
-}
-
-impl Fault {
-    /// A file that could not be begun was never used, so that nothing about it is of any matter.
-    fn from_begin(error: StoreError) -> Self {
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
         match error {
-            StoreError::Io { action, path, source } => {
-                Self::Refused(Failure::new(action, &path, &source))
-            }
-            other => Self::Unknown(other),
+            StoreError::Io { action, path, source } => Self::new(action, &path, &source),
+            other => Self::new("begin a file of", Path::new("wal"), &io::Error::other(other)),
         }
     }
 }
@@ -512,7 +510,7 @@ pub(super) fn begin_file(
 ) -> Result<(Box<dyn WriteFile>, LogFile), StoreError> {
     let path = paths.wal_file(number);
     let mut file = vfs.create(&path).map_err(io_error("create", &path))?;
-    file.write_all(&frame::header(MAGIC, first_sequence)).map_err(io_error("write", &path))?;
+    file.write_all(&frame::header(FORMAT, first_sequence)).map_err(io_error("write", &path))?;
     file.sync().map_err(io_error("sync", &path))?;
     vfs.sync_dir(&paths.wal_dir()).map_err(io_error("sync", &paths.wal_dir()))?;
     Ok((

@@ -57,6 +57,10 @@ pub(crate) enum Lie {
     LogNotSynced,
     /// As if the manifest named a segment before it is synced.
     SegmentNotSynced,
+    /// As if a commit of the manifest were acted on before it is synced.
+    ManifestNotSynced,
+    /// As if the manifest named a segment before its name is durable: the wrong order.
+    SegmentNamesNotSynced,
     /// As if a failed sync were taken for a success.
     SyncErrorsSwallowed,
     /// As if a new file of the log were used before its name is durable.
@@ -64,6 +68,13 @@ pub(crate) enum Lie {
     /// As if an opened log were taken for durable because it could be read.
     OpenedLogNotSynced,
 }
+
+/// No space left, an error of the device, too many open files, a read-only file system: what Linux calls
+/// them, and other systems mostly too.
+const ENOSPC: i32 = 28;
+const EIO: i32 = 5;
+const EMFILE: i32 = 24;
+const EROFS: i32 = 30;
 
 #[derive(Clone, Debug)]
 pub(crate) struct FaultVfs {
@@ -131,7 +142,9 @@ impl State {
         }
         match self.plan.fail_at {
             Some((first, count)) if (first..first + count).contains(&number) => {
-                Fate::Fails(random, io::ErrorKind::StorageFull.into())
+                let errors = [ENOSPC, EIO, EMFILE, EROFS];
+                let which = random.clone().up_to(errors.len() - 1);
+                Fate::Fails(random, io::Error::from_raw_os_error(errors[which]))
             }
             _ => Fate::Done,
         }
@@ -187,7 +200,14 @@ impl Vfs for FaultVfs {
     fn replace(&self, from: &Path, to: &Path) -> io::Result<()> {
         // The name changes first and is durable later; a failure may come in between.
         let was_stopped = self.is_stopped();
+        let is_segment = to.parent().is_some_and(|dir| dir.ends_with("segments"));
         match self.state.fate() {
+            Fate::Done if is_segment && self.state.lies(Lie::SegmentNamesNotSynced) => {
+                self.under.fail_syncs(true);
+                drop(self.under.replace(from, to));
+                self.under.fail_syncs(false);
+                Ok(())
+            }
             Fate::Done => self.under.replace(from, to),
             Fate::Fails(mut random, error) => {
                 if !was_stopped && random.one_in(2) {
@@ -263,11 +283,11 @@ impl io::Write for FaultFile {
 impl WriteFile for FaultFile {
     fn sync(&mut self) -> io::Result<()> {
         let lies = |lie| self.state.lies(lie);
+        let is_segment = self.path.parent().is_some_and(|dir| dir.ends_with("segments"));
         let is_left_out = if is_log(&self.path) {
             lies(Lie::LogNotSynced)
         } else {
-            lies(Lie::SegmentNotSynced)
-                && self.path.parent().is_some_and(|dir| dir.ends_with("segments"))
+            lies(if is_segment { Lie::SegmentNotSynced } else { Lie::ManifestNotSynced })
         };
         let file = &mut self.file;
         self.state.sync(is_left_out, || file.sync())

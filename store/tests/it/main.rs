@@ -1,10 +1,14 @@
 //! The store through its public interface.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod backup;
 mod crash;
 mod damage;
+mod deletes;
 mod faults;
 mod model;
+mod retention;
+mod rot;
 mod simulation;
 mod subscribe;
 mod util;

@@ -288,3 +288,26 @@ fn merged_segments_keep_entries_times_and_ties() {
         assert_eq!(append(&store, "a", &[(7, "tie 3")]).unwrap().duplicates, 1);
     }
 }
+
+#[test]
+fn entries_are_written_again_a_few_times_only() {
+    let store = on(&MemVfs::new()).compaction_limits(0.0, 0).open(DIR).unwrap();
+    // Lines that do not compress, so that bytes on disk are bytes that came.
+    let mut noise = 1_u64;
+    for number in 0..256 {
+        let mut line = String::new();
+        for _ in 0..32 {
+            noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(1);
+            line.push_str(&format!("{noise:x}"));
+        }
+        append(&store, "a", &[(number, &line)]).unwrap();
+        store.flush().unwrap();
+        store.compact().unwrap();
+    }
+    let stats = store.stats();
+    assert!(stats.segments < 24, "{} segments", stats.segments);
+    // Eight at a time: an entry is in a flush, in a merge of eight, and in one of those.
+    let written = stats.flush_bytes + stats.merge_bytes;
+    assert!(written < 4 * stats.flush_bytes, "{written} for {}", stats.flush_bytes);
+    assert_eq!(stats.rewrite_bytes, 0);
+}

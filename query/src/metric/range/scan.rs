@@ -107,9 +107,10 @@ impl<'p> Scanner<'p> {
     }
 
     /// Counts a chunk without reading it, as far as no window's edge and no predicate divides it or the
-    /// minutes that the store has counted.
+    /// minutes that the store has counted, and nothing of it is hidden.
     fn scan_unread(&mut self, unit: &ChunkUnit, columns: Columns) -> Result<bool, QueryError> {
-        if !self.plan.selection.pipeline.line_predicate().is_always() {
+        let takes_all = self.plan.selection.pipeline.line_predicate().is_always();
+        if !takes_all || unit.chunk.has_hidden() {
             return Ok(false);
         }
         self.context.check()?;

@@ -71,6 +71,17 @@ pub(super) fn parse(query: &str) -> Result<Expr, ParseError> {
     }
 }
 
+/// Parses a query that must be a log query, whatever it selects.
+pub(super) fn parse_log(query: &str) -> Result<LogExpr, ParseError> {
+    let mut parser = Parser::new(query)?;
+    let operand = parser.binary(0)?;
+    parser.expect(Kind::End, &[])?;
+    match operand {
+        Operand::Log(log) => Ok(log),
+        Operand::Metric(_) => Err(ParseError::new("only log selector is supported")),
+    }
+}
+
 /// Parses a query that must be a selector and nothing else.
 pub(super) fn parse_selector(query: &str) -> Result<Selector, ParseError> {
     let mut parser = Parser::new(query)?;

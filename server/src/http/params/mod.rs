@@ -102,6 +102,11 @@ impl Bounds {
 }
 
 impl Params {
+    /// The parameters of a URL, without those of a body.
+    pub(crate) fn of_url(query: Option<&str>) -> Self {
+        Self(decode(query.unwrap_or_default().as_bytes()).collect())
+    }
+
     /// The first value of a parameter; empty where it is not there.
     pub(crate) fn first(&self, name: &str) -> &str {
         self.0.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)

@@ -3,6 +3,7 @@
 //! Needles are found without making lines ([`template`](super::super::template)). What only a line can
 //! tell, regular expressions and tests from outside, is asked of the rows that are left.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::super::bitmap::Bitmap;
@@ -15,15 +16,29 @@ use crate::{LineColumn, LinePredicate, LineRegex, Needle, Row};
 /// Lines that are made at a time to be tested.
 const LINES_AT_ONCE: usize = 1024;
 
-/// Those of the candidates that pass.
+/// The numbers of those of some rows that pass, ascending.
 pub(in crate::segment) fn passing(
     group: &Group,
     file: &[u8],
     predicate: &LinePredicate,
-    candidates: Hits,
+    rows: Range<u32>,
     scratch: &mut GroupScratch,
-) -> Decoded<Hits> {
-    Filter { group, file, scratch }.passing(predicate, candidates)
+) -> Decoded<Vec<u32>> {
+    if is_quick(predicate) {
+        // As quickly found for all rows, and other streams may ask.
+        let hits = scratch.passing(predicate, |scratch| {
+            Filter { group, file, scratch }.passing(predicate, Hits::All)
+        })?;
+        return Ok(numbers(&hits, rows));
+    }
+    let count = group.rows();
+    let candidates = match rows.len() == count {
+        true => Hits::All,
+        // Rows are counted in 32 bits.
+        false => Hits::Some(Bitmap::with_range(count as u32, rows.clone())),
+    };
+    let hits = Filter { group, file, scratch }.passing(predicate, candidates)?;
+    Ok(numbers(&hits, rows))
 }
 
 struct Filter<'a> {
@@ -88,7 +103,7 @@ impl Filter<'_> {
     /// Makes the candidates' lines and tests them.
     fn tested(&mut self, candidates: Hits, test: impl Fn(&[u8]) -> bool) -> Decoded<Hits> {
         let count = self.group.rows();
-        let numbers = numbers(&candidates, count);
+        let numbers = numbers(&candidates, 0..count as u32);
         let mut found = Bitmap::empty(count);
         let (mut text, mut rows) = (Vec::new(), Vec::new());
         for numbers in numbers.chunks(LINES_AT_ONCE) {
@@ -120,11 +135,11 @@ fn is_quick(predicate: &LinePredicate) -> bool {
     }
 }
 
-/// The rows that are hit, ascending.
-pub(in crate::segment) fn numbers(hits: &Hits, count: usize) -> Vec<u32> {
+/// Those of some rows that are hit, ascending.
+fn numbers(hits: &Hits, rows: Range<u32>) -> Vec<u32> {
     match hits {
         Hits::None => Vec::new(),
-        Hits::All => (0..).take(count).collect(),
-        Hits::Some(bitmap) => bitmap.iter().collect(),
+        Hits::All => rows.collect(),
+        Hits::Some(bitmap) => bitmap.iter_in(rows).collect(),
     }
 }

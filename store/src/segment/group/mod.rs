@@ -11,7 +11,7 @@ use super::codec::{Cursor, Damage, Decoded};
 use super::frame::Frame;
 use super::template::TEXTS_MAX;
 
-pub(super) use self::filter::{numbers, passing};
+pub(super) use self::filter::passing;
 pub(super) use self::reader::Group;
 pub(super) use self::scratch::{GroupScratch, OpenGroups};
 pub(super) use self::writer::GroupBuilder;

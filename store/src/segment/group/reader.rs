@@ -62,6 +62,13 @@ impl Group {
         Ok(Self { key, header, timestamps, metadata, cells })
     }
 
+    /// Checks every frame, whether or not anybody reads it.
+    pub(in crate::segment) fn verify(&self, file: &[u8]) -> Decoded<()> {
+        self.header.frames.iter().try_for_each(|(offset, frame)| {
+            frame.check(slice(file, *offset, u64::from(frame.stored))?)
+        })
+    }
+
     pub(in crate::segment) fn rows(&self) -> usize {
         self.header.rows as usize
     }

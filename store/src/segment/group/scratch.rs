@@ -8,7 +8,7 @@ use super::super::codec::{Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
 use super::super::template::Hits;
 use super::Group;
-use crate::{Metadata, Needle};
+use crate::{LinePredicate, Metadata, Needle};
 
 /// How many groups a thread keeps open. Chunks come stream by stream, so that small streams meet the
 /// same group again and again; a decoded group takes about as much memory as its lines.
@@ -22,8 +22,9 @@ const HITS_MAX: usize = 8;
 pub(in crate::segment) struct GroupScratch {
     /// The group used last is in front.
     groups: Vec<(GroupKey, Arc<Group>)>,
-    /// What was found in the group in front.
+    /// What was found in the group in front: small streams ask for the same again and again.
     hits: Vec<(Arc<Needle>, Arc<Hits>)>,
+    passing: Option<(LinePredicate, Arc<Hits>)>,
     pub(super) frames: FrameScratch,
     no_metadata: Option<Arc<Vec<Metadata>>>,
 }
@@ -76,7 +77,7 @@ impl GroupScratch {
             Some(0) => {}
             Some(index) => {
                 self.groups[..=index].rotate_right(1);
-                self.hits.clear();
+                self.forget_hits();
             }
             None => {
                 let group = match shared.get(key.1) {
@@ -85,10 +86,29 @@ impl GroupScratch {
                 };
                 self.groups.truncate(GROUPS_MAX - 1);
                 self.groups.insert(0, (key, group));
-                self.hits.clear();
+                self.forget_hits();
             }
         }
         Ok(Arc::clone(&self.groups[0].1))
+    }
+
+    fn forget_hits(&mut self) {
+        self.hits.clear();
+        self.passing = None;
+    }
+
+    /// Which rows of the group used last pass, found by `find` if that was not asked just before.
+    pub(super) fn passing(
+        &mut self,
+        predicate: &LinePredicate,
+        find: impl FnOnce(&mut Self) -> Decoded<Hits>,
+    ) -> Decoded<Arc<Hits>> {
+        if let Some((_, hits)) = self.passing.as_ref().filter(|(last, _)| last.is_same(predicate)) {
+            return Ok(Arc::clone(hits));
+        }
+        let hits = Arc::new(find(self)?);
+        self.passing = Some((predicate.clone(), Arc::clone(&hits)));
+        Ok(hits)
     }
 
     /// What a needle hits in the group used last, found by `find` if it was not looked for before.

@@ -1,5 +1,7 @@
 //! Tests on the values of a column.
 
+use memchr::memmem::Finder;
+
 use super::super::column::{Coding, Column};
 use super::super::hits::Hits;
 use super::super::ints::Word;
@@ -69,7 +71,7 @@ fn numbers<W: Word>(values: &[W], width: usize, loaded: &Loaded<'_>, test: &Test
     let len = test.bytes.len();
     match test.lies {
         Lies::Whole if width == 0 && has_leading_zero || width > 0 && width != len => Hits::None,
-        Lies::Whole => Hits::of(count, |at| values[at].wide() == number),
+        Lies::Whole => equal(values, number),
         Lies::First if width > 0 && len > width => Hits::None,
         Lies::First if width > 0 => {
             let unit = power(width.saturating_sub(len));
@@ -125,8 +127,28 @@ fn whole_digits(
     };
     let pairs = test.bytes.chunks_exact(2);
     let packed: Vec<u8> = pairs.map(|pair| value(pair[0]) << 4 | value(pair[1])).collect();
-    let mut values = bytes.chunks_exact(packed.len().max(1));
-    Hits::of(count, |_| values.next() == Some(packed.as_slice()))
+    let (mut hits, finder, mut at) = (Bitmap::empty(count), Finder::new(&packed), 0);
+    while let Some(found) = bytes.get(at..).and_then(|rest| finder.find(rest)) {
+        let hit = at + found;
+        if hit % packed.len() == 0 {
+            hits.insert(u32::try_from(hit / packed.len()).unwrap_or(u32::MAX));
+        }
+        // A hit across two values may hide one that is a value.
+        at = hit + 1;
+    }
+    Hits::from_bitmap(hits, count)
+}
+
+/// Which values are this number: blocks that do not have it are passed over, several at a time.
+fn equal<W: Word>(values: &[W], number: u64) -> Hits {
+    let mut hits = Bitmap::empty(values.len());
+    for (start, block) in (0_u32..).step_by(64).zip(values.chunks(64)) {
+        if block.iter().fold(false, |any, value| any | (value.wide() == number)) {
+            let equal = (start..).zip(block).filter(|(_, value)| value.wide() == number);
+            equal.for_each(|(at, _)| hits.insert(at));
+        }
+    }
+    Hits::from_bitmap(hits, values.len())
 }
 
 /// A power of ten; the largest that there is where it would be larger.
