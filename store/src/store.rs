@@ -164,7 +164,8 @@ pub struct StoreStats {
     pub flushes: u64,
     /// Merges of small segments since the store was opened.
     pub merges: u64,
-    /// Segments that were written anew without deleted or expired entries, since the store was opened.
+    /// Segments that were written anew, without deleted or expired entries or compressed better, since the
+    /// store was opened.
     pub rewrites: u64,
     /// Segments that went because all of their entries were deleted or expired, since the store was opened.
     pub removed_segments: u64,
@@ -323,7 +324,8 @@ impl Store {
 
     /// Does all at once, and without limits, what the store does in the background by and by: takes entries
     /// off the disk that are past their retention or whose delete request can no longer be taken back,
-    /// and merges segments that are small and of one day.
+    /// merges segments that are small and of one day, and compresses what was flushed in haste as well as it
+    /// can.
     ///
     /// # Errors
     /// Refusals of the file system; the segments are then as before. Damaged segments are left alone.

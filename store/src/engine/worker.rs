@@ -88,9 +88,9 @@ impl Core {
 
     fn compact_when_due(&self) {
         let mut last = self.options.clock.elapsed();
-        while self.wait_to_compact(last) {
+        while let Some(haste) = self.wait_to_compact(last) {
             last = self.options.clock.elapsed();
-            if let Err(error) = self.compact(Haste::Paced) {
+            if let Err(error) = self.compact(haste) {
                 tracing::warn!(%error, "segments stay as they are for now");
                 self.pause(RETRY_AFTER);
             }
@@ -98,17 +98,20 @@ impl Core {
     }
 
     /// Waits until there may be something to compact: after a flush that was due, and now and then because
-    /// entries grow old. `false` when the thread is to stop instead.
-    fn wait_to_compact(&self, last: Duration) -> bool {
+    /// entries grow old. `None` when the thread is to stop instead.
+    fn wait_to_compact(&self, last: Duration) -> Option<Haste> {
         let mut control = self.control.lock();
         while !control.is_stopping {
             let waited = self.options.clock.elapsed().saturating_sub(last);
-            if std::mem::take(&mut control.may_compact) || waited >= COMPACT_EVERY {
-                return true;
+            if std::mem::take(&mut control.may_compact) {
+                return Some(Haste::Paced);
+            }
+            if waited >= COMPACT_EVERY {
+                return Some(Haste::Idle);
             }
             self.compaction.wait_for(&mut control, AGE_CHECK);
         }
-        false
+        None
     }
 
     /// Waits until a flush is due. `false` when the thread is to stop instead.

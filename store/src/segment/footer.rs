@@ -63,6 +63,7 @@ impl Footer {
         out.extend_from_slice(&meta.first.to_le_bytes());
         out.extend_from_slice(&meta.last.to_le_bytes());
         out.extend_from_slice(&meta.streams.to_le_bytes());
+        out.push(meta.zstd_level);
         out.extend_from_slice(&self.streams_offset.to_le_bytes());
         self.streams.encode(out);
         if let Some((offset, minutes)) = &self.minutes {
@@ -113,6 +114,7 @@ impl Footer {
             first: cursor.i64()?,
             last: cursor.i64()?,
             streams: cursor.u64()?,
+            zstd_level: if version == 1 { 0 } else { cursor.u8()? },
         };
         let (streams_offset, streams) = (cursor.u64()?, Frame::decode(cursor)?);
         let minutes = match version {

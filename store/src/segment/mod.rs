@@ -84,7 +84,7 @@
 //!   minutes varint │ minutes × { minute - minute before varint │ rows varint │ line bytes varint }
 //!
 //! footer
-//!   version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8
+//!   version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8 │ zstd level u8 1
 //!   stream table: offset u64 8 │ stored length u32 4 │ raw length u32 4 │ crc u32 4
 //!   minute table: likewise
 //!   group directory: offset u64 8 │ groups u32 4 │ crc u32 4
@@ -153,4 +153,6 @@ pub(crate) struct SegmentMeta {
     pub(crate) last: Timestamp,
     /// Streams, over all tenants.
     pub(crate) streams: u64,
+    /// zstd's level for its columns; 0 in version 1.
+    pub(crate) zstd_level: u8,
 }

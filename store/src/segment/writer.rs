@@ -70,6 +70,7 @@ impl SegmentWriter {
                 first: 0,
                 last: 0,
                 streams: 0,
+                zstd_level: u8::try_from(level).unwrap_or_default(),
             },
             out: Vec::new(),
         })
@@ -235,6 +236,7 @@ impl SegmentWriter {
             first: streams().map(|totals| totals.first).min().unwrap_or_default(),
             last: streams().map(|totals| totals.last).max().unwrap_or_default(),
             streams: self.streams.len() as u64,
+            zstd_level: self.totals.zstd_level,
         };
     }
 

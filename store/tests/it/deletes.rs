@@ -48,8 +48,7 @@ fn open_hasty(vfs: &MemVfs) -> Store {
 }
 
 fn hasty(vfs: &MemVfs) -> StoreBuilder {
-    // Nothing happens in the background, so that tests see both before and after.
-    on(vfs).delete_cancel_period(Duration::ZERO).compaction_limits(0.0, 0)
+    on(vfs).delete_cancel_period(Duration::ZERO)
 }
 
 fn segment_bytes(vfs: &MemVfs) -> u64 {

@@ -189,11 +189,13 @@ impl Model {
 
     /// Entries that nobody sees since they were deleted and not given again.
     fn deleted(&self) -> Vec<Entry> {
-        let is_seen = |entry: &Entry| {
-            self.given.iter().any(|given| given.entry == *entry && given.deleted_by.is_empty())
-        };
         let entries = self.given.iter().map(|given| &given.entry);
-        entries.filter(|entry| !is_seen(entry)).take(2).cloned().collect()
+        entries.filter(|entry| !self.is_seen(entry)).take(2).cloned().collect()
+    }
+
+    /// Whether an entry was given and is not deleted.
+    fn is_seen(&self, entry: &Entry) -> bool {
+        self.given.iter().any(|given| given.entry == *entry && given.deleted_by.is_empty())
     }
 
     fn of(&self, app: usize) -> Vec<(i64, String)> {
@@ -211,7 +213,10 @@ impl Model {
     fn settle(&mut self, store: &Store) -> Result<(), Failure> {
         let found = found(store)?;
         for batch in std::mem::take(&mut self.unsure) {
-            let is_there = |entry: &Entry| found[entry.0].contains(&(entry.1, entry.2.clone()));
+            // One that was refused twice is there once.
+            let is_there = |entry: &Entry| {
+                found[entry.0].contains(&(entry.1, entry.2.clone())) && !self.is_seen(entry)
+            };
             if batch.iter().any(is_there) {
                 self.take(&batch);
             }
@@ -369,7 +374,8 @@ impl Run {
             Step::Append(entries) => append_to(store, model, entries),
             Step::AppendAgain => {
                 let entries = model.deleted();
-                if !entries.is_empty() {
+                // With a request that may be no more, they may be duplicates instead.
+                if !entries.is_empty() && model.unsure_cancels.is_empty() {
                     append_to(store, model, &entries);
                 }
             }

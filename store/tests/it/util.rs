@@ -21,8 +21,9 @@ pub(crate) fn labels(app: &str) -> Labels {
     Labels::from_pairs([("app", app), ("env", "test")]).unwrap()
 }
 
+/// Nothing is compacted in the background, so that tests see both before and after.
 pub(crate) fn on(vfs: &MemVfs) -> StoreBuilder {
-    Store::builder().vfs(Arc::new(vfs.clone()))
+    Store::builder().vfs(Arc::new(vfs.clone())).compaction_limits(0.0, 0)
 }
 
 pub(crate) fn open(vfs: &MemVfs) -> Store {

@@ -291,7 +291,7 @@ fn merged_segments_keep_entries_times_and_ties() {
 
 #[test]
 fn entries_are_written_again_a_few_times_only() {
-    let store = on(&MemVfs::new()).compaction_limits(0.0, 0).open(DIR).unwrap();
+    let store = open(&MemVfs::new());
     // Lines that do not compress, so that bytes on disk are bytes that came.
     let mut noise = 1_u64;
     for number in 0..256 {

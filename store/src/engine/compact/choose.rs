@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::segment::SegmentMeta;
+use crate::segment::{MERGE_LEVEL, SegmentMeta};
 
 /// How many segments a merge has at least. With fewer, entries would be written again more often.
 const SEGMENTS_MIN: usize = 8;
@@ -48,6 +48,19 @@ pub(super) fn choose(candidates: &[Option<Candidate>]) -> Option<Range<usize>> {
     })
 }
 
+/// A segment to be written again by itself, since it was compressed in haste; of those that are `due`.
+pub(super) fn choose_alone(
+    candidates: &[Option<Candidate>],
+    due: impl Fn(&SegmentMeta) -> bool,
+) -> Option<Range<usize>> {
+    let is_it = |candidate: &Option<Candidate>| {
+        let meta = candidate.as_ref().map(|candidate| &candidate.meta);
+        meta.is_some_and(|meta| i32::from(meta.zstd_level) < MERGE_LEVEL && due(meta))
+    };
+    let place = candidates.iter().position(is_it)?;
+    Some(place..place + 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,7 +68,8 @@ mod tests {
     fn candidate(day: i64, bytes: u64, rank: usize) -> Option<Candidate> {
         let (rows, streams, first) = (1, 1, day * DAY_NS);
         let (file_bytes, line_bytes, last) = (bytes, bytes * 10, first + 5);
-        let meta = SegmentMeta { rows, line_bytes, file_bytes, first, last, streams };
+        let zstd_level = 1;
+        let meta = SegmentMeta { rows, line_bytes, file_bytes, first, last, streams, zstd_level };
         Some(Candidate { meta, rank })
     }
 
@@ -85,6 +99,17 @@ mod tests {
         segments.extend([(1, 100); 1]);
         assert_eq!(chosen(&segments), Some(1..9));
         assert_eq!(chosen(&[(1, LINE_BYTES_MAX / 20); 20]), None, "two fill a merged one");
+    }
+
+    #[test]
+    fn what_was_compressed_in_haste_is_written_again_once() {
+        let mut candidates = [candidate(1, 100, 0), candidate(5, 100, 0)];
+        assert_eq!(choose_alone(&candidates, |_| true), Some(0..1));
+        assert_eq!(choose_alone(&candidates, |meta| meta.first > DAY_NS), Some(1..2));
+        for candidate in candidates.iter_mut().flatten() {
+            candidate.meta.zstd_level = u8::try_from(MERGE_LEVEL).unwrap();
+        }
+        assert_eq!(choose_alone(&candidates, |_| true), None);
     }
 
     #[test]

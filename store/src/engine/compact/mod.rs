@@ -4,7 +4,8 @@
 //! Segments that stand next to each other in the order of arrival and are of one day are merged into one
 //! that takes their place; with days apart, a day's entries can still go with their files. A merge waits
 //! until the largest is not larger than the others together, so that an entry is written again only a few
-//! times, logarithmic in the day's size.
+//! times, logarithmic in the day's size. A flush compresses in haste; what is a day old and was not merged is
+//! written again by itself, once, when there is nothing else to do.
 //!
 //! The new segment is written and synced like one of a flush, and one record in the manifest puts it in
 //! the place of the others. Snapshots keep the old ones as long as they need them; neither queries nor
@@ -21,7 +22,7 @@ use std::sync::atomic::Ordering;
 
 pub(crate) use self::pace::{Pace, Pacer};
 
-use self::choose::{Candidate, choose};
+use self::choose::{Candidate, DAY_NS, choose, choose_alone};
 use self::pace::PacedVfs;
 use self::rewrite::{Loss, due_deletes, expiry, takes_any, touches, write_rest};
 use super::flush::remove_quietly;
@@ -40,6 +41,8 @@ pub(crate) enum Haste {
     Full,
     /// Within the limits that the store was given.
     Paced,
+    /// Likewise, and there is time for what is not urgent.
+    Idle,
 }
 
 impl Core {
@@ -56,7 +59,7 @@ impl Core {
             if compacting.is_over {
                 return Err(StoreError::Closed);
             }
-            match self.guard(|| self.compact_once(&*vfs, &mut compacting)) {
+            match self.guard(|| self.compact_once(&*vfs, haste, &mut compacting)) {
                 Ok(true) => {}
                 Ok(false) => return Ok(()),
                 Err(StoreError::Corrupt { path, what, offset, detail }) => {
@@ -77,7 +80,7 @@ impl Core {
         let inner = Arc::clone(&self.options.vfs);
         match haste {
             Haste::Full => inner,
-            Haste::Paced => Arc::new(PacedVfs {
+            Haste::Paced | Haste::Idle => Arc::new(PacedVfs {
                 inner,
                 clock: Arc::clone(&self.options.clock),
                 pacer: Arc::clone(&self.pacer),
@@ -87,11 +90,16 @@ impl Core {
     }
 
     /// One step. `false` when there is nothing left to do.
-    fn compact_once(&self, vfs: &dyn Vfs, compacting: &mut Compacting) -> Result<bool, StoreError> {
+    fn compact_once(
+        &self,
+        vfs: &dyn Vfs,
+        haste: Haste,
+        compacting: &mut Compacting,
+    ) -> Result<bool, StoreError> {
         let view = self.view();
         Ok(self.lose_one(vfs, &view, compacting)?
             || self.finish_deletes(&view, &compacting.damaged)?
-            || self.merge_one(vfs, &view, &compacting.damaged)?)
+            || self.merge_one(vfs, haste, &view, &compacting.damaged)?)
     }
 
     /// Takes off the disk what nobody is to see any more of the first segment that has such entries.
@@ -229,6 +237,7 @@ impl Core {
     fn merge_one(
         &self,
         vfs: &dyn Vfs,
+        haste: Haste,
         view: &View,
         damaged: &BTreeSet<u64>,
     ) -> Result<bool, StoreError> {
@@ -238,7 +247,14 @@ impl Core {
             false => Some(Candidate { meta: live.segment.meta().clone(), rank: rank(live.level) }),
         };
         let candidates: Vec<_> = view.segments.iter().map(candidate).collect();
-        let Some(chosen) = choose(&candidates) else { return Ok(false) };
+        let yesterday = self.options.clock.unix_time().saturating_sub(DAY_NS);
+        let chosen = choose(&candidates).or_else(|| match haste {
+            Haste::Full => choose_alone(&candidates, |_| true),
+            // It may still find others of its day to be merged with.
+            Haste::Idle => choose_alone(&candidates, |meta| meta.last < yesterday),
+            Haste::Paced => None,
+        });
+        let Some(chosen) = chosen else { return Ok(false) };
         self.merge(vfs, &view.segments[chosen])?;
         Ok(true)
     }
@@ -248,11 +264,15 @@ impl Core {
         let id = self.manifest.lock().take_id();
         let segment = self.seal(id, |path| segment::merge(vfs, path, &sources))?;
         let bytes = segment.as_ref().map_or(0, |segment| segment.meta().file_bytes);
-        self.counters.merge_bytes.fetch_add(bytes, Ordering::Relaxed);
+        let (count, count_bytes) = match old.len() {
+            1 => (&self.counters.rewrites, &self.counters.rewrite_bytes),
+            _ => (&self.counters.merges, &self.counters.merge_bytes),
+        };
+        count_bytes.fetch_add(bytes, Ordering::Relaxed);
         let level = old.iter().map(|live| live.level).min().unwrap_or(0);
         let new = segment.map(|segment| LiveSegment { id, level, segment });
         self.put_in_place(old, new)?;
-        self.counters.merges.fetch_add(1, Ordering::Relaxed);
+        count.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
 

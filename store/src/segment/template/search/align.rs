@@ -88,10 +88,8 @@ impl<'n> Search<'_, 'n> {
                 true => 0,
                 false => text.len().saturating_sub(bytes.len()),
             };
-            for (at, byte) in text.iter().enumerate().skip(start) {
-                if self.is_alike(*byte, first) {
-                    self.at_static(number, at, bytes)?;
-                }
+            for at in self.places(first, &text[start..]) {
+                self.at_static(number, start + at, bytes)?;
             }
         }
         (0..template.slots.len()).try_for_each(|slot| self.within_slot(slot, bytes))
@@ -125,13 +123,10 @@ impl<'n> Search<'_, 'n> {
             self.with(slot, rest, Lies::First, Self::found)?;
         }
         // As a whole the value is followed by static text.
-        let mut end = if self.is_anchored_behind { rest.len() } else { rest.len() - 1 };
-        if !self.may_begin(slot, rest) {
-            end = 0;
-        }
-        for len in 0..=end {
-            let (value, behind) = rest.split_at(len);
-            if self.may_go_on(slot, behind) {
+        let may_begin = self.may_begin(slot, rest);
+        for len in self.cuts(slot, rest) {
+            if len == 0 || may_begin {
+                let (value, behind) = rest.split_at(len);
                 self.with(slot, value, Lies::Whole, |search| {
                     search.at_static(slot + 1, 0, behind)
                 })?;
@@ -148,27 +143,35 @@ impl<'n> Search<'_, 'n> {
         if !self.is_anchored_behind {
             self.with(slot, bytes, Lies::Within, Self::found)?;
         }
-        let end = if self.is_anchored_behind { bytes.len() } else { bytes.len() - 1 };
-        for len in 1..=end {
+        for len in self.cuts(slot, bytes).into_iter().filter(|len| *len > 0) {
             let (value, behind) = bytes.split_at(len);
-            if self.may_go_on(slot, behind) {
-                self.with(slot, value, Lies::Last, |search| search.at_static(slot + 1, 0, behind))?;
-            }
+            self.with(slot, value, Lies::Last, |search| search.at_static(slot + 1, 0, behind))?;
         }
         Ok(())
     }
 
-    /// Whether the static text behind a slot begins as `behind` does.
-    fn may_go_on(&self, slot: usize, behind: &[u8]) -> bool {
-        match (self.template.statics.get(slot + 1).first(), behind.first()) {
-            (Some(text), Some(next)) => self.is_alike(*text, *next),
-            _ => true,
+    /// How many of some bytes of the needle can end a slot's value: the static text behind the slot has to
+    /// go on as the needle does. All of them can where the text has to end there, too.
+    fn cuts(&self, slot: usize, bytes: &[u8]) -> Vec<usize> {
+        let mut cuts = match self.template.statics.get(slot + 1).first() {
+            Some(next) => self.places(*next, bytes),
+            None => (0..bytes.len()).collect(),
+        };
+        if self.is_anchored_behind {
+            cuts.push(bytes.len());
         }
+        cuts
     }
 
-    /// Whether a byte of a text is the needle's.
-    const fn is_alike(&self, byte: u8, of_needle: u8) -> bool {
-        byte == of_needle || self.needle.ignores_case() && byte.eq_ignore_ascii_case(&of_needle)
+    /// Where a byte is, in either case if case is ignored.
+    fn places(&self, byte: u8, bytes: &[u8]) -> Vec<usize> {
+        match self.needle.ignores_case() {
+            false => memchr::memchr_iter(byte, bytes).collect(),
+            true => {
+                let (lower, upper) = (byte.to_ascii_lowercase(), byte.to_ascii_uppercase());
+                memchr::memchr2_iter(lower, upper, bytes).collect()
+            }
+        }
     }
 
     /// Whether a slot's values may have the first of some bytes.
