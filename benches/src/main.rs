@@ -22,6 +22,7 @@ mod reference;
 mod report;
 mod scale;
 mod sets;
+mod tails;
 mod units;
 
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
     Load(LoadArgs),
     /// Ask the questions of a server that runs already and holds the corpus
     Ask(AskArgs),
+    /// Start the release server on an empty directory and follow one stream with many live tails.
+    Tails(TailsArgs),
 }
 
 /// Lines of the corpus that ships with the project.
@@ -189,6 +192,19 @@ struct AskArgs {
     runs: usize,
 }
 
+#[derive(Debug, Args)]
+struct TailsArgs {
+    /// The server's binary.
+    #[arg(long, default_value = "target/release/timberline")]
+    binary: PathBuf,
+    /// How many tails.
+    #[arg(long, default_value_t = 5000)]
+    clients: usize,
+    /// How many lines are pushed, one at a time.
+    #[arg(long, default_value_t = 20)]
+    lines: usize,
+}
+
 impl ServicesArgs {
     fn make(self) -> Corpus {
         corpus::services(ServicesOptions { lines: self.lines, seed: self.seed })
@@ -246,6 +262,13 @@ fn main() -> Result<()> {
                 println!("{answer}");
             }
             Ok(())
+        }
+        Command::Tails(args) => {
+            let directory = tempfile::tempdir().context("a directory for the data")?;
+            let options = ServerOptions { binary: args.binary, durability: Durability::Sync };
+            let server = Server::start(&options, directory.path())?;
+            println!("{}", tails::measure(&server, args.clients, args.lines)?);
+            server.stop()
         }
     }
 }

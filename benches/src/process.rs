@@ -61,9 +61,10 @@ pub(crate) struct ServerOptions {
 
 /// Configuration of every server that is measured: questions have more series than the default allows,
 /// and look back further.
-const LIMITS: [(&str, &str); 2] = [
+const LIMITS: [(&str, &str); 3] = [
     ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_SERIES", "2000"),
     ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_LENGTH", "0"),
+    ("TIMBERLINE_LIMITS_CONFIG_MAX_CONCURRENT_TAIL_REQUESTS", "0"),
 ];
 
 /// A running server.

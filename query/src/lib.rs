@@ -51,7 +51,10 @@ pub mod syntax;
 mod tenants;
 
 pub use deletes::{DeleteQuery, LogqlFilters};
-pub use engine::{Direction, Engine, EngineLimits, InstantQuery, RangeQuery};
+pub use engine::{
+    Direction, Engine, EngineLimits, EntrySample, InstantQuery, RangeQuery, SampleSeries,
+    TailEntry, TailHistory, TailQuery,
+};
 pub use error::QueryError;
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
 pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

@@ -88,6 +88,12 @@ pub struct QueryStats {
     pub lines_matched: u64,
     /// Chunks read, in the head and in segments.
     pub chunks_read: u64,
+    /// Of the bytes looked at, those of lines that are in memory, not in segments.
+    pub bytes_in_memory: u64,
+    /// Of the lines looked at, those that are in memory.
+    pub lines_in_memory: u64,
+    /// Of the chunks read, those that are in memory.
+    pub chunks_in_memory: u64,
     /// Streams that the selectors matched.
     pub streams_matched: u64,
     /// Entries or samples returned.

@@ -25,6 +25,7 @@ mod rfc3339;
 pub mod serve;
 mod shutdown;
 pub mod state;
+mod tail;
 pub mod tenant;
 pub mod tls;
 

@@ -225,6 +225,23 @@ fn registered<C: Collector + Clone + 'static>(
     registered.inspect_err(|error| tracing::error!(%error, "metric left out")).ok()
 }
 
+/// Registers a metric. One that cannot be made is left out and reported.
+pub(crate) fn registered<C: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: prometheus::Result<C>,
+) -> Option<C> {
+    match metric {
+        Ok(metric) => {
+            register(registry, metric.clone());
+            Some(metric)
+        }
+        Err(error) => {
+            tracing::error!(%error, "metric left out");
+            None
+        }
+    }
+}
+
 fn register_build_info(registry: &Registry) {
     let options = Opts::new("loki_build_info", "Always 1; the labels say which build this is.");
     let info = IntGaugeVec::new(options, &["version", "revision", "branch", "goversion"]);

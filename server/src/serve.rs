@@ -75,6 +75,8 @@ pub enum ServeError {
 /// # Errors
 /// [`ServeError`]; nothing is left running.
 pub fn run(config: Config, layers: Layers) -> Result<(), ServeError> {
+    #[cfg(unix)]
+    raise_file_limit();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("timberline")
@@ -87,6 +89,18 @@ pub fn run(config: Config, layers: Layers) -> Result<(), ServeError> {
     // Queries that were cut off notice it when their connections go; nobody waits for their threads.
     runtime.shutdown_timeout(STOP_PAUSE);
     result
+}
+
+/// Lets the process have as many files open as it may at the most: each connection is one, and what a
+/// shell gives at first is often 1,024.
+#[cfg(unix)]
+fn raise_file_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::warn!(%error, "cannot raise the limit of open files");
+    }
 }
 
 /// A server that has its store and its port, and is ready to serve.

@@ -12,6 +12,7 @@ use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
 use crate::http::QueryQueue;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
+use crate::tail::Tails;
 
 /// What every request handler shares: one per server, behind an [`Arc`].
 #[derive(Debug)]
@@ -32,6 +33,8 @@ pub struct AppState {
     pub access: Access,
     /// Whose query is next.
     pub(crate) queries: QueryQueue,
+    /// The live tails.
+    pub(crate) tails: Arc<Tails>,
     stopping: AtomicBool,
 }
 
@@ -52,6 +55,7 @@ impl AppState {
         let waiting_max = config.querier.max_outstanding_per_tenant;
         let queries = QueryQueue::new(config.concurrent_queries(), waiting_max);
         let metrics = Metrics::new(&registry, &store, &queries);
+        let tails = Arc::new(Tails::new(&registry));
         Ok(Arc::new(Self {
             store,
             ingester,
@@ -61,6 +65,7 @@ impl AppState {
             metrics,
             access,
             queries,
+            tails,
             stopping: AtomicBool::new(false),
         }))
     }
@@ -71,9 +76,10 @@ impl AppState {
         Engine::with_limits(self.store.clone(), limits.query.engine_limits())
     }
 
-    /// Makes `/ready` answer 503 from now on.
+    /// Makes `/ready` answer 503 from now on, and ends live tails.
     pub fn begin_stopping(&self) {
         self.stopping.store(true, Ordering::Release);
+        self.tails.stop();
     }
 
     /// Whether the server is on its way out.

@@ -16,3 +16,9 @@ fn json_pushes_are_taken_or_refused() {
 fn protobuf_pushes_are_taken_or_refused() {
     replay("push_protobuf", fuzzing::push_protobuf);
 }
+
+#[test]
+fn opentelemetrys_records_are_taken_or_refused() {
+    replay("otlp_protobuf", fuzzing::otlp_protobuf);
+    replay("otlp_json", fuzzing::otlp_json);
+}

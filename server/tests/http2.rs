@@ -7,62 +7,18 @@
 
 mod common;
 
-use std::net::SocketAddr;
-use std::pin::Pin;
-use std::task::{Context, Poll};
-
 use bytes::Bytes;
+use common::grpc::{self, block_on, connect};
 use common::{TestServer, with_params};
-use http::{Request, Response, Uri};
+use http::Request;
 use http_body_util::{BodyExt as _, Empty};
-use hyper::body::{Body, Incoming};
-use hyper::client::conn::http2::{SendRequest, handshake};
-use hyper_util::rt::{TokioExecutor, TokioIo};
 use timberline::ingest::proto::logproto::{
     EntryAdapter, LabelPairAdapter, PushRequest, PushResponse, StreamAdapter,
 };
-use tokio::net::TcpStream;
-use tonic::client::Grpc;
-use tonic::codegen::Service;
-use tonic::codegen::http::uri::PathAndQuery;
 use tonic::{Code, Status};
-use tonic_prost::ProstCodec;
 
 const SECOND: i64 = 1_793_538_000;
 const PUSH: &str = "/logproto.Pusher/Push";
-
-/// An HTTP/2 connection.
-async fn connect<B>(address: SocketAddr) -> SendRequest<B>
-where
-    B: Body<Data = Bytes> + Send + Unpin + 'static,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    let stream = TcpStream::connect(address).await.unwrap();
-    let (sender, connection) = handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
-    tokio::spawn(async move { drop(connection.await) });
-    sender
-}
-
-/// A connection as the gRPC client wants it.
-struct Channel(SendRequest<tonic::body::Body>);
-
-impl Service<Request<tonic::body::Body>> for Channel {
-    type Response = Response<Incoming>;
-    type Error = hyper::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, hyper::Error>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), hyper::Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
-        Box::pin(self.0.send_request(request))
-    }
-}
-
-fn block_on<T>(work: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
-}
 
 /// Calls a method that takes a push, for a tenant or for none.
 fn call(
@@ -71,17 +27,7 @@ fn call(
     tenant: Option<&'static str>,
     push: PushRequest,
 ) -> Result<(), Status> {
-    block_on(async {
-        let origin = Uri::try_from(format!("http://{}", server.address())).unwrap();
-        let channel = Channel(connect(server.address()).await);
-        let mut request = tonic::Request::new(push);
-        if let Some(tenant) = tenant {
-            request.metadata_mut().insert("x-scope-orgid", tenant.parse().unwrap());
-        }
-        let codec = ProstCodec::<PushRequest, PushResponse>::default();
-        let method = PathAndQuery::from_static(method);
-        Grpc::with_origin(channel, origin).unary(request, method, codec).await.map(drop)
-    })
+    grpc::call(server, method, tenant, push).map(|PushResponse {}| ())
 }
 
 fn stream(labels: &str, lines: &[&str]) -> StreamAdapter {

@@ -55,6 +55,7 @@ mod scan;
 mod segment;
 mod snapshot;
 mod store;
+mod subscribe;
 mod view;
 mod wal;
 
@@ -76,3 +77,4 @@ pub use retention::{Retention, StreamRetention, TenantRetention};
 pub use segment::Minute;
 pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};
+pub use subscribe::{Appended, DroppedEntries, Subscription};

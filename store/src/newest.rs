@@ -73,7 +73,8 @@ mod tests {
         }
         let mut pending = Pending::new(batch.as_bytes()).unwrap();
         let sealed = vec![Timestamp::MIN; streams.len()];
-        head.apply(&TenantId::new("t").unwrap(), &mut pending, &sealed, Duration::ZERO).unwrap();
+        head.apply(&TenantId::new("t").unwrap(), &mut pending, &sealed, Duration::ZERO, None)
+            .unwrap();
         head.view()
     }
 

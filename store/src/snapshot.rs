@@ -594,6 +594,12 @@ impl Chunk {
         }
     }
 
+    /// Whether the chunk is in memory, not in a segment yet.
+    #[must_use]
+    pub const fn is_in_memory(&self) -> bool {
+        matches!(self.source, Source::Head { .. })
+    }
+
     /// How many entries and bytes of lines there are in each minute, by ascending time; nothing where
     /// that is not kept, which is so in the head, where there are few entries in a minute, and where
     /// some may be hidden.

@@ -10,7 +10,8 @@ use crate::engine::{self, Core, Haste, Options, Pace, Workers};
 use crate::paths::{Paths, io_error};
 use crate::{
     CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, FilterCompiler, Labels, LockOutcome,
-    OsVfs, Retention, Snapshot, StoreError, SystemClock, TenantId, Timestamp, Vfs, WriteBatch,
+    Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription, SystemClock, TenantId,
+    Timestamp, Vfs, WriteBatch,
 };
 
 /// When an append counts as done.
@@ -270,6 +271,33 @@ impl Store {
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
         self.handle.core.snapshot()
+    }
+
+    /// Gives what is appended from now on to the tenant's streams that pass every matcher.
+    ///
+    /// `bytes_max` bounds what may wait to be received: lines, metadata and some bytes an entry. What
+    /// comes while there is no room is dropped and counted; appends never wait. Many subscriptions cost
+    /// an append little, but one per selector, shared out by the caller, costs less.
+    ///
+    /// For what was appended before, see [`snapshot_with_position`](Self::snapshot_with_position).
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`].
+    pub fn subscribe(
+        &self,
+        tenant: &TenantId,
+        matchers: &[Matcher],
+        bytes_max: usize,
+    ) -> Result<Subscription, StoreError> {
+        self.handle.core.subscribe(tenant, matchers, bytes_max)
+    }
+
+    /// A view, with the position up to which it has what subscriptions give: of a subscription that was
+    /// there before, what has a greater [`Appended::position`](crate::Appended::position) is not in the
+    /// view, and all the rest is.
+    #[must_use]
+    pub fn snapshot_with_position(&self) -> (Snapshot, u64) {
+        self.handle.core.snapshot_with_position()
     }
 
     /// How many streams of the tenant are active, that is in the head.

@@ -43,6 +43,9 @@ struct Counters {
     lines_processed: AtomicU64,
     lines_matched: AtomicU64,
     chunks_read: AtomicU64,
+    bytes_in_memory: AtomicU64,
+    lines_in_memory: AtomicU64,
+    chunks_in_memory: AtomicU64,
     streams_matched: AtomicU64,
 }
 
@@ -119,7 +122,7 @@ impl<'a> Context<'a> {
         self.check()?;
         let selection = self.unless_damaged(chunk.select(range, predicate, scratch))?;
         if let Some(selection) = &selection {
-            self.count_read(selection.rows_scanned(), selection.bytes_scanned());
+            self.count_read(chunk, selection.rows_scanned(), selection.bytes_scanned());
         }
         Ok(selection.filter(|selection| !selection.is_empty()))
     }
@@ -160,10 +163,16 @@ impl<'a> Context<'a> {
     }
 
     /// Counts a chunk as read.
-    pub(crate) fn count_read(&self, lines: u64, bytes: u64) {
-        self.counters.chunks_read.fetch_add(1, Ordering::Relaxed);
-        self.counters.lines_processed.fetch_add(lines, Ordering::Relaxed);
-        self.counters.bytes_processed.fetch_add(bytes, Ordering::Relaxed);
+    pub(crate) fn count_read(&self, chunk: &Chunk, lines: u64, bytes: u64) {
+        let counters = &self.counters;
+        counters.chunks_read.fetch_add(1, Ordering::Relaxed);
+        counters.lines_processed.fetch_add(lines, Ordering::Relaxed);
+        counters.bytes_processed.fetch_add(bytes, Ordering::Relaxed);
+        if chunk.is_in_memory() {
+            counters.chunks_in_memory.fetch_add(1, Ordering::Relaxed);
+            counters.lines_in_memory.fetch_add(lines, Ordering::Relaxed);
+            counters.bytes_in_memory.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts lines that passed every filter.
@@ -183,6 +192,9 @@ impl<'a> Context<'a> {
             lines_processed: counters.lines_processed.into_inner(),
             lines_matched: counters.lines_matched.into_inner(),
             chunks_read: counters.chunks_read.into_inner(),
+            bytes_in_memory: counters.bytes_in_memory.into_inner(),
+            lines_in_memory: counters.lines_in_memory.into_inner(),
+            chunks_in_memory: counters.chunks_in_memory.into_inner(),
             streams_matched: counters.streams_matched.into_inner(),
             entries_returned: entries_returned.try_into().unwrap_or(u64::MAX),
             exec_seconds: self.started.elapsed().as_secs_f64(),

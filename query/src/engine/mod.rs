@@ -9,6 +9,8 @@ mod context;
 pub(crate) mod limits;
 mod logs;
 mod parallel;
+mod samples;
+mod tail;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,6 +26,8 @@ use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::for_each;
+pub use self::samples::{EntrySample, SampleSeries};
+pub use self::tail::{TailEntry, TailHistory, TailQuery};
 
 /// What a query may use. The defaults are Loki's.
 #[derive(Clone, Debug)]

@@ -126,7 +126,7 @@ const KEYS: [Key; 32] = [
 ];
 
 /// The limits of queries.
-const QUERY_LIMITS: [Key; 10] = [
+const QUERY_LIMITS: [Key; 12] = [
     key("limits_config.max_query_series", "Series that an answer may have; 0 = unlimited."),
     key(
         "limits_config.max_entries_limit_per_query",
@@ -146,6 +146,14 @@ const QUERY_LIMITS: [Key; 10] = [
     key(
         "limits_config.max_concurrent_queries",
         "Queries that run at the same time; more wait for their turn; 0 = twice the cores.",
+    ),
+    key(
+        "limits_config.max_concurrent_tail_requests",
+        "Live tails that a tenant may have at the same time; 0 = unlimited.",
+    ),
+    key(
+        "limits_config.tail_max_duration",
+        "How long a live tail may last; clients then begin a new one.",
     ),
     key("limits_config.query_memory_bytes_max", "Bytes that one query may hold in memory."),
     key("limits_config.query_threads", "Threads that one query may use; 0 = the cores."),

@@ -48,6 +48,11 @@ pub struct QueryLimits {
     pub query_timeout: Duration,
     /// Queries that may run at the same time; more wait for their turn. 0 takes twice the cores.
     pub max_concurrent_queries: usize,
+    /// Live tails that a tenant may have at the same time. 0 is no limit.
+    pub max_concurrent_tail_requests: usize,
+    /// How long a live tail may last; clients then begin a new one.
+    #[serde(with = "units::duration")]
+    pub tail_max_duration: Duration,
     /// Bytes that one query may hold.
     #[serde(with = "units::size")]
     pub query_memory_bytes_max: usize,
@@ -66,6 +71,8 @@ impl Default for QueryLimits {
             volume_max_series: 1000,
             query_timeout: Duration::from_secs(60),
             max_concurrent_queries: 0,
+            max_concurrent_tail_requests: 10,
+            tail_max_duration: Duration::from_secs(3600),
             query_memory_bytes_max: 256 << 20,
             query_threads: 0,
         }

@@ -108,17 +108,20 @@ fn write_stream(out: &mut Json, stream: &StreamResult, encoding: &Encoding) {
     out.raw(r#"{"stream":"#);
     out.labels(&stream.labels);
     out.raw(r#","values":"#);
-    list(out, &stream.entries, |out, entry| {
-        out.raw("[");
-        out.nanos(entry.timestamp);
-        out.raw(",");
-        out.bytes(&entry.line);
-        if categorizes {
-            write_categories(out, entry);
-        }
-        out.raw("]");
-    });
+    list(out, &stream.entries, |out, entry| write_entry(out, entry, categorizes));
     out.raw("}");
+}
+
+/// An element of `values`.
+pub(super) fn write_entry(out: &mut Json, entry: &EntryResult, categorizes: bool) {
+    out.raw("[");
+    out.nanos(entry.timestamp);
+    out.raw(",");
+    out.bytes(&entry.line);
+    if categorizes {
+        write_categories(out, entry);
+    }
+    out.raw("]");
 }
 
 /// The third element: always there, empty categories left out.

@@ -40,6 +40,12 @@ impl Json {
         self.0
     }
 
+    /// What was written, as text.
+    pub(super) fn into_text(self) -> String {
+        // All that is written is text, or was made text.
+        String::from_utf8(self.0).unwrap_or_default()
+    }
+
     /// JSON that is right as it is.
     pub(super) fn raw(&mut self, text: &str) {
         self.0.extend_from_slice(text.as_bytes());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use timberline_query::{QueryStats, StreamResult};
-use timberline_store::Labels;
+use timberline_store::{Labels, Timestamp};
 
 use super::json::Json;
 use super::stats;
@@ -21,11 +21,7 @@ pub fn legacy_streams(streams: &[StreamResult], stats: &QueryStats, queued: Dura
         out.raw(r#","entries":["#);
         for (index, entry) in stream.entries.iter().enumerate() {
             out.comma(index);
-            out.raw(r#"{"ts":"#);
-            out.text(&rfc3339_nano(entry.timestamp));
-            out.raw(r#","line":"#);
-            out.bytes(&entry.line);
-            out.raw("}");
+            write_entry(&mut out, entry.timestamp, &entry.line);
         }
         out.raw("]}");
     }
@@ -35,8 +31,17 @@ pub fn legacy_streams(streams: &[StreamResult], stats: &QueryStats, queued: Dura
     out.into_bytes()
 }
 
+/// An element of `entries`.
+pub(super) fn write_entry(out: &mut Json, timestamp: Timestamp, line: &[u8]) {
+    out.raw(r#"{"ts":"#);
+    out.text(&rfc3339_nano(timestamp));
+    out.raw(r#","line":"#);
+    out.bytes(line);
+    out.raw("}");
+}
+
 /// `{a="b", c="d"}`
-fn label_text(labels: &Labels) -> String {
+pub(crate) fn label_text(labels: &Labels) -> String {
     let pairs: Vec<_> =
         labels.iter().map(|(name, value)| format!("{name}={}", go_quote(value))).collect();
     format!("{{{}}}", pairs.join(", "))

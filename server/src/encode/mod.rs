@@ -12,12 +12,15 @@ mod legacy;
 mod listing;
 mod patterns;
 mod stats;
+mod tail;
 #[cfg(test)]
 mod tests;
 
 pub use answer::{Encoding, answer};
 pub use deletes::{DeleteEntry, deletes};
 pub use detected::{DetectedField, detected_fields, detected_labels, detected_values};
+pub(crate) use legacy::label_text;
 pub use legacy::{legacy_streams, legacy_texts};
 pub use listing::{build_info, formatted_query, index_stats, invalid_query, series, texts};
 pub use patterns::patterns;
+pub use tail::{TailDialect, tail_frame};

@@ -1,8 +1,9 @@
 //! The `stats` object of query answers.
 //!
 //! Clients read it into fixed types and fail on what is missing or has a fraction where none belongs, so
-//! all of it is there. Figures that describe the insides of Loki (caches, splits, shards, bloom filters)
-//! are zero here, since there are none.
+//! all of it is there. What is in memory stands where Loki has what its ingesters found, what is in
+//! segments where it has what its store did. Figures that describe the insides of Loki (caches, splits,
+//! shards, bloom filters) are zero here, since there are none.
 
 use std::time::Duration;
 
@@ -31,11 +32,27 @@ pub(super) fn write(out: &mut Json, stats: &QueryStats, queued: Duration) {
     out.raw(r#"{"summary":"#);
     write_summary(out, stats, queued);
     out.raw(r#","querier":{"store":"#);
-    write_store(out, stats);
+    let segments = QueryStats {
+        bytes_processed: stats.bytes_processed.saturating_sub(stats.bytes_in_memory),
+        lines_processed: stats.lines_processed.saturating_sub(stats.lines_in_memory),
+        chunks_read: stats.chunks_read.saturating_sub(stats.chunks_in_memory),
+        bytes_in_memory: 0,
+        lines_in_memory: 0,
+        ..*stats
+    };
+    write_store(out, &segments);
     out.raw(r#","querierExecTime":"#);
     out.number(stats.exec_seconds);
-    out.raw(r#"},"ingester":{"totalReached":0,"totalChunksMatched":0,"totalBatches":0,"totalLinesSent":0,"store":"#);
-    write_store(out, &QueryStats::default());
+    let reached = u64::from(stats.chunks_in_memory > 0);
+    field(out, r#"},"ingester":{"totalReached":"#, reached);
+    field(out, r#","totalChunksMatched":"#, stats.chunks_in_memory);
+    out.raw(r#","totalBatches":0,"totalLinesSent":0,"store":"#);
+    let memory = QueryStats {
+        bytes_in_memory: stats.bytes_in_memory,
+        lines_in_memory: stats.lines_in_memory,
+        ..QueryStats::default()
+    };
+    write_store(out, &memory);
     out.raw(r#"},"index":"#);
     write_index(out, stats);
     out.raw(r#","cache":{"#);
@@ -89,9 +106,9 @@ fn write_store(out: &mut Json, stats: &QueryStats) {
     field(out, r#"{"totalChunksRef":"#, stats.chunks_read);
     field(out, r#","totalChunksDownloaded":"#, stats.chunks_read);
     out.raw(r#","chunksDownloadTime":0,"queryReferencedStructuredMetadata":false,"queryUsedV2Engine":false"#);
-    out.raw(
-        r#","chunk":{"headChunkBytes":0,"headChunkLines":0,"headChunkStructuredMetadataBytes":0"#,
-    );
+    field(out, r#","chunk":{"headChunkBytes":"#, stats.bytes_in_memory);
+    field(out, r#","headChunkLines":"#, stats.lines_in_memory);
+    out.raw(r#","headChunkStructuredMetadataBytes":0"#);
     field(out, r#","decompressedBytes":"#, stats.bytes_processed);
     field(out, r#","decompressedLines":"#, stats.lines_processed);
     out.raw(r#","decompressedStructuredMetadataBytes":0,"compressedBytes":0,"totalDuplicates":0"#);

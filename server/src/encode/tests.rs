@@ -16,7 +16,10 @@ fn encode(value: QueryValue, encoding: &Encoding, warnings: &[&str]) -> String {
         bytes_processed: 1000,
         lines_processed: 10,
         lines_matched: 7,
-        chunks_read: 2,
+        chunks_read: 3,
+        bytes_in_memory: 300,
+        lines_in_memory: 4,
+        chunks_in_memory: 1,
         streams_matched: 1,
         entries_returned: 1,
         exec_seconds: 0.5,
@@ -112,9 +115,14 @@ fn statistics_are_complete_and_whole() {
     assert_eq!(at("/summary/linesProcessedPerSecond"), Some(20));
     assert_eq!(at("/summary/totalBytesProcessed"), Some(1000));
     assert_eq!(at("/summary/totalPostFilterLines"), Some(7));
-    assert_eq!(at("/querier/store/chunk/decompressedLines"), Some(10));
+    assert_eq!(at("/querier/store/totalChunksDownloaded"), Some(2));
+    assert_eq!(at("/querier/store/chunk/decompressedLines"), Some(6));
+    assert_eq!(at("/querier/store/chunk/decompressedBytes"), Some(700));
     assert_eq!(at("/querier/store/dataobj/totalPageDownloadTime"), Some(0));
-    assert_eq!(at("/ingester/store/chunk/headChunkBytes"), Some(0));
+    assert_eq!(at("/ingester/totalReached"), Some(1));
+    assert_eq!(at("/ingester/totalChunksMatched"), Some(1));
+    assert_eq!(at("/ingester/store/chunk/headChunkBytes"), Some(300));
+    assert_eq!(at("/ingester/store/chunk/headChunkLines"), Some(4));
     assert_eq!(at("/ingester/totalLinesSent"), Some(0));
     assert_eq!(at("/index/totalStreams"), Some(1));
     assert_eq!(at("/cache/instantMetricResult/queryLengthServed"), Some(0));

@@ -52,7 +52,7 @@ fn explorer_limits(limits: &LimitsConfig) -> Value {
         "max_query_range": duration_text(query.max_query_range),
         "max_query_series": query.max_query_series,
         "metric_aggregation_enabled": false,
-        "otlp_config": {},
+        "otlp_config": ingest.otlp_config,
         "pattern_persistence_enabled": false,
         "query_timeout": duration_text(query.query_timeout),
         "retention_period": duration_text(retention.retention_period),

@@ -7,6 +7,7 @@ mod admin;
 mod body;
 mod deletes;
 mod detected;
+mod grpc;
 mod index;
 mod labels;
 mod legacy;
@@ -14,15 +15,18 @@ mod limits;
 mod log_level;
 mod observe;
 mod openapi;
+mod otlp;
 mod params;
 mod patterns;
 mod push;
 mod query;
 mod queue;
 mod routes;
+mod tail;
 mod volume;
-mod work;
+pub(crate) mod work;
 
+pub(crate) use self::params::now;
 pub(crate) use self::queue::QueryQueue;
 
 use std::any::Any;
@@ -71,7 +75,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
 }
 
 fn routes(state: &Arc<AppState>) -> Routes {
-    push::routes(reads(Routes::new(state)), state)
+    grpc::routes(push::routes(reads(Routes::new(state)), state), state)
 }
 
 /// Lets pages of these origins read answers; without it, browsers do not let them.
@@ -100,6 +104,8 @@ fn reads(routes: Routes) -> Routes {
         .add(READ, "/loki/api/v1/label", get(labels::names).post(labels::names))
         .add(READ, "/loki/api/v1/label/{name}/values", get(labels::values).post(labels::values))
         .add(READ, "/loki/api/v1/series", get(labels::series).post(labels::series))
+        .add(READ, "/loki/api/v1/tail", get(tail::tail).post(tail::tail))
+        .add(READ, "/api/prom/tail", get(tail::legacy).post(tail::legacy))
         .add(READ, "/api/prom/query", get(legacy::query).post(legacy::query))
         .add(READ, "/api/prom/label", get(legacy::names).post(legacy::names))
         .add(READ, "/api/prom/label/{name}/values", get(legacy::values).post(legacy::values))

@@ -28,7 +28,7 @@ const NONE: (u16, &str) = (204, "");
 const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
 
 /// Every parameter: name, JSON type, what it is.
-const PARAMS: [(&str, &str, &str); 20] = [
+const PARAMS: [(&str, &str, &str); 21] = [
     ("query", "string", "LogQL"),
     (
         "start",
@@ -53,6 +53,7 @@ const PARAMS: [(&str, &str, &str); 20] = [
     ("request_id", "string", "A delete request"),
     ("force", "boolean", "Whether to take back what was begun"),
     ("field_limit", "integer", "Where there is no limit"),
+    ("delay_for", "integer", "How old an entry must be to be sent: 0 to 5 seconds"),
 ];
 
 const fn read(
@@ -76,6 +77,11 @@ const fn push(path: &'static str, summary: &'static str) -> PathDoc {
     PathDoc { path, methods: POST, summary, params: &[], bodies: PUSHED, answer: NONE }
 }
 
+const fn follow(path: &'static str, summary: &'static str) -> PathDoc {
+    PathDoc { path, methods: BOTH, summary, params: TAIL, bodies: &[], answer: (101, "") }
+}
+
+const TAIL: &[&str] = &["query", "start", "limit", "delay_for"];
 const LOGS: &[&str] = &["query", "start", "end", "since", "step", "interval", "limit", "direction"];
 const VOLUME: &[&str] =
     &["query", "start", "end", "since", "step", "limit", "targetLabels", "aggregateBy"];
@@ -87,9 +93,12 @@ const FIELDS: &[&str] =
 const FIELD_VALUES: &[&str] =
     &["name", "query", "start", "end", "since", "step", "line_limit", "limit", "field_limit"];
 
-const PATHS: [PathDoc; 33] = [
+const PATHS: [PathDoc; 36] = [
     push("/loki/api/v1/push", "Stores entries"),
     push("/api/prom/push", "Stores entries, in an older shape"),
+    push("/otlp/v1/logs", "Stores OpenTelemetry's log records"),
+    follow("/loki/api/v1/tail", "Follows a log query over a WebSocket"),
+    follow("/api/prom/tail", "Follows a log query over a WebSocket, in an older shape"),
     read("/loki/api/v1/query_range", "Evaluates a query over a range of time", LOGS),
     read(
         "/loki/api/v1/query",

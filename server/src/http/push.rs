@@ -1,4 +1,5 @@
-//! The way to the ingester: `/loki/api/v1/push`, `/api/prom/push` and the gRPC service `logproto.Pusher`.
+//! The way to the ingester: `/loki/api/v1/push`, `/api/prom/push`, `/otlp/v1/logs`, and the gRPC services
+//! `logproto.Pusher` and OpenTelemetry's `LogsService`.
 
 use std::sync::Arc;
 
@@ -7,20 +8,27 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{any_service, post};
+use bytes::Bytes;
 use timberline_store::TenantId;
 
 use super::body::read_shared_body;
+use super::otlp;
 use super::routes::{Routes, WRITE};
-use crate::ingest::{Dialect, PushService};
+use crate::error::ApiError;
+use crate::ingest::{Dialect, LogsService, PushService, Share};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
 /// The routes of pushes.
 pub(super) fn routes(routes: Routes, state: &AppState) -> Routes {
     let service = PushService::new(state.ingester.clone(), state.config.auth_enabled);
+    let logs_service = LogsService::new(state.ingester.clone(), state.config.auth_enabled);
+    let export = post(move |request| logs_service.clone().export(request));
     routes
         .add(WRITE, "/loki/api/v1/push", post(push_v1))
         .add(WRITE, "/api/prom/push", post(push_legacy))
+        .add(WRITE, "/otlp/v1/logs", post(otlp::push))
+        .add(WRITE, LogsService::EXPORT, export)
         .add(WRITE, "/logproto.Pusher/{method}", any_service(service.into_server()))
 }
 
@@ -52,8 +60,7 @@ async fn push(
 ) -> Response {
     // Given back when the push is done, or its client gone.
     let mut share = state.ingester.share();
-    let max = state.limits.of(tenant).ingest.max_recv_msg_size;
-    let body = match read_shared_body(body, max, |len| share.grow(len)).await {
+    let body = match read_push(state, tenant, body, &mut share).await {
         Ok(body) => body,
         Err(error) => return error.into_line_response(),
     };
@@ -61,4 +68,15 @@ async fn push(
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     }
+}
+
+/// The body of a push, as large as its tenant may send.
+pub(super) async fn read_push(
+    state: &AppState,
+    tenant: &TenantId,
+    body: Body,
+    share: &mut Share<'_>,
+) -> Result<Bytes, ApiError> {
+    let max = state.limits.of(tenant).ingest.max_recv_msg_size;
+    read_shared_body(body, max, |len| share.grow(len)).await
 }

@@ -85,7 +85,7 @@ fn whole_millis(step: i64) -> i64 {
 }
 
 /// The flags asked for, as they stand between commas: items are not trimmed.
-fn encoding_flags(headers: &HeaderMap) -> Vec<String> {
+pub(super) fn encoding_flags(headers: &HeaderMap) -> Vec<String> {
     let values = headers.get_all(ENCODING_FLAGS_HEADER).iter();
     let texts = values.filter_map(|value| value.to_str().ok());
     let flags = texts.flat_map(|text| text.split(',')).filter(|flag| !flag.is_empty());

@@ -29,6 +29,10 @@ pub(crate) enum Format {
     LegacyJson,
     /// `logproto.PushRequest` in raw snappy.
     Protobuf,
+    /// OpenTelemetry's `ExportLogsServiceRequest`.
+    Otlp,
+    /// The same in JSON.
+    OtlpJson,
 }
 
 /// Which API a push over HTTP uses: their JSON differs, protobuf is the same.
@@ -46,6 +50,7 @@ enum Encoding {
     Gzip,
     Deflate,
     Zstd,
+    Lz4,
 }
 
 /// What the headers say of a body.
@@ -78,6 +83,34 @@ impl Envelope {
         Ok(Self { format, encoding })
     }
 
+    /// Reads the same headers of OpenTelemetry's records.
+    pub(crate) fn of_otlp(headers: &HeaderMap) -> Result<Self, DecodeError> {
+        let content_type = text_of(headers, &CONTENT_TYPE);
+        let format = match media_type(content_type).as_deref() {
+            Ok("application/x-protobuf") => Format::Otlp,
+            Ok("application/json") => Format::OtlpJson,
+            _ => {
+                let text = format!(
+                    "content type: {content_type} is not supported, send application/x-protobuf or application/json"
+                );
+                return Err(DecodeError::Malformed(text));
+            }
+        };
+        let encoding = match text_of(headers, &CONTENT_ENCODING) {
+            "" | "identity" => Encoding::Identity,
+            "gzip" => Encoding::Gzip,
+            "zstd" => Encoding::Zstd,
+            "lz4" => Encoding::Lz4,
+            other => {
+                let text = format!(
+                    "unsupported content encoding {other}: only gzip, lz4 and zstd are supported"
+                );
+                return Err(DecodeError::Malformed(text));
+            }
+        };
+        Ok(Self { format, encoding })
+    }
+
     /// A body in JSON or in snappy-compressed protobuf as it is.
     pub(crate) const fn plain(format: Format) -> Self {
         Self { format, encoding: Encoding::Identity }
@@ -100,13 +133,12 @@ impl Envelope {
             Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), max, share)?.into(),
             Encoding::Deflate => deflate(body, max, share)?.into(),
             Encoding::Zstd => zstd(body, max, share)?.into(),
+            Encoding::Lz4 => inflate(lz4_flex::frame::FrameDecoder::new(body), max, share)?.into(),
         };
         match self.format {
-            Format::Json | Format::LegacyJson if body.len() > max => {
-                Err(too_large(body.len(), max))
-            }
-            Format::Json | Format::LegacyJson => Ok(body),
             Format::Protobuf => snappy(&body, max, share).map(Cow::Owned),
+            _ if body.len() > max => Err(too_large(body.len(), max)),
+            _ => Ok(body),
         }
     }
 }

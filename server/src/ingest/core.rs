@@ -20,7 +20,7 @@ use super::reason::Reason;
 use super::streams::{KnownStream, StreamCaches};
 use super::window::Window;
 use super::write::{Backend, fill};
-use super::{json, legacy_json, protobuf};
+use super::{json, legacy_json, otlp, protobuf};
 use crate::config::LiveLimits;
 
 /// The write path over a store.
@@ -84,6 +84,12 @@ impl<B: Backend> Core<B> {
             Format::Json => json::decode(&opened),
             Format::LegacyJson => legacy_json::decode(&opened),
             Format::Protobuf => protobuf::decode(&opened),
+            Format::Otlp | Format::OtlpJson => {
+                let request = otlp::decode(&opened, envelope.format, &mut share);
+                let request = request.map_err(undecodable)?;
+                let push = otlp::map(&request, &limits.ingest, self.clock.now(), &mut share);
+                return self.accept(tenant, push.map_err(undecodable)?);
+            }
         };
         self.accept(tenant, push.map_err(undecodable)?)
     }

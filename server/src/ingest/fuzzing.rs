@@ -24,6 +24,16 @@ pub fn push_protobuf(body: &[u8]) {
     }
 }
 
+/// Takes in OpenTelemetry's records in protobuf.
+pub fn otlp_protobuf(body: &[u8]) {
+    push(Format::Otlp, body);
+}
+
+/// Takes in OpenTelemetry's records in JSON.
+pub fn otlp_json(body: &[u8]) {
+    push(Format::OtlpJson, body);
+}
+
 fn push(format: Format, body: &[u8]) {
     let clock = Clock::from_fn(|| 1_793_534_400_000_000_000);
     let core = Core::new(Forgetful, Arc::default(), &Registry::new(), clock);

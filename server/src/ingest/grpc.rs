@@ -2,6 +2,7 @@
 
 use ::http::StatusCode;
 use timberline_store::TenantId;
+use tonic::codec::CompressionEncoding;
 use tonic::{Code, Request, Response, Status};
 
 use super::Ingester;
@@ -11,7 +12,7 @@ use super::proto::logproto::{PushRequest, PushResponse};
 use crate::tenant::tenant_of;
 
 /// The largest message that is taken in, in bytes: Loki's default.
-const MESSAGE_BYTES_MAX: usize = 4 << 20;
+pub(super) const MESSAGE_BYTES_MAX: usize = 4 << 20;
 
 /// The gRPC service.
 #[derive(Clone, Debug)]
@@ -31,7 +32,9 @@ impl PushService {
     /// The service for a router: messages of at most 4 MiB.
     #[must_use]
     pub fn into_server(self) -> PusherServer<Self> {
-        PusherServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX)
+        PusherServer::new(self)
+            .max_decoding_message_size(MESSAGE_BYTES_MAX)
+            .accept_compressed(CompressionEncoding::Gzip)
     }
 }
 

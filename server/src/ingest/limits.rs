@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::otlp::OtlpConfig;
 use crate::config::units;
 
 /// What a tenant may send, with Loki's names.
@@ -71,6 +72,8 @@ pub struct IngestLimits {
     /// answered with 503. Never less than the largest push needs by itself.
     #[serde(with = "units::size")]
     pub push_memory_bytes_max: usize,
+    /// What becomes of OpenTelemetry's attributes.
+    pub otlp_config: OtlpConfig,
 }
 
 impl Default for IngestLimits {
@@ -98,6 +101,7 @@ impl Default for IngestLimits {
             max_recv_msg_size: 100 << 20,
             max_decompressed_size: 256 << 20,
             push_memory_bytes_max: 1 << 30,
+            otlp_config: OtlpConfig::default(),
         }
     }
 }
@@ -120,14 +124,15 @@ const SERVICE_NAME_SOURCES: [&str; 13] = [
 ];
 
 impl IngestLimits {
-    /// Every limit's name with a line about it, in the order of the fields.
+    /// Every limit's name with a line about it, in the order of the fields; what is within another is
+    /// told by its path, with dots.
     #[must_use]
     pub const fn describe() -> &'static [(&'static str, &'static str)] {
         &DESCRIPTIONS
     }
 }
 
-const DESCRIPTIONS: [(&str, &str); 22] = [
+const DESCRIPTIONS: [(&str, &str); 29] = [
     (
         "ingestion_rate_mb",
         "Bytes of lines and metadata per tenant and second, in MiB; 0 = unlimited.",
@@ -177,6 +182,22 @@ const DESCRIPTIONS: [(&str, &str); 22] = [
         "push_memory_bytes_max",
         "Bytes that the bodies of all pushes may take up together, with what they unpack to; more get 503.",
     ),
+    ("otlp_config", "What becomes of OpenTelemetry's attributes."),
+    ("otlp_config.resource_attributes", "Attributes of resources."),
+    (
+        "otlp_config.resource_attributes.ignore_defaults",
+        "Whether service.name, k8s.namespace.name and the others that are labels by default are not.",
+    ),
+    (
+        "otlp_config.resource_attributes.attributes_config",
+        "Rules {action: index_label, structured_metadata or drop; attributes: [names]; regex: whole names}.",
+    ),
+    ("otlp_config.scope_attributes", "Rules for attributes of scopes; not index_label."),
+    ("otlp_config.log_attributes", "Rules for attributes of records."),
+    (
+        "otlp_config.severity_text_as_label",
+        "Whether a record's severity text is a label instead of metadata.",
+    ),
 ];
 
 #[cfg(test)]
@@ -188,12 +209,13 @@ mod tests {
         let written = serde_json::to_string(&IngestLimits::default()).unwrap();
         let mut rest = written.as_str();
         for (name, comment) in IngestLimits::describe() {
-            let key = format!("\"{name}\":");
+            let key = format!("\"{}\":", name.rsplit('.').next().unwrap());
             rest = rest.split_once(&key).unwrap_or_else(|| panic!("{name} out of order")).1;
             assert!(comment.ends_with('.'), "{name}");
         }
         let keys = serde_json::to_value(IngestLimits::default()).unwrap();
-        assert_eq!(keys.as_object().unwrap().len(), IngestLimits::describe().len());
+        let described = IngestLimits::describe().iter().filter(|(name, _)| !name.contains('.'));
+        assert_eq!(keys.as_object().unwrap().len(), described.count());
     }
 
     #[test]

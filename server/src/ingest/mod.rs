@@ -1,8 +1,8 @@
 //! The write path: from a push in any wire format to entries in the store.
 //!
 //! ```text
-//! HTTP body ──▶ body (decompress, bounded) ──▶ json / protobuf ─┐
-//! gRPC message ─────────────────────────────────────────────────┴▶ Push ──▶ streams (labels, cached)
+//! HTTP body ──▶ body (decompress, bounded) ──▶ json / protobuf / otlp ─┐
+//! gRPC message ────────────────────────────────────────────────────────┴▶ Push ──▶ streams (labels, cached)
 //!   ──▶ check (each entry by itself) ──▶ window (by what came before) ──▶ write (levels) ──▶ Store
 //! ```
 //!
@@ -26,6 +26,7 @@ mod level;
 mod limits;
 mod metadata;
 mod metrics;
+mod otlp;
 pub mod proto;
 mod protobuf;
 mod push;
@@ -51,6 +52,9 @@ pub(crate) use self::go_text::{quote as go_quote, rfc3339_nano};
 pub use self::grpc::PushService;
 pub(crate) use self::level::{FIELD_NAMES as LEVEL_FIELD_NAMES, LEVEL_NAME as DETECTED_LEVEL};
 pub use self::limits::IngestLimits;
+pub use self::otlp::{
+    AttributeAction, AttributeRule, LogsService, NamePattern, OtlpConfig, ResourceAttributes,
+};
 
 use self::body::{Envelope, Format};
 use self::core::Core;
@@ -103,6 +107,42 @@ impl Ingester {
         // Without a known format, only the message counts.
         let envelope = Envelope::from_headers(headers, dialect)
             .map_err(|error| PushError::undecodable(&error, Format::Json))?;
+        self.push_body(tenant, envelope, body).await
+    }
+
+    /// Takes in the body of `POST /otlp/v1/logs`: OpenTelemetry's records.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http).
+    pub async fn push_otlp(
+        &self,
+        tenant: &TenantId,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        let envelope = Envelope::of_otlp(headers)
+            .map_err(|error| PushError::undecodable(&error, Format::Otlp))?;
+        self.push_body(tenant, envelope, body).await
+    }
+
+    /// Takes in an `ExportLogsServiceRequest` that came over gRPC, as its bytes are.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http).
+    pub async fn push_otlp_message(
+        &self,
+        tenant: &TenantId,
+        message: Bytes,
+    ) -> Result<(), PushError> {
+        self.push_body(tenant, Envelope::plain(Format::Otlp), message).await
+    }
+
+    async fn push_body(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: Bytes,
+    ) -> Result<(), PushError> {
         let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
         blocking(move || core.push(&tenant, envelope, &body)).await
     }

@@ -19,7 +19,7 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 /// Reads a `logproto.PushRequest`.
 pub(crate) fn decode(body: &[u8]) -> Result<Push<'_>, DecodeError> {
     let mut push = Push::default();
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {
             1 => stream(fields.bytes(wire)?, &mut push)?,
@@ -50,7 +50,7 @@ pub(crate) fn borrow(request: &logproto::PushRequest) -> Result<Push<'_>, Decode
 fn stream<'a>(body: &'a [u8], push: &mut Push<'a>) -> Result<(), DecodeError> {
     let start = push.entries.len();
     let mut labels = Cow::Borrowed("");
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {
             1 => labels = text(fields.bytes(wire)?),
@@ -75,7 +75,7 @@ fn check_labels(labels: Cow<'_, str>) -> Result<Cow<'_, str>, DecodeError> {
 fn entry<'a>(body: &'a [u8], push: &mut Push<'a>) -> Result<(), DecodeError> {
     let pairs_start = push.pairs.len();
     let (mut timestamp, mut line) = ((0, 0), Cow::Borrowed(""));
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {
             1 => merge_timestamp(fields.bytes(wire)?, &mut timestamp)?,
@@ -94,7 +94,7 @@ fn entry<'a>(body: &'a [u8], push: &mut Push<'a>) -> Result<(), DecodeError> {
 /// Reads a `google.protobuf.Timestamp` into seconds and nanoseconds. A field that comes twice is
 /// merged, as protobuf asks for.
 fn merge_timestamp(body: &[u8], (seconds, nanos): &mut (i64, i32)) -> Result<(), DecodeError> {
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {
             1 => *seconds = fields.varint(wire)?.cast_signed(),
@@ -120,7 +120,7 @@ fn nanoseconds(seconds: i64, nanos: i32) -> Result<Timestamp, DecodeError> {
 
 fn pair(body: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), DecodeError> {
     let mut pair = (Cow::Borrowed(""), Cow::Borrowed(""));
-    let mut fields = Fields { rest: body };
+    let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {
             1 => pair.0 = text(fields.bytes(wire)?),
@@ -132,19 +132,23 @@ fn pair(body: &[u8]) -> Result<(Cow<'_, str>, Cow<'_, str>), DecodeError> {
 }
 
 /// The fields of one message.
-struct Fields<'a> {
+pub(super) struct Fields<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Fields<'a> {
-    fn next(&mut self) -> Result<Option<(u32, WireType)>, DecodeError> {
+    pub(super) const fn of(body: &'a [u8]) -> Self {
+        Self { rest: body }
+    }
+
+    pub(super) fn next(&mut self) -> Result<Option<(u32, WireType)>, DecodeError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
         encoding::decode_key(&mut self.rest).map(Some).map_err(malformed)
     }
 
-    fn bytes(&mut self, wire: WireType) -> Result<&'a [u8], DecodeError> {
+    pub(super) fn bytes(&mut self, wire: WireType) -> Result<&'a [u8], DecodeError> {
         encoding::check_wire_type(WireType::LengthDelimited, wire).map_err(malformed)?;
         let len = encoding::decode_varint(&mut self.rest).map_err(malformed)?;
         let split = usize::try_from(len).ok().and_then(|len| self.rest.split_at_checked(len));
@@ -158,7 +162,7 @@ impl<'a> Fields<'a> {
         encoding::decode_varint(&mut self.rest).map_err(malformed)
     }
 
-    fn skip(&mut self, tag: u32, wire: WireType) -> Result<(), DecodeError> {
+    pub(super) fn skip(&mut self, tag: u32, wire: WireType) -> Result<(), DecodeError> {
         encoding::skip_field(wire, tag, &mut self.rest, DecodeContext::default()).map_err(malformed)
     }
 }

@@ -1,8 +1,10 @@
 //! A server inside the test's process, and a client that speaks just enough HTTP/1.1.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod grpc;
 #[cfg(unix)]
 pub mod process;
+pub mod tail;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};

@@ -24,11 +24,12 @@ use crate::batch::WriteBatch;
 use crate::head::{HeadSize, Pending};
 use crate::manifest::Manifest;
 use crate::paths::{Paths, io_error};
+use crate::subscribe::{Subscriber, Subscribers};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
-    AppendReport, Clock, Durability, FilterCompiler, ReadScratch, Retention, Snapshot, StoreError,
-    StoreStats, TenantId, Timestamp, Vfs,
+    AppendReport, Clock, Durability, FilterCompiler, Matcher, ReadScratch, Retention, Snapshot,
+    StoreError, StoreStats, Subscription, TenantId, Timestamp, Vfs,
 };
 
 /// Appends wait for a flush when the head is larger than its budget by this factor.
@@ -68,6 +69,7 @@ pub(crate) struct Core {
     /// Appends hold it shared from the log to the head, so that whoever holds it alone sees the same
     /// entries in both.
     gate: RwLock<()>,
+    subscribers: Arc<Subscribers>,
     manifest: Mutex<Manifest>,
     control: Mutex<Control>,
     view: RwLock<Arc<View>>,
@@ -167,7 +169,14 @@ impl Core {
     ) -> Result<AppendReport, StoreError> {
         let view = self.view();
         let sealed_newest = drop_sealed(&view, tenant, pending)?;
-        view.head.apply(tenant, pending, &sealed_newest, self.options.clock.elapsed())?;
+        let now = self.options.clock.elapsed();
+        if self.subscribers.are_there() {
+            self.subscribers.publish(tenant, |added| {
+                view.head.apply(tenant, pending, &sealed_newest, now, added)
+            })?;
+        } else {
+            view.head.apply(tenant, pending, &sealed_newest, now, None)?;
+        }
         Ok(AppendReport { appended: pending.entries(), duplicates: pending.duplicates })
     }
 
@@ -208,6 +217,22 @@ impl Core {
         Arc::clone(&self.view.read())
     }
 
+    /// See [`Store::subscribe`](crate::Store::subscribe).
+    pub(crate) fn subscribe(
+        &self,
+        tenant: &TenantId,
+        matchers: &[Matcher],
+        bytes_max: usize,
+    ) -> Result<Subscription, StoreError> {
+        self.check_open()?;
+        self.subscribers.add(tenant, Subscriber::new(matchers, bytes_max), &self.gate)
+    }
+
+    /// See [`Store::snapshot_with_position`](crate::Store::snapshot_with_position).
+    pub(crate) fn snapshot_with_position(&self) -> (Snapshot, u64) {
+        self.subscribers.at_position(|| self.snapshot())
+    }
+
     pub(crate) fn snapshot(&self) -> Snapshot {
         Snapshot::of(&self.view(), self.options.clock.unix_time())
     }
@@ -242,10 +267,11 @@ impl Core {
     }
 
     /// Waits for a flush and a merge that are under way and lets no other begin, before the directory is
-    /// let go.
+    /// let go. Ends subscriptions.
     pub(crate) fn end(&self) {
         self.compacting.lock().is_over = true;
         self.sealing.lock().is_over = true;
+        self.subscribers.close();
     }
 
     /// Makes segments, by `act`. A thread that died of a bug there would leave appends waiting for it, so

@@ -58,7 +58,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
             return Ok(());
         };
         let sealed_newest = drop_sealed(&view, tenant, &mut pending)?;
-        view.head.apply(tenant, &mut pending, &sealed_newest, now)?;
+        view.head.apply(tenant, &mut pending, &sealed_newest, now, None)?;
         counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
         if view.head.size().bytes >= options.head_bytes_max {
             flush_replayed(&*vfs, &paths, &mut manifest, &mut view, sequence.saturating_add(1))?;
@@ -83,6 +83,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         compacting: Mutex::new(Compacting::default()),
         sealing: Mutex::new(Sealing::default()),
         gate: RwLock::new(()),
+        subscribers: Arc::default(),
         manifest: Mutex::new(manifest),
         control: Mutex::new(Control::default()),
         view: RwLock::new(Arc::new(view)),

@@ -36,6 +36,14 @@ struct State {
     size: HeadSize,
 }
 
+/// A run that an append has added.
+#[derive(Debug)]
+pub(crate) struct NewRun {
+    /// The labels of its stream.
+    pub(crate) labels: Labels,
+    pub(crate) run: Arc<HeadRun>,
+}
+
 /// How much is in a head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct HeadSize {
@@ -78,13 +86,14 @@ impl Head {
     }
 
     /// Takes in what is pending, but for entries that are here already. `sealed_newest` has the newest
-    /// timestamp outside the head for each stream that was not in it.
+    /// timestamp outside the head for each stream that was not in it. `added` is told what is new.
     pub(crate) fn apply(
         &self,
         tenant: &TenantId,
         pending: &mut Pending<'_>,
         sealed_newest: &[Timestamp],
         now: Duration,
+        mut added: Option<&mut Vec<NewRun>>,
     ) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         let State { tenants, size } = &mut *state;
@@ -102,6 +111,9 @@ impl Head {
             for run in HeadRun::build(&pending.streams[place].entries)? {
                 size.entries += u64::try_from(run.rows().len()).unwrap_or(0);
                 size.bytes += run.bytes_of(0..run.rows().len());
+                if let Some(added) = &mut added {
+                    added.push(NewRun { labels: stream.labels.clone(), run: Arc::clone(&run) });
+                }
                 stream.push(run)?;
             }
         }

@@ -249,6 +249,12 @@ impl HeadRun {
         self.rows.iter().map(|row| hash(row.timestamp, self.line(row))).collect()
     }
 
+    /// All rows with everything; texts and metadata are shared.
+    pub(crate) fn to_batch(&self) -> Batch {
+        let (text, metadata) = (Arc::clone(&self.text), Arc::clone(&self.metadata));
+        Batch { rows: self.rows.clone(), text, metadata, rows_scanned: 0, bytes_scanned: 0 }
+    }
+
     /// Finds the rows in `range` whose line passes. See [`Chunk::select`](crate::Chunk::select).
     pub(crate) fn select(&self, range: TimeRange, predicate: &LinePredicate) -> Selection {
         let span = self.rows_in(range);

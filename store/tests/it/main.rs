@@ -10,5 +10,6 @@ mod model;
 mod retention;
 mod rot;
 mod simulation;
+mod subscribe;
 mod util;
 mod write;

@@ -1,5 +1,7 @@
 //! Metric queries.
 
+use std::sync::Arc;
+
 use super::support::{Fixture, SECOND, range};
 use crate::{EngineLimits, QueryValue, RangeQuery};
 
@@ -195,4 +197,43 @@ fn a_label_made_of_the_line_sees_it_without_colours() {
     let query = r#"sum by (x) (count_over_time({job="a"} | decolorize
         | label_format x="{{ __line__ }}" [1m]))"#;
     assert_eq!(fixture.vector(query, 2 * SECOND), [(r#"{x="red"}"#.to_owned(), 1.0)]);
+}
+
+#[test]
+fn samples_are_what_entries_stand_for() {
+    let mut fixture = Fixture::new();
+    for (time, line) in [(10, "took=3 a"), (20, "took=4 bb"), (30, "nothing"), (40, "took=5 c")] {
+        fixture.push(&[("job", "a")], time, line, &[("trace", "7")]);
+    }
+    fixture.push(&[("job", "b")], 15, "took=9", &[]);
+    let samples = |query: &str| {
+        let engine = fixture.engine();
+        let found = engine.samples(&fixture.tenant, query, 10, 40, &Arc::default());
+        found.map(|series| {
+            let told = series.into_iter().map(|series| {
+                let samples = series.samples.iter().map(|sample| (sample.timestamp, sample.value));
+                (series.labels.to_string(), samples.collect::<Vec<_>>())
+            });
+            told.collect::<Vec<_>>()
+        })
+    };
+    let (a, b) = (r#"{job="a"}"#.to_owned(), r#"{job="b"}"#.to_owned());
+    assert_eq!(
+        samples(r#"sum by (job) (count_over_time({job=~".+"}[5m]))"#).unwrap(),
+        [(a.clone(), vec![(10, 1.0), (20, 1.0), (30, 1.0)]), (b, vec![(15, 1.0)])]
+    );
+    assert_eq!(
+        samples(r#"sum by (job) (bytes_rate({job="a"} |= "took" [5m]))"#).unwrap(),
+        [(a, vec![(10, 8.0), (20, 9.0)])]
+    );
+    let all = r#"{job="a", trace="7"}"#.to_owned();
+    assert_eq!(
+        samples(r#"max_over_time({job="a"} | logfmt | keep took, job, trace | took > 3 | unwrap took [1s])"#)
+            .unwrap(),
+        [(all, vec![(20, 4.0)])]
+    );
+    for query in [r#"{job="a"}"#, "vector(1)", r#"rate({job="a"}[1m]) / rate({job="a"}[1m])"#] {
+        let refused = samples(query).unwrap_err().to_string();
+        assert_eq!(refused, "samples are those of one range aggregation", "{query}");
+    }
 }

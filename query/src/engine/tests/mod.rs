@@ -6,3 +6,4 @@ mod metric;
 mod property;
 mod random;
 mod support;
+mod tail;

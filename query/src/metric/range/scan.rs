@@ -117,7 +117,7 @@ impl<'p> Scanner<'p> {
         let (chunk, (first, last)) = (&unit.chunk, unit.chunk.time_bounds());
         let whole = Counted { first, last, rows: chunk.rows(), bytes: chunk.line_bytes() };
         if self.count_whole(unit, whole)? {
-            self.context.count_read(whole.rows, whole.bytes);
+            self.context.count_read(chunk, whole.rows, whole.bytes);
             return Ok(true);
         }
         let minutes = self.context.unless_damaged(chunk.minutes())?.unwrap_or_default();
@@ -133,7 +133,7 @@ impl<'p> Scanner<'p> {
             }
         }
         if rows > 0 {
-            self.context.count_read(rows, bytes);
+            self.context.count_read(chunk, rows, bytes);
         }
         Ok(!minutes.is_empty())
     }

@@ -7,7 +7,7 @@ mod tests;
 mod time;
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use ::http::header::CONTENT_TYPE;
 use ::http::{HeaderMap, Method, Request};
@@ -28,6 +28,9 @@ const LIMIT_DEFAULT: i64 = 100;
 
 /// Detected fields, or values of one, that are answered to a request that does not say.
 const FIELD_LIMIT_DEFAULT: i64 = 1000;
+
+/// The longest delay of a tail, in seconds.
+const DELAY_SECONDS_MAX: i64 = 5;
 
 /// How far back a request looks that does not say, in nanoseconds: an hour.
 const SINCE_DEFAULT: i64 = 3600 * NANOS_PER_SECOND;
@@ -160,6 +163,18 @@ impl Params {
             "" | "0" => Params::default().limit(),
             _ => self.limit(),
         }
+    }
+
+    /// `delay_for` of a tail: whole seconds, at most five; none by default.
+    pub(crate) fn delay_for(&self) -> Result<Duration, ParamError> {
+        let seconds = match self.first("delay_for") {
+            "" => 0,
+            text => strconv::parse_int("Atoi", text)?,
+        };
+        if seconds > DELAY_SECONDS_MAX {
+            return Err(ParamError(format!("delay_for can't be greater than {DELAY_SECONDS_MAX}")));
+        }
+        Ok(Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
     }
 
     /// `direction`: in any case; backward by default.

@@ -42,6 +42,302 @@ pub struct LabelPairAdapter {
     #[prost(string, tag = "2")]
     pub value: ::prost::alloc::string::String,
 }
+/// A log query.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct QueryRequest {
+    /// The query.
+    #[prost(string, tag = "1")]
+    pub selector: ::prost::alloc::string::String,
+    /// How many entries.
+    #[prost(uint32, tag = "2")]
+    pub limit: u32,
+    /// From when: included.
+    #[prost(message, optional, tag = "3")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when: excluded.
+    #[prost(message, optional, tag = "4")]
+    pub end: ::core::option::Option<::prost_types::Timestamp>,
+    /// Which entries, and their order.
+    #[prost(enumeration = "Direction", tag = "5")]
+    pub direction: i32,
+}
+/// A part of what a log query found.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct QueryResponse {
+    /// Entries by their labels, stream labels, metadata and parsed ones together.
+    #[prost(message, repeated, tag = "1")]
+    pub streams: ::prost::alloc::vec::Vec<StreamAdapter>,
+    /// What is missing, in sentences.
+    #[prost(string, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// A metric query whose samples are asked for: one aggregation over a range.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SampleQueryRequest {
+    /// The query.
+    #[prost(string, tag = "1")]
+    pub selector: ::prost::alloc::string::String,
+    /// From when entries count: included.
+    #[prost(message, optional, tag = "2")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when: excluded.
+    #[prost(message, optional, tag = "3")]
+    pub end: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// A part of the samples.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SampleQueryResponse {
+    /// Samples by their labels.
+    #[prost(message, repeated, tag = "1")]
+    pub series: ::prost::alloc::vec::Vec<Series>,
+    /// What is missing, in sentences.
+    #[prost(string, repeated, tag = "3")]
+    pub warnings: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Samples that share their labels.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct Series {
+    /// The labels as text: {a="b", c="d"}.
+    #[prost(string, tag = "1")]
+    pub labels: ::prost::alloc::string::String,
+    /// The samples by ascending time.
+    #[prost(message, repeated, tag = "2")]
+    pub samples: ::prost::alloc::vec::Vec<Sample>,
+    /// A hash of the stream's labels.
+    #[prost(uint64, tag = "3")]
+    pub stream_hash: u64,
+}
+/// What an entry stands for.
+#[derive(Clone, Copy, PartialEq, ::prost::Message)]
+pub struct Sample {
+    /// When, in nanoseconds.
+    #[prost(int64, tag = "1")]
+    pub timestamp: i64,
+    /// How much.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// A hash of the line.
+    #[prost(uint64, tag = "3")]
+    pub hash: u64,
+}
+/// What labels there are.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabelRequest {
+    /// The label whose values are asked for.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Whether values are asked for, not names.
+    #[prost(bool, tag = "2")]
+    pub values: bool,
+    /// From when.
+    #[prost(message, optional, tag = "3")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when.
+    #[prost(message, optional, tag = "4")]
+    pub end: ::core::option::Option<::prost_types::Timestamp>,
+    /// A selector; none for all streams.
+    #[prost(string, tag = "5")]
+    pub query: ::prost::alloc::string::String,
+}
+/// Names or values.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct LabelResponse {
+    /// Sorted, each once.
+    #[prost(string, repeated, tag = "1")]
+    pub values: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// What to follow.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailRequest {
+    /// A log query.
+    #[prost(string, tag = "1")]
+    pub query: ::prost::alloc::string::String,
+    /// How old an entry must be to be sent, in seconds.
+    #[prost(uint32, tag = "3")]
+    pub delay_for: u32,
+    /// How many entries that are there already come first.
+    #[prost(uint32, tag = "4")]
+    pub limit: u32,
+    /// From when.
+    #[prost(message, optional, tag = "5")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+}
+/// Entries that share their labels.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct TailResponse {
+    /// The entries.
+    #[prost(message, optional, tag = "1")]
+    pub stream: ::core::option::Option<StreamAdapter>,
+    /// Entries that the client was too slow for.
+    #[prost(message, repeated, tag = "2")]
+    pub dropped_streams: ::prost::alloc::vec::Vec<DroppedStream>,
+}
+/// Entries of a stream that were dropped.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct DroppedStream {
+    /// The time of the first.
+    #[prost(message, optional, tag = "1")]
+    pub from: ::core::option::Option<::prost_types::Timestamp>,
+    /// The time of the last.
+    #[prost(message, optional, tag = "2")]
+    pub to: ::core::option::Option<::prost_types::Timestamp>,
+    /// The stream's labels as text.
+    #[prost(string, tag = "3")]
+    pub labels: ::prost::alloc::string::String,
+}
+/// Which streams.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct SeriesRequest {
+    /// From when.
+    #[prost(message, optional, tag = "1")]
+    pub start: ::core::option::Option<::prost_types::Timestamp>,
+    /// Until when.
+    #[prost(message, optional, tag = "2")]
+    pub end: ::core::option::Option<::prost_types::Timestamp>,
+    /// Selectors; none for all streams.
+    #[prost(string, repeated, tag = "3")]
+    pub groups: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+}
+/// Label sets.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeriesResponse {
+    /// Sorted, each once.
+    #[prost(message, repeated, tag = "1")]
+    pub series: ::prost::alloc::vec::Vec<SeriesIdentifier>,
+}
+/// A stream's labels.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct SeriesIdentifier {
+    /// The labels, sorted by name.
+    #[prost(message, repeated, tag = "2")]
+    pub labels: ::prost::alloc::vec::Vec<series_identifier::LabelsEntry>,
+}
+/// Nested message and enum types in `SeriesIdentifier`.
+pub mod series_identifier {
+    /// A label.
+    #[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+    pub struct LabelsEntry {
+        /// Its name.
+        #[prost(string, tag = "1")]
+        pub key: ::prost::alloc::string::String,
+        /// Its value.
+        #[prost(string, tag = "2")]
+        pub value: ::prost::alloc::string::String,
+    }
+}
+/// Whose tails: the tenant's.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailersCountRequest {}
+/// How many tails.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct TailersCountResponse {
+    /// The number.
+    #[prost(uint32, tag = "1")]
+    pub count: u32,
+}
+/// How much there is of what.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IndexStatsRequest {
+    /// From when, in milliseconds.
+    #[prost(int64, tag = "1")]
+    pub from: i64,
+    /// Until when, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub through: i64,
+    /// A selector.
+    #[prost(string, tag = "3")]
+    pub matchers: ::prost::alloc::string::String,
+}
+/// How much there is.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct IndexStatsResponse {
+    /// Streams.
+    #[prost(uint64, tag = "1")]
+    pub streams: u64,
+    /// Chunks.
+    #[prost(uint64, tag = "2")]
+    pub chunks: u64,
+    /// Bytes of lines and metadata.
+    #[prost(uint64, tag = "3")]
+    pub bytes: u64,
+    /// Entries.
+    #[prost(uint64, tag = "4")]
+    pub entries: u64,
+}
+/// How many bytes which streams have.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct VolumeRequest {
+    /// From when, in milliseconds.
+    #[prost(int64, tag = "1")]
+    pub from: i64,
+    /// Until when, in milliseconds.
+    #[prost(int64, tag = "2")]
+    pub through: i64,
+    /// A selector; {} for all streams.
+    #[prost(string, tag = "3")]
+    pub matchers: ::prost::alloc::string::String,
+    /// How many volumes, the largest; 0 for a hundred.
+    #[prost(int32, tag = "4")]
+    pub limit: i32,
+    /// Not used: there is one volume for the whole time.
+    #[prost(int64, tag = "5")]
+    pub step: i64,
+    /// The labels to group by; none for those of the matchers.
+    #[prost(string, repeated, tag = "6")]
+    pub target_labels: ::prost::alloc::vec::Vec<::prost::alloc::string::String>,
+    /// series (where empty) or labels.
+    #[prost(string, tag = "7")]
+    pub aggregate_by: ::prost::alloc::string::String,
+}
+/// Volumes.
+#[derive(Clone, PartialEq, ::prost::Message)]
+pub struct VolumeResponse {
+    /// The largest first.
+    #[prost(message, repeated, tag = "1")]
+    pub volumes: ::prost::alloc::vec::Vec<Volume>,
+    /// The limit asked for.
+    #[prost(int32, tag = "2")]
+    pub limit: i32,
+}
+/// A volume.
+#[derive(Clone, PartialEq, Eq, Hash, ::prost::Message)]
+pub struct Volume {
+    /// The label set as text, or the label's name.
+    #[prost(string, tag = "1")]
+    pub name: ::prost::alloc::string::String,
+    /// Bytes.
+    #[prost(uint64, tag = "3")]
+    pub volume: u64,
+}
+/// In which order entries come, and which a limit keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ::prost::Enumeration)]
+#[repr(i32)]
+pub enum Direction {
+    /// Oldest first.
+    Forward = 0,
+    /// Newest first.
+    Backward = 1,
+}
+impl Direction {
+    /// String value of the enum field names used in the ProtoBuf definition.
+    ///
+    /// The values are not transformed in any way and thus are considered stable
+    /// (if the ProtoBuf definition does not change) and safe for programmatic use.
+    pub fn as_str_name(&self) -> &'static str {
+        match self {
+            Self::Forward => "FORWARD",
+            Self::Backward => "BACKWARD",
+        }
+    }
+    /// Creates an enum from field names used in the ProtoBuf definition.
+    pub fn from_str_name(value: &str) -> ::core::option::Option<Self> {
+        match value {
+            "FORWARD" => Some(Self::Forward),
+            "BACKWARD" => Some(Self::Backward),
+            _ => None,
+        }
+    }
+}
 /// Generated server implementations.
 pub mod pusher_server {
     #![allow(
@@ -218,6 +514,561 @@ pub mod pusher_server {
     /// Generated gRPC service name
     pub const SERVICE_NAME: &str = "logproto.Pusher";
     impl<T> tonic::server::NamedService for PusherServer<T> {
+        const NAME: &'static str = SERVICE_NAME;
+    }
+}
+/// Generated server implementations.
+pub mod querier_server {
+    #![allow(
+        unused_variables,
+        dead_code,
+        missing_docs,
+        clippy::wildcard_imports,
+        clippy::let_unit_value,
+    )]
+    use tonic::codegen::*;
+    /// Generated trait containing gRPC methods that should be implemented for use with QuerierServer.
+    #[async_trait]
+    pub trait Querier: std::marker::Send + std::marker::Sync + 'static {
+        /// Server streaming response type for the Query method.
+        type QueryStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::QueryResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The entries that a log query finds, in parts.
+        async fn query(
+            &self,
+            request: tonic::Request<super::QueryRequest>,
+        ) -> std::result::Result<tonic::Response<Self::QueryStream>, tonic::Status>;
+        /// Server streaming response type for the QuerySample method.
+        type QuerySampleStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::SampleQueryResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The samples that the entries of a metric query's selector stand for, in parts.
+        async fn query_sample(
+            &self,
+            request: tonic::Request<super::SampleQueryRequest>,
+        ) -> std::result::Result<
+            tonic::Response<Self::QuerySampleStream>,
+            tonic::Status,
+        >;
+        /// The names of labels, or the values of one.
+        async fn label(
+            &self,
+            request: tonic::Request<super::LabelRequest>,
+        ) -> std::result::Result<tonic::Response<super::LabelResponse>, tonic::Status>;
+        /// Server streaming response type for the Tail method.
+        type TailStream: tonic::codegen::tokio_stream::Stream<
+                Item = std::result::Result<super::TailResponse, tonic::Status>,
+            >
+            + std::marker::Send
+            + 'static;
+        /// The entries that a log query finds, as they come.
+        async fn tail(
+            &self,
+            request: tonic::Request<super::TailRequest>,
+        ) -> std::result::Result<tonic::Response<Self::TailStream>, tonic::Status>;
+        /// The label sets of streams.
+        async fn series(
+            &self,
+            request: tonic::Request<super::SeriesRequest>,
+        ) -> std::result::Result<tonic::Response<super::SeriesResponse>, tonic::Status>;
+        /// How many tails the tenant has.
+        async fn tailers_count(
+            &self,
+            request: tonic::Request<super::TailersCountRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::TailersCountResponse>,
+            tonic::Status,
+        >;
+        /// How much there is of what a selector names.
+        async fn get_stats(
+            &self,
+            request: tonic::Request<super::IndexStatsRequest>,
+        ) -> std::result::Result<
+            tonic::Response<super::IndexStatsResponse>,
+            tonic::Status,
+        >;
+        /// How many bytes the streams of a selector have, by label sets.
+        async fn get_volume(
+            &self,
+            request: tonic::Request<super::VolumeRequest>,
+        ) -> std::result::Result<tonic::Response<super::VolumeResponse>, tonic::Status>;
+    }
+    /// Answers queries.
+    #[derive(Debug)]
+    pub struct QuerierServer<T> {
+        inner: Arc<T>,
+        accept_compression_encodings: EnabledCompressionEncodings,
+        send_compression_encodings: EnabledCompressionEncodings,
+        max_decoding_message_size: Option<usize>,
+        max_encoding_message_size: Option<usize>,
+    }
+    impl<T> QuerierServer<T> {
+        pub fn new(inner: T) -> Self {
+            Self::from_arc(Arc::new(inner))
+        }
+        pub fn from_arc(inner: Arc<T>) -> Self {
+            Self {
+                inner,
+                accept_compression_encodings: Default::default(),
+                send_compression_encodings: Default::default(),
+                max_decoding_message_size: None,
+                max_encoding_message_size: None,
+            }
+        }
+        pub fn with_interceptor<F>(
+            inner: T,
+            interceptor: F,
+        ) -> InterceptedService<Self, F>
+        where
+            F: tonic::service::Interceptor,
+        {
+            InterceptedService::new(Self::new(inner), interceptor)
+        }
+        /// Enable decompressing requests with the given encoding.
+        #[must_use]
+        pub fn accept_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.accept_compression_encodings.enable(encoding);
+            self
+        }
+        /// Compress responses with the given encoding, if the client supports it.
+        #[must_use]
+        pub fn send_compressed(mut self, encoding: CompressionEncoding) -> Self {
+            self.send_compression_encodings.enable(encoding);
+            self
+        }
+        /// Limits the maximum size of a decoded message.
+        ///
+        /// Default: `4MB`
+        #[must_use]
+        pub fn max_decoding_message_size(mut self, limit: usize) -> Self {
+            self.max_decoding_message_size = Some(limit);
+            self
+        }
+        /// Limits the maximum size of an encoded message.
+        ///
+        /// Default: `usize::MAX`
+        #[must_use]
+        pub fn max_encoding_message_size(mut self, limit: usize) -> Self {
+            self.max_encoding_message_size = Some(limit);
+            self
+        }
+    }
+    impl<T, B> tonic::codegen::Service<http::Request<B>> for QuerierServer<T>
+    where
+        T: Querier,
+        B: Body + std::marker::Send + 'static,
+        B::Error: Into<StdError> + std::marker::Send + 'static,
+    {
+        type Response = http::Response<tonic::body::Body>;
+        type Error = std::convert::Infallible;
+        type Future = BoxFuture<Self::Response, Self::Error>;
+        fn poll_ready(
+            &mut self,
+            _cx: &mut Context<'_>,
+        ) -> Poll<std::result::Result<(), Self::Error>> {
+            Poll::Ready(Ok(()))
+        }
+        fn call(&mut self, req: http::Request<B>) -> Self::Future {
+            match req.uri().path() {
+                "/logproto.Querier/Query" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySvc<T: Querier>(pub Arc<T>);
+                    impl<
+                        T: Querier,
+                    > tonic::server::ServerStreamingService<super::QueryRequest>
+                    for QuerySvc<T> {
+                        type Response = super::QueryResponse;
+                        type ResponseStream = T::QueryStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::QueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::query(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/QuerySample" => {
+                    #[allow(non_camel_case_types)]
+                    struct QuerySampleSvc<T: Querier>(pub Arc<T>);
+                    impl<
+                        T: Querier,
+                    > tonic::server::ServerStreamingService<super::SampleQueryRequest>
+                    for QuerySampleSvc<T> {
+                        type Response = super::SampleQueryResponse;
+                        type ResponseStream = T::QuerySampleStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SampleQueryRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::query_sample(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = QuerySampleSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/Label" => {
+                    #[allow(non_camel_case_types)]
+                    struct LabelSvc<T: Querier>(pub Arc<T>);
+                    impl<T: Querier> tonic::server::UnaryService<super::LabelRequest>
+                    for LabelSvc<T> {
+                        type Response = super::LabelResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::LabelRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::label(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = LabelSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/Tail" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailSvc<T: Querier>(pub Arc<T>);
+                    impl<
+                        T: Querier,
+                    > tonic::server::ServerStreamingService<super::TailRequest>
+                    for TailSvc<T> {
+                        type Response = super::TailResponse;
+                        type ResponseStream = T::TailStream;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::ResponseStream>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::tail(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.server_streaming(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/Series" => {
+                    #[allow(non_camel_case_types)]
+                    struct SeriesSvc<T: Querier>(pub Arc<T>);
+                    impl<T: Querier> tonic::server::UnaryService<super::SeriesRequest>
+                    for SeriesSvc<T> {
+                        type Response = super::SeriesResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::SeriesRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::series(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = SeriesSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/TailersCount" => {
+                    #[allow(non_camel_case_types)]
+                    struct TailersCountSvc<T: Querier>(pub Arc<T>);
+                    impl<
+                        T: Querier,
+                    > tonic::server::UnaryService<super::TailersCountRequest>
+                    for TailersCountSvc<T> {
+                        type Response = super::TailersCountResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::TailersCountRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::tailers_count(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = TailersCountSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/GetStats" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetStatsSvc<T: Querier>(pub Arc<T>);
+                    impl<
+                        T: Querier,
+                    > tonic::server::UnaryService<super::IndexStatsRequest>
+                    for GetStatsSvc<T> {
+                        type Response = super::IndexStatsResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::IndexStatsRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::get_stats(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetStatsSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                "/logproto.Querier/GetVolume" => {
+                    #[allow(non_camel_case_types)]
+                    struct GetVolumeSvc<T: Querier>(pub Arc<T>);
+                    impl<T: Querier> tonic::server::UnaryService<super::VolumeRequest>
+                    for GetVolumeSvc<T> {
+                        type Response = super::VolumeResponse;
+                        type Future = BoxFuture<
+                            tonic::Response<Self::Response>,
+                            tonic::Status,
+                        >;
+                        fn call(
+                            &mut self,
+                            request: tonic::Request<super::VolumeRequest>,
+                        ) -> Self::Future {
+                            let inner = Arc::clone(&self.0);
+                            let fut = async move {
+                                <T as Querier>::get_volume(&inner, request).await
+                            };
+                            Box::pin(fut)
+                        }
+                    }
+                    let accept_compression_encodings = self.accept_compression_encodings;
+                    let send_compression_encodings = self.send_compression_encodings;
+                    let max_decoding_message_size = self.max_decoding_message_size;
+                    let max_encoding_message_size = self.max_encoding_message_size;
+                    let inner = self.inner.clone();
+                    let fut = async move {
+                        let method = GetVolumeSvc(inner);
+                        let codec = tonic_prost::ProstCodec::default();
+                        let mut grpc = tonic::server::Grpc::new(codec)
+                            .apply_compression_config(
+                                accept_compression_encodings,
+                                send_compression_encodings,
+                            )
+                            .apply_max_message_size_config(
+                                max_decoding_message_size,
+                                max_encoding_message_size,
+                            );
+                        let res = grpc.unary(method, req).await;
+                        Ok(res)
+                    };
+                    Box::pin(fut)
+                }
+                _ => {
+                    Box::pin(async move {
+                        let mut response = http::Response::new(
+                            tonic::body::Body::default(),
+                        );
+                        let headers = response.headers_mut();
+                        headers
+                            .insert(
+                                tonic::Status::GRPC_STATUS,
+                                (tonic::Code::Unimplemented as i32).into(),
+                            );
+                        headers
+                            .insert(
+                                http::header::CONTENT_TYPE,
+                                tonic::metadata::GRPC_CONTENT_TYPE,
+                            );
+                        Ok(response)
+                    })
+                }
+            }
+        }
+    }
+    impl<T> Clone for QuerierServer<T> {
+        fn clone(&self) -> Self {
+            let inner = self.inner.clone();
+            Self {
+                inner,
+                accept_compression_encodings: self.accept_compression_encodings,
+                send_compression_encodings: self.send_compression_encodings,
+                max_decoding_message_size: self.max_decoding_message_size,
+                max_encoding_message_size: self.max_encoding_message_size,
+            }
+        }
+    }
+    /// Generated gRPC service name
+    pub const SERVICE_NAME: &str = "logproto.Querier";
+    impl<T> tonic::server::NamedService for QuerierServer<T> {
         const NAME: &'static str = SERVICE_NAME;
     }
 }

@@ -1,0 +1,6 @@
+//! OpenTelemetry records in JSON of arbitrary bytes are refused or taken, never a panic.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|data: &[u8]| timberline::fuzzing::otlp_json(data));

@@ -1,0 +1,223 @@
+//! Live tails over WebSocket: `/loki/api/v1/tail` and `/api/prom/tail`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::http::HeaderMap;
+use axum::extract::State;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, Utf8Bytes, WebSocket, WebSocketUpgrade, close_code};
+use axum::response::Response;
+use timberline_query::syntax;
+use timberline_store::TenantId;
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+
+use super::params::{Params, now};
+use super::query::encoding_flags;
+use crate::encode::{Encoding, TailDialect};
+use crate::error::ApiError;
+use crate::state::AppState;
+use crate::tail::{Session, TailRequest};
+use crate::tenant::Tenant;
+
+/// How often a client is pinged: loki-canary counts on a second.
+const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The largest message that is taken in: clients have nothing to say but pong and close.
+const INBOUND_BYTES_MAX: usize = 4 << 10;
+
+/// The longest reason that a close frame has room for.
+const REASON_BYTES_MAX: usize = 123;
+
+/// How long a client that closes is given to hear the answer.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// `/loki/api/v1/tail`
+pub(super) async fn tail(
+    state: State<Arc<AppState>>,
+    tenant: Tenant,
+    headers: HeaderMap,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let encoding = Encoding { flags: encoding_flags(&headers) };
+    let categorizes = encoding.categorizes();
+    let dialect = if categorizes { TailDialect::Categorized } else { TailDialect::Merged };
+    begin(state, tenant, upgrade, &params, dialect)
+}
+
+/// `/api/prom/tail`
+pub(super) async fn legacy(
+    state: State<Arc<AppState>>,
+    tenant: Tenant,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    begin(state, tenant, upgrade, &params, TailDialect::Legacy)
+}
+
+/// Checks the request; what is wrong is said in the answer. From the upgrade on it is said in the reason
+/// of a close frame.
+fn begin(
+    State(state): State<Arc<AppState>>,
+    Tenant(tenant): Tenant,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
+    params: &Params,
+    dialect: TailDialect,
+) -> Result<Response, ApiError> {
+    let request = request(params)?;
+    let upgrade = upgrade.map_err(|error| {
+        ApiError::BadRequest(format!("a tail needs a WebSocket: {}", error.body_text()))
+    })?;
+    let upgrade = upgrade
+        .read_buffer_size(INBOUND_BYTES_MAX)
+        // What is written goes out at once.
+        .write_buffer_size(0)
+        .max_message_size(INBOUND_BYTES_MAX)
+        .max_frame_size(INBOUND_BYTES_MAX);
+    Ok(upgrade.on_upgrade(move |socket| serve(state, tenant, request, dialect, socket)))
+}
+
+fn request(params: &Params) -> Result<TailRequest, ApiError> {
+    let query = params.first("query").to_owned();
+    syntax::parse(&query)?;
+    let limit = params.limit()?;
+    let start = params.bounds(now())?.start;
+    Ok(TailRequest { query, start, limit, delay: params.delay_for()? })
+}
+
+/// How a tail ended.
+enum End {
+    /// The client went, or the server goes: nothing is said.
+    Silent,
+    /// The client closed and waits for the answer.
+    Closed,
+    /// The client is told.
+    Told(String),
+}
+
+async fn serve(
+    state: Arc<AppState>,
+    tenant: TenantId,
+    request: TailRequest,
+    dialect: TailDialect,
+    mut socket: WebSocket,
+) {
+    let end = match open(&state, &tenant, &request).await {
+        Ok(session) => {
+            let lasts = state.limits.of(&tenant).query.tail_max_duration;
+            follow(&state, session, (dialect, lasts), &mut socket).await
+        }
+        Err(error) => End::Told(error.to_string()),
+    };
+    match end {
+        End::Silent => {}
+        // The answer goes out with the next read.
+        End::Closed => drop(timeout(CLOSE_TIMEOUT, socket.recv()).await),
+        End::Told(reason) => {
+            tracing::debug!(%tenant, reason, "tail ended");
+            close(&mut socket, &reason).await;
+        }
+    }
+}
+
+async fn open(
+    state: &Arc<AppState>,
+    tenant: &TenantId,
+    request: &TailRequest,
+) -> Result<Session, ApiError> {
+    let limits = state.limits.of(tenant);
+    let clients_max = limits.query.max_concurrent_tail_requests;
+    let mut session = state.tails.join(&state.engine(&limits), tenant, request, clients_max)?;
+    session.read_history(state).await?;
+    Ok(session)
+}
+
+/// Sends what comes until something ends it.
+async fn follow(
+    state: &Arc<AppState>,
+    mut session: Session,
+    (dialect, lasts): (TailDialect, Duration),
+    socket: &mut WebSocket,
+) -> End {
+    let mut limits = Limits { stopping: state.tails.stopping(), deadline: Instant::now() + lasts };
+    let mut pings = pings();
+    loop {
+        let outgoing = tokio::select! {
+            end = limits.ended() => return end,
+            inbound = socket.recv() => match inbound {
+                Some(Ok(Message::Close(_))) => return End::Closed,
+                Some(Ok(_)) => continue,
+                Some(Err(_)) | None => return End::Silent,
+            },
+            _ = pings.tick() => Message::Ping(bytes::Bytes::new()),
+            next = session.next() => match next {
+                Some(outgoing) => Message::Text(outgoing.frame(dialect)),
+                None => return End::Silent,
+            },
+        };
+        // A client that does not read holds this up, and its queue fills.
+        let sent = tokio::select! {
+            end = limits.ended() => return end,
+            sent = socket.send(outgoing) => sent,
+        };
+        if sent.is_err() {
+            return End::Silent;
+        }
+    }
+}
+
+fn pings() -> Interval {
+    let mut pings = interval(PING_INTERVAL);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    pings
+}
+
+/// What ends a tail from this side.
+struct Limits {
+    stopping: watch::Receiver<bool>,
+    deadline: Instant,
+}
+
+impl Limits {
+    async fn ended(&mut self) -> End {
+        tokio::select! {
+            _ = self.stopping.wait_for(|is_stopping| *is_stopping) => End::Silent,
+            () = sleep_until(self.deadline) => {
+                End::Told("reached tail max duration limit".to_owned())
+            }
+        }
+    }
+}
+
+async fn close(socket: &mut WebSocket, reason: &str) {
+    let frame = CloseFrame { code: close_code::ERROR, reason: Utf8Bytes::from(cut(reason)) };
+    let closing = async {
+        if socket.send(Message::Close(Some(frame))).await.is_ok() {
+            // Until the client has answered or gone, so that the reason is not lost with the connection.
+            while let Some(Ok(_)) = socket.recv().await {}
+        }
+    };
+    drop(timeout(CLOSE_TIMEOUT, closing).await);
+}
+
+/// As much of a reason as a close frame has room for.
+fn cut(reason: &str) -> &str {
+    let end = (0..=REASON_BYTES_MAX.min(reason.len())).rev();
+    let end = end.into_iter().find(|&end| reason.is_char_boundary(end));
+    &reason[..end.unwrap_or_default()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(cut("short"), "short");
+        let long = format!("x{}", "é".repeat(100));
+        assert_eq!(cut(&long).len(), 123);
+        assert_eq!(cut(&"é".repeat(100)).len(), 122);
+    }
+}

@@ -1,0 +1,283 @@
+//! What Grafana, logcli, promtail and loki-canary send, request by request, and what their decoders need of
+//! the answers. Live tails are in `tail.rs`, OpenTelemetry's exporters in `otlp.rs`.
+#![expect(
+    clippy::unwrap_used,
+    unreachable_pub,
+    reason = "a test fails by panicking; helpers are shared"
+)]
+
+mod common;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use common::tail::Tail;
+use common::{Response, TestServer};
+use serde_json::{Value, json};
+
+const HEALTH: &str =
+    "/loki/api/v1/query?direction=backward&query=vector(1)%2Bvector(1)&time=4000000000";
+const CATEGORIZE: (&str, &str) = ("X-Loki-Response-Encoding-Flags", "categorize-labels");
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    since.as_nanos().try_into().unwrap()
+}
+
+fn start() -> TestServer {
+    TestServer::start(common::accept_any_time)
+}
+
+fn push(server: &TestServer, stream: &Value, values: &Value) {
+    let body = json!({"streams": [{"stream": stream, "values": values}]}).to_string();
+    assert_eq!(server.push(&body).status, 204);
+}
+
+fn get(server: &TestServer, target: &str, headers: &[(&str, &str)]) -> Response {
+    let answer = server.request("GET", target, headers, b"");
+    assert_eq!(answer.status, 200, "{target}: {}", answer.text());
+    assert_eq!(answer.header("content-type"), Some("application/json; charset=UTF-8"), "{target}");
+    answer
+}
+
+/// The keys of a JSON object in the order of the text: decoders that stream depend on it.
+fn assert_in_order(text: &str, keys: &[&str]) {
+    let mut rest = text;
+    for key in keys {
+        let quoted = format!("\"{key}\":");
+        let at = rest.find(&quoted).unwrap_or_else(|| panic!("{key} missing or too early: {text}"));
+        rest = &rest[at + quoted.len()..];
+    }
+}
+
+/// Every number in `stats` but the times in seconds is whole: Go's clients read them into integers.
+fn assert_whole(value: &Value, path: &str) {
+    const SECONDS: [&str; 5] =
+        ["execTime", "queueTime", "querierExecTime", "chunkRefsLookupTime", "bloomFilterTime"];
+    match value {
+        Value::Object(fields) => {
+            fields.iter().for_each(|(name, value)| assert_whole(value, &format!("{path}/{name}")));
+        }
+        Value::Number(number) => {
+            let is_seconds = SECONDS.iter().any(|name| path.ends_with(name));
+            assert!(is_seconds || number.is_u64(), "{path}: {number}");
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn grafana_saves_and_tests_a_data_source() {
+    let answer = get(&start(), HEALTH, &[("X-Grafana-Org-Id", "1"), CATEGORIZE]);
+    let body = answer.json();
+    assert_eq!(body["data"]["resultType"], "vector");
+    let expected = json!([{"metric": {}, "value": [4_000_000_000_i64, "2"]}]);
+    assert_eq!(body["data"]["result"], expected);
+    assert_in_order(&answer.text(), &["status", "data", "resultType", "result", "stats"]);
+}
+
+#[test]
+fn grafana_explores_lines_and_their_volume() {
+    let server = start();
+    let time = now() - 60_000_000_000;
+    let stream = json!({"app": "shop", "env": "prod"});
+    push(
+        &server,
+        &stream,
+        &json!([
+            [time.to_string(), r#"{"level":"error","user":{"id":7}}"#, {"trace_id": "a1"}],
+            [(time + 1).to_string(), "plain <b>"],
+        ]),
+    );
+    let (from, to) = (time - 3_600_000_000_000, time + 60_000_000_000);
+    let target = format!(
+        "/loki/api/v1/query_range?direction=backward&end={to}&limit=1000&query=%7Bapp%3D%22shop%22%7D%20%7C%20json&start={from}&step=15000ms"
+    );
+    let answer = get(&server, &target, &[CATEGORIZE, ("Accept-Encoding", "identity")]);
+    let keys = ["status", "data", "resultType", "encodingFlags", "result", "stats"];
+    assert_in_order(&answer.text(), &keys);
+    assert!(answer.text().contains(r"plain \u003cb\u003e"));
+    let body = answer.json();
+    assert_eq!(body["data"]["encodingFlags"], json!(["categorize-labels"]));
+    for result in body["data"]["result"].as_array().unwrap() {
+        let keys: Vec<_> = result.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["stream", "values"]);
+        for value in result["values"].as_array().unwrap() {
+            assert_eq!(value.as_array().unwrap().len(), 3);
+            assert!(value[0].as_str().unwrap().len() == 19 && value[2].is_object());
+        }
+    }
+    assert_whole(&body["data"]["stats"], "");
+    let summary = &body["data"]["stats"]["summary"];
+    assert_eq!(
+        (&summary["totalLinesProcessed"], &summary["totalEntriesReturned"]),
+        (&json!(2), &json!(2))
+    );
+    assert_eq!(body["data"]["stats"]["ingester"]["totalReached"], 1);
+
+    // Once flushed, the same lines come from the store.
+    assert_eq!(server.request("POST", "/flush", &[], b"").status, 204);
+    let stats = get(&server, &target, &[CATEGORIZE]).json()["data"]["stats"].clone();
+    assert_eq!(stats["ingester"]["totalReached"], 0);
+    assert_eq!(stats["querier"]["store"]["chunk"]["decompressedLines"], 2);
+
+    let target = format!(
+        "/loki/api/v1/query_range?direction=backward&end={to}&query=sum%20by%20(level%2C%20detected_level)%20(count_over_time(%7Bapp%3D%22shop%22%7D%20%7C%20drop%20__error__%5B15s%5D))&start={from}&step=15000ms"
+    );
+    let body = get(&server, &target, &[CATEGORIZE, ("X-Query-Tags", "Source=logvolhist")]).json();
+    assert_eq!(body["data"]["resultType"], "matrix");
+    assert_eq!(body["data"].get("encodingFlags"), None, "metric answers have none");
+    let levels: Vec<_> = body["data"]["result"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|series| series["metric"]["detected_level"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(levels, ["error", "unknown"]);
+    let point = &body["data"]["result"][0]["values"][0];
+    assert!(point[0].is_number() && point[1] == "1", "{point}");
+
+    let target =
+        format!("/loki/api/v1/index/stats?query=%7Bapp%3D%22shop%22%7D&start={from}&end={to}");
+    let stats = get(&server, &target, &[]).json();
+    assert!(["streams", "chunks", "bytes", "entries"].iter().all(|name| stats[name].is_u64()));
+    assert_eq!(stats["entries"], 2);
+}
+
+#[test]
+fn grafana_shows_the_context_of_a_row() {
+    let server = start();
+    let time = now() - 60_000_000_000;
+    let values: Vec<_> =
+        (0..5).map(|n| json!([(time + n).to_string(), format!("line {n}")])).collect();
+    push(&server, &json!({"app": "shop"}), &json!(values));
+    let row = time + 2;
+    let (from, to) = (row - 7_200_000_000_000, row + 7_200_000_000_000);
+    let query = "query=%7Bapp%3D%22shop%22%7D&limit=10&step=1000ms";
+    let lines = |part: &str| {
+        let answer =
+            get(&server, &format!("/loki/api/v1/query_range?{query}&{part}"), &[CATEGORIZE]);
+        let result = answer.json()["data"]["result"].clone();
+        let values = result[0]["values"].as_array().unwrap().clone();
+        values.iter().map(|value| value[1].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    // The row is in the later part and not in the earlier one.
+    assert_eq!(lines(&format!("direction=backward&start={from}&end={row}")), ["line 1", "line 0"]);
+    assert_eq!(
+        lines(&format!("direction=forward&start={row}&end={to}")),
+        ["line 2", "line 3", "line 4"]
+    );
+}
+
+#[test]
+fn grafana_goes_live() {
+    let server = start();
+    // The browser's: only the query, no header for categories.
+    let target = "/loki/api/v1/tail?query=%7Bapp%3D%22shop%22%7D%20%7C%20logfmt";
+    let headers = [("Origin", "http://localhost:3000"), ("User-Agent", "Mozilla/5.0")];
+    let mut tail = Tail::open(server.address(), target, &headers).unwrap();
+    push(&server, &json!({"app": "shop"}), &json!([[now().to_string(), "level=warn took=5ms"]]));
+    let frame = tail.next().unwrap();
+    assert_eq!(frame["streams"][0]["values"][0].as_array().unwrap().len(), 2);
+    let stream = &frame["streams"][0]["stream"];
+    assert_eq!((&stream["took"], &stream["detected_level"]), (&json!("5ms"), &json!("warn")));
+    assert!(frame.get("encodingFlags").is_none() && frame.get("dropped_entries").is_none());
+}
+
+#[test]
+fn logcli_queries_pages_and_tails() {
+    let server = start();
+    let time = now() - 60_000_000_000;
+    let values: Vec<_> =
+        (0..5).map(|n| json!([(time + n).to_string(), format!("line {n}")])).collect();
+    push(&server, &json!({"app": "shop"}), &json!(values));
+    let agent = ("User-Agent", "loki-logcli/3.7.6");
+    let page = |start: i64, end: i64| {
+        let target = format!(
+            "/loki/api/v1/query_range?direction=BACKWARD&end={end}&interval=0&limit=2&query=%7Bapp%3D%22shop%22%7D&start={start}"
+        );
+        let body = get(&server, &target, &[agent, CATEGORIZE]).json();
+        assert_whole(&body["data"]["stats"], "");
+        let values = body["data"]["result"][0]["values"].as_array().cloned().unwrap_or_default();
+        let told = values.iter().map(|value| {
+            let time: i64 = value[0].as_str().unwrap().parse().unwrap();
+            (time, value[1].as_str().unwrap().to_owned())
+        });
+        told.collect::<Vec<_>>()
+    };
+    // Batches go on at the last time, which backward is not there again.
+    let (mut end, mut lines) = (time + 100, Vec::new());
+    while let Some((last, _)) = page(time, end).last().cloned() {
+        lines.extend(page(time, end).into_iter().map(|(_, line)| line));
+        end = last;
+    }
+    assert_eq!(lines, ["line 4", "line 3", "line 2", "line 1", "line 0"]);
+
+    let series = get(&server, "/loki/api/v1/series?match=%7Bapp%3D%22shop%22%7D", &[agent]).json();
+    assert_eq!(series["data"], json!([{"app": "shop", "service_name": "shop"}]));
+
+    let target = format!(
+        "/loki/api/v1/tail?delay_for=0&limit=30&query=%7Bapp%3D%22shop%22%7D&start={}",
+        time + 3
+    );
+    let mut tail = Tail::open(server.address(), &target, &[agent, CATEGORIZE]).unwrap();
+    let frame = tail.next().unwrap();
+    assert_eq!(frame["encodingFlags"], json!(["categorize-labels"]));
+    assert_eq!(common::tail::lines_of(&frame), ["line 3", "line 4"]);
+    assert!(frame["streams"][0]["values"][0][2].is_object());
+}
+
+#[test]
+fn the_canary_finds_its_lines() {
+    let server = start();
+    let target = "/loki/api/v1/tail?query=%7Bstream%3D%22stdout%22%2Cname%3D%22loki-canary%22%7D";
+    let mut tail = Tail::open(server.address(), target, &[]).unwrap();
+    tail.wait_for_pings(1);
+    let stream = json!({"stream": "stdout", "name": "loki-canary"});
+    let mut sent = Vec::new();
+    for number in 0..5 {
+        // Some of them late.
+        let time = now() - if number % 2 == 0 { 0 } else { 30_000_000_000 };
+        let line = format!("{time} {}", "p".repeat(80));
+        push(&server, &stream, &json!([[time.to_string(), line]]));
+        sent.push(line);
+    }
+    // Those that come close together are sent by their times.
+    let mut received = tail.lines(sent.len());
+    received.sort();
+    sent.sort();
+    assert_eq!(received, sent);
+    let time = now();
+    let target = format!(
+        "/loki/api/v1/query_range?direction=BACKWARD&start={}&end={}&limit=1000&query=%7Bstream%3D%22stdout%22%2Cname%3D%22loki-canary%22%7D",
+        time - 3_600_000_000_000,
+        time + 1_000_000_000
+    );
+    let found = get(&server, &target, &[("Cache-Control", "no-cache")]).json();
+    assert_eq!(found["data"]["result"].as_array().unwrap().len(), 1);
+    assert_eq!(found["data"]["result"][0]["values"].as_array().unwrap().len(), sent.len());
+    let target = format!(
+        "/loki/api/v1/query?query=count_over_time(%7Bstream%3D%22stdout%22%2Cname%3D%22loki-canary%22%7D%5B24h%5D)&time={time}&limit=1000"
+    );
+    let counted = get(&server, &target, &[("Cache-Control", "no-cache")]).json();
+    let result = counted["data"]["result"].as_array().unwrap();
+    assert_eq!((result.len(), &result[0]["value"][1]), (1, &json!("5")), "exactly one series");
+}
+
+#[test]
+fn encoding_flags_are_read_to_the_letter() {
+    let server = start();
+    let time = now();
+    push(&server, &json!({"app": "shop"}), &json!([[time.to_string(), "x"]]));
+    let target = "/loki/api/v1/query_range?query=%7Bapp%3D%22shop%22%7D";
+    for (flags, echoed, elements) in [
+        ("categorize-labels", json!(["categorize-labels"]), 3),
+        ("other,categorize-labels", json!(["other", "categorize-labels"]), 3),
+        ("other, categorize-labels", json!(["other", " categorize-labels"]), 2),
+        ("other", json!(["other"]), 2),
+    ] {
+        let body = get(&server, target, &[("X-Loki-Response-Encoding-Flags", flags)]).json();
+        assert_eq!(body["data"]["encodingFlags"], echoed, "{flags}");
+        let value = &body["data"]["result"][0]["values"][0];
+        assert_eq!(value.as_array().unwrap().len(), elements, "{flags}");
+    }
+}
