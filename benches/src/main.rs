@@ -27,12 +27,12 @@ mod units;
 
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::{Corpus, ServicesOptions};
 use crate::measure::MeasureOptions;
-use crate::process::{Durability, ServerOptions};
+use crate::process::{Durability, Server, ServerOptions};
 use crate::scale::Fleet;
 use crate::sets::SetsOptions;
 

@@ -216,30 +216,13 @@ pub fn to_text(registry: &Registry) -> Result<Vec<u8>, prometheus::Error> {
 }
 
 /// Registers a metric that was made; reports one that was not.
-fn registered<C: Collector + Clone + 'static>(
+pub(crate) fn registered<C: Collector + Clone + 'static>(
     registry: &Registry,
     collector: prometheus::Result<C>,
 ) -> Option<C> {
     let registered = collector
         .and_then(|collector| registry.register(Box::new(collector.clone())).map(|()| collector));
     registered.inspect_err(|error| tracing::error!(%error, "metric left out")).ok()
-}
-
-/// Registers a metric. One that cannot be made is left out and reported.
-pub(crate) fn registered<C: Collector + Clone + 'static>(
-    registry: &Registry,
-    metric: prometheus::Result<C>,
-) -> Option<C> {
-    match metric {
-        Ok(metric) => {
-            register(registry, metric.clone());
-            Some(metric)
-        }
-        Err(error) => {
-            tracing::error!(%error, "metric left out");
-            None
-        }
-    }
 }
 
 fn register_build_info(registry: &Registry) {

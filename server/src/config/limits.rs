@@ -121,6 +121,11 @@ impl QueryLimits {
             volume_max_series: smaller(self.volume_max_series, other.volume_max_series),
             query_timeout: smaller(self.query_timeout, other.query_timeout),
             max_concurrent_queries: self.max_concurrent_queries,
+            max_concurrent_tail_requests: smaller(
+                self.max_concurrent_tail_requests,
+                other.max_concurrent_tail_requests,
+            ),
+            tail_max_duration: smaller(self.tail_max_duration, other.tail_max_duration),
             query_memory_bytes_max: self.query_memory_bytes_max.min(other.query_memory_bytes_max),
             query_threads: smaller(self.query_threads, other.query_threads),
         }
