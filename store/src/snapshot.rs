@@ -474,6 +474,21 @@ impl Selection {
     pub const fn bytes_scanned(&self) -> u64 {
         self.bytes_scanned
     }
+
+    /// The batch that was read of all of it, with what was looked at for it. No bytes count where
+    /// neither the predicate nor the columns ask for lines.
+    pub(crate) fn with_figures(
+        &self,
+        mut batch: Batch,
+        predicate: &LinePredicate,
+        columns: Columns,
+    ) -> Batch {
+        batch.rows_scanned = self.rows_scanned;
+        if !predicate.is_always() || columns.line != LineColumn::None {
+            batch.bytes_scanned = self.bytes_scanned;
+        }
+        batch
+    }
 }
 
 impl Selected {
@@ -676,12 +691,8 @@ impl Chunk {
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
         let selection = self.select(range, predicate, scratch)?;
-        let mut batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
-        batch.rows_scanned = selection.rows_scanned;
-        if !predicate.is_always() || columns.line != LineColumn::None {
-            batch.bytes_scanned = selection.bytes_scanned;
-        }
-        Ok(batch)
+        let batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
+        Ok(selection.with_figures(batch, predicate, columns))
     }
 
     fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {

@@ -12,8 +12,7 @@ use super::stream_table::Run;
 use super::v1::{BlockRun, DecodeCache};
 use crate::snapshot::{Selected, Selection};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, ReadScratch, Row, StoreError, TimeRange,
-    Timestamp,
+    Batch, Columns, Labels, LinePredicate, ReadScratch, Row, StoreError, TimeRange, Timestamp,
 };
 
 /// What one reading thread keeps from chunk to chunk.
@@ -138,12 +137,8 @@ impl SegmentChunk {
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
         let selection = self.select(range, predicate, scratch)?;
-        let mut batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
-        batch.rows_scanned = selection.rows_scanned;
-        if !predicate.is_always() || columns.line != LineColumn::None {
-            batch.bytes_scanned = selection.bytes_scanned;
-        }
-        Ok(batch)
+        let batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
+        Ok(selection.with_figures(batch, predicate, columns))
     }
 
     /// All rows, a few thousand at a time, with all columns.
