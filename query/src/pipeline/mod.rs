@@ -39,7 +39,7 @@ mod pattern;
 mod precheck;
 mod regexp;
 mod step;
-mod template;
+pub(crate) mod template;
 mod text;
 mod unwrap;
 
