@@ -431,7 +431,7 @@ fn series(posted: &Posted) -> Vec<(String, Sample)> {
     let shown = request.timeseries.into_iter().map(|series| {
         let labels: Vec<_> =
             series.labels.iter().map(|label| format!("{}={}", label.name, label.value)).collect();
-        (labels.join(","), series.samples[0])
+        (labels.join(","), series.samples[0].clone())
     });
     shown.collect()
 }
@@ -749,4 +749,17 @@ fn rules_need_rights() {
     assert_eq!(call("GET", "/prometheus/api/v1/rules", "reader"), 200);
     assert_eq!(call("DELETE", &namespace, "reader"), 403);
     assert_eq!(call("DELETE", &namespace, "boss"), 202);
+}
+
+/// The real programs, found by PATH, in place of the fakes.
+#[cfg(unix)]
+#[test]
+#[ignore = "needs prometheus, promtool, alertmanager, amtool and curl"]
+fn prometheus_and_alertmanager_understand() {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/ruler/demo.sh");
+    let mut command = std::process::Command::new(script);
+    command.env("TIMBERLINE", env!("CARGO_BIN_EXE_timberline"));
+    let output = command.output().unwrap();
+    let shown = [output.stdout, output.stderr].concat();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&shown));
 }

@@ -65,14 +65,17 @@ struct Namespace {
 }
 
 impl Book {
-    /// Makes the directory if it is not there. Nothing is read yet.
+    /// Makes the directory if it is not there, and reads what is in it.
     ///
     /// # Errors
     /// A directory that cannot be made.
     pub(super) fn open(directory: PathBuf, auth_enabled: bool) -> io::Result<Self> {
         fs::create_dir_all(&directory)?;
         let (tenants, complaints) = (BTreeMap::new(), BTreeSet::new());
-        Ok(Self { directory, auth_enabled, tenants, complaints })
+        let mut book = Self { directory, auth_enabled, tenants, complaints };
+        // What is wrong is in the log, and does not keep the rest from its work.
+        let _ = book.reload();
+        Ok(book)
     }
 
     /// Reads what has changed.
@@ -81,9 +84,16 @@ impl Book {
     /// The first thing that is wrong; everything else is read all the same.
     pub(super) fn reload(&mut self) -> Result<(), String> {
         let mut complaints = BTreeSet::new();
-        let found = self
-            .scan(&mut complaints)
-            .map_err(|error| format!("cannot read {}: {error}", self.directory.display()))?;
+        let found = match self.scan(&mut complaints) {
+            Ok(found) => found,
+            Err(error) => {
+                let text = format!("cannot read {}: {error}", self.directory.display());
+                if self.complaints.insert(text.clone()) {
+                    tracing::warn!("rules stay as they were: {text}");
+                }
+                return Err(text);
+            }
+        };
         for (tenant, namespaces) in &mut self.tenants {
             namespaces.retain(|name, _| found.contains_key(&(tenant.clone(), name.clone())));
         }
@@ -175,8 +185,8 @@ impl Book {
         name: &str,
         group: RuleGroup,
     ) -> Result<(), BookError> {
-        let path = self.path_of(tenant, name)?;
         let mut groups = self.writable(tenant, name)?.map_or(Vec::new(), <[RuleGroup]>::to_vec);
+        let path = self.path_of(tenant, name)?;
         match groups.iter_mut().find(|known| known.name == group.name) {
             Some(known) => *known = group,
             None => groups.push(group),
@@ -228,11 +238,12 @@ impl Book {
         tenant: &TenantId,
         name: &str,
     ) -> Result<Option<&[RuleGroup]>, BookError> {
-        let Some(namespace) = self.tenants.get_mut(tenant).and_then(|all| all.get_mut(name)) else {
+        // Somebody may have written files since the last look. What is wrong elsewhere does not matter here.
+        let _ = self.reload();
+        let namespaces = self.tenants.get(tenant);
+        let Some(namespace) = namespaces.and_then(|namespaces| namespaces.get(name)) else {
             return Ok(None);
         };
-        // It may have been edited since the last look.
-        namespace.refresh();
         match &namespace.error {
             Some(error) => Err(BookError::Broken(error.clone())),
             None => Ok(Some(&namespace.groups)),

@@ -122,6 +122,8 @@ impl Group {
                 same_name && other.labels == rule.labels
             });
             if let Some(from) = same.and_then(|index| left.get_mut(index)?.take()) {
+                // They were seen then, which is saved with them.
+                into.evaluated_at = from.evaluated_at;
                 into.alerts = from.alerts;
                 into.restored = from.restored;
                 into.returned = from.returned;
