@@ -208,10 +208,24 @@ impl SegmentChunk {
         if !range.overlaps(self.run.first, self.run.last) {
             return Ok(rows.start..rows.start);
         }
+        if let Some(rows) = self.rows_by_minutes(range)? {
+            return Ok(rows);
+        }
         let timestamps = self.timestamps(scratch)?;
         let start = rows_between(&timestamps, rows.clone(), |time| time < range.start).start;
         let end = rows_between(&timestamps, rows, |time| time < range.end).start;
         Ok(start..end.max(start))
+    }
+
+    /// The rows in a range, counted in the group, where the minutes tell.
+    fn rows_by_minutes(&self, range: TimeRange) -> Result<Option<Range<u32>>, StoreError> {
+        let minutes = self.minutes()?;
+        let behind = |time| rows_before(minutes, (self.run.first, self.run.last), time);
+        let (Some(start), Some(end)) = (behind(range.start), behind(range.end)) else {
+            return Ok(None);
+        };
+        let row = |count: u64| self.run.row + u32::try_from(count).unwrap_or(self.run.rows);
+        Ok(Some(row(start)..row(end.max(start))))
     }
 
     /// The group's timestamps, in which those of the run are where the stream table says.
@@ -250,6 +264,11 @@ impl SegmentChunk {
     ) -> Result<Vec<u32>, StoreError> {
         if let Parts::Blocks(_) = self.segment.parts() {
             return self.block_run().passing(rows, predicate, &mut scratch.segment.blocks);
+        }
+        let key = (self.segment.identity(), self.run.block);
+        let known = &scratch.segment.groups;
+        if let Some(rows) = group::known_passing(key, predicate, rows.clone(), known) {
+            return Ok(rows);
         }
         let group = self.group(scratch)?;
         let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
@@ -290,6 +309,24 @@ impl fmt::Debug for SegmentChunk {
             .field("run", &self.run)
             .finish()
     }
+}
+
+/// How many rows of a run are before a time, where its minutes tell.
+fn rows_before(
+    minutes: &[Minute],
+    (first, last): (Timestamp, Timestamp),
+    time: Timestamp,
+) -> Option<u64> {
+    if time <= first {
+        return Some(0);
+    }
+    let rows = |minutes: &[Minute]| minutes.iter().map(|minute| minute.rows).sum();
+    if time > last {
+        return (!minutes.is_empty()).then(|| rows(minutes));
+    }
+    let before = minutes.partition_point(|minute| minute.last() < time);
+    let is_edge = minutes.get(before).is_some_and(|minute| time <= minute.first());
+    is_edge.then(|| rows(&minutes[..before]))
 }
 
 /// The rows of a range behind those, at its beginning, whose timestamp is `before`.

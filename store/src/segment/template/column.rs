@@ -8,7 +8,7 @@
 //!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
 //!   4 templates   table
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
-//! stamp      shortest varint │ longest - shortest varint │ bytes u64
+//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
 //! ```
 
 use std::io;
@@ -19,9 +19,9 @@ use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::ints::IntColumn;
 use super::sink::{Place, Sink};
 use super::split::Texts;
-use super::stamp::Stamp;
+use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
-use super::values::Cells;
+use super::values::Decoding;
 
 const NUMBERS: u8 = 0;
 const HEXADECIMAL: u8 = 1;
@@ -42,6 +42,9 @@ const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
 /// Shorter texts than this on average, or fewer, are not split into templates of their own.
 const NESTED_TEXT_LEN_MIN: usize = 12;
 const NESTED_TEXTS_MIN: usize = 32;
+
+/// Values with fewer digits than these are not in the filter.
+const FILTERED_LEN_MIN: u32 = 16;
 
 /// How deep tables are nested: a text in a JSON text in a line.
 pub(super) const DEPTH_MAX: usize = 3;
@@ -86,11 +89,9 @@ impl Survey {
         }
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
-            let hex: &[u8] = if is_upper { b"ABCDEF" } else { b"abcdef" };
-            let mut allowed = Stamp::EMPTY;
-            allowed.add(b"0123456789");
-            allowed.add(hex);
-            stamp.bytes & !allowed.bytes == 0 && stamp.len_min == stamp.len_max && stamp.len_min > 3
+            let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+            let allowed = ByteSet::of(hex);
+            stamp.bytes.is_in(allowed) && stamp.len_min == stamp.len_max && stamp.len_min > 3
         };
         Self {
             stamp,
@@ -161,7 +162,7 @@ impl Column {
             let place = sink.put(&pack_hex(texts))?;
             let is_upper = is_upper == 1;
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
-            return Ok(Self::new(stamp, coding));
+            return Ok(Self::new(stamp, coding).filtered(texts, sink));
         }
         let may_nest = is_quoted
             && depth < DEPTH_MAX
@@ -182,6 +183,26 @@ impl Column {
         sink.take(&mark);
         sink.put_back(taken);
         Ok(Self::new(stamp, plain))
+    }
+
+    /// Notes the values for the filter, if they go there.
+    fn filtered(self, texts: Texts<'_>, sink: &mut Sink) -> Self {
+        if self.is_in_filter() {
+            texts.iter().for_each(|text| sink.values().add(text));
+        }
+        self
+    }
+
+    /// Whether the filter has the values: those of columns of ids, which take long to read since they
+    /// hardly compress. Counters and times do, and there are too many of them.
+    pub(super) const fn is_in_filter(&self) -> bool {
+        match &self.coding {
+            Coding::Hexadecimal { digits, .. } => *digits >= FILTERED_LEN_MIN,
+            Coding::Numbers { values, .. } => {
+                self.stamp.len_max >= FILTERED_LEN_MIN && !values.is_smooth()
+            }
+            _ => false,
+        }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
@@ -222,18 +243,22 @@ impl Column {
     }
 
     /// Reads how a column is stored, and counts its cells.
-    pub(super) fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
-        Self::decode_nested(cursor, depth, true, cells)
+    pub(super) fn decode(
+        cursor: &mut Cursor<'_>,
+        depth: usize,
+        decoding: &mut Decoding,
+    ) -> Decoded<Self> {
+        Self::decode_nested(cursor, depth, true, decoding)
     }
 
     fn decode_nested(
         cursor: &mut Cursor<'_>,
         depth: usize,
         may_be_dictionary: bool,
-        cells: &mut u32,
+        decoding: &mut Decoding,
     ) -> Decoded<Self> {
-        let cell = Cells::count(cells);
-        let stamp = Stamp::decode(cursor)?;
+        let cell = decoding.cell();
+        let stamp = Stamp::decode(cursor, decoding.version)?;
         let coding = match cursor.u8()? {
             NUMBERS => {
                 Coding::Numbers { width: width(cursor)?, values: IntColumn::decode(cursor)? }
@@ -245,7 +270,7 @@ impl Column {
             },
             DICTIONARY if may_be_dictionary => {
                 let count = cursor.varint_u32()?;
-                let values = Box::new(Self::decode_nested(cursor, depth, false, cells)?);
+                let values = Box::new(Self::decode_nested(cursor, depth, false, decoding)?);
                 Coding::Dictionary { count, values, codes: IntColumn::decode(cursor)? }
             }
             TEXTS => {
@@ -255,7 +280,7 @@ impl Column {
                 Coding::Texts { lengths, places: places? }
             }
             TEMPLATES if depth < DEPTH_MAX => {
-                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, cells)?))
+                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, decoding)?))
             }
             SAME if may_be_dictionary => Coding::Same { slot: cursor.varint_u32()? },
             kind => return Err(Damage(format!("a column of the kind {kind} at depth {depth}"))),
@@ -275,7 +300,7 @@ fn write_numbers(texts: Texts<'_>, survey: &Survey, sink: &mut Sink) -> io::Resu
         |text: &[u8]| text.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
     let values: Vec<u64> = texts.iter().map(parse).collect();
     let values = IntColumn::write(&values, sink)?;
-    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values })))
+    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values }).filtered(texts, sink)))
 }
 
 fn pack_hex(texts: Texts<'_>) -> Vec<u8> {

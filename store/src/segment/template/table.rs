@@ -15,7 +15,8 @@ use super::column::{Coding, Column};
 use super::ints::IntColumn;
 use super::sink::Sink;
 use super::split::{Draft, Slot, Texts, split, whole_texts};
-use super::values::Cells;
+use super::values::Decoding;
+use crate::Needle;
 
 /// The most texts in a table: what a few bytes of a damaged one can make a reader allocate.
 pub(in crate::segment) const TEXTS_MAX: u32 = 1 << 18;
@@ -53,6 +54,12 @@ impl Statics {
     fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Whether one of the texts has a needle.
+    pub(super) fn have(&self, needle: &Needle) -> bool {
+        // Most have it nowhere, which is seen at once; a place across two texts is none.
+        needle.find(&self.bytes).is_some() && self.iter().any(|text| needle.find(text).is_some())
     }
 
     /// Bytes of all texts together.
@@ -147,9 +154,9 @@ impl Table {
     pub(in crate::segment) fn decode(
         cursor: &mut Cursor<'_>,
         depth: usize,
-        cells: &mut u32,
+        decoding: &mut Decoding,
     ) -> Decoded<Self> {
-        let cell = Cells::count(cells);
+        let cell = decoding.cell();
         let (count, templates) = (cursor.varint_u32()?, cursor.count()?);
         if count > TEXTS_MAX {
             return Err(Damage(format!("a table of {count} texts")));
@@ -159,7 +166,7 @@ impl Table {
             _ => Some(IntColumn::decode(cursor)?),
         };
         let templates: Decoded<Vec<_>> =
-            (0..templates).map(|_| Template::decode(cursor, depth, cells)).collect();
+            (0..templates).map(|_| Template::decode(cursor, depth, decoding)).collect();
         let templates = templates?;
         let sum: u64 = templates.iter().map(|template| u64::from(template.count)).sum();
         if sum != u64::from(count) {
@@ -170,13 +177,13 @@ impl Table {
 }
 
 impl Template {
-    fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
+    fn decode(cursor: &mut Cursor<'_>, depth: usize, decoding: &mut Decoding) -> Decoded<Self> {
         let (count, slot_count) = (cursor.varint_u32()?, cursor.count()?);
         let mut statics = Statics::default();
         statics.push(bytes(cursor)?);
         let mut slots: Vec<Column> = Vec::with_capacity(slot_count.min(64));
         for index in 0..slot_count {
-            let column = Column::decode(cursor, depth, cells)?;
+            let column = Column::decode(cursor, depth, decoding)?;
             if let Coding::Same { slot } = column.coding {
                 let earlier = slots.get(slot as usize).map(|column| &column.coding);
                 if earlier.is_none_or(|coding| matches!(coding, Coding::Same { .. })) {

@@ -17,17 +17,37 @@ impl Cells {
         Self((0..count).map(|_| Lazy::default()).collect())
     }
 
-    /// The number of the next cell.
-    pub(super) const fn count(cells: &mut u32) -> u32 {
-        let cell = *cells;
-        *cells = cell.saturating_add(1);
-        cell
-    }
-
     /// What is in a cell, read by `read` if nothing is.
     fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<Values>) -> Decoded<&Values> {
         let cell = self.0.get(cell as usize);
         cell.ok_or_else(|| Damage::new("a column without a cell"))?.get_or_try(read)
+    }
+}
+
+/// A description that is being read.
+#[derive(Debug)]
+pub(in crate::segment) struct Decoding {
+    /// The version of the segment.
+    pub(super) version: u32,
+    cells: u32,
+}
+
+impl Decoding {
+    /// Of a description in a segment of some version.
+    pub(in crate::segment) const fn new(version: u32) -> Self {
+        Self { version, cells: 0 }
+    }
+
+    /// The number of the next column's cell.
+    pub(super) const fn cell(&mut self) -> u32 {
+        let cell = self.cells;
+        self.cells = cell.saturating_add(1);
+        cell
+    }
+
+    /// How many cells its columns have.
+    pub(in crate::segment) const fn cells(&self) -> u32 {
+        self.cells
     }
 }
 

@@ -75,14 +75,15 @@ struct Search<'t, 'n> {
 impl<'n> Search<'_, 'n> {
     fn anywhere(&mut self, bytes: &'n [u8]) -> Result<(), End> {
         let template = self.template;
-        if !self.is_anchored_behind {
-            let has = |text: &[u8]| self.needle.find(text).is_some();
-            if template.statics.iter().any(has) {
-                return Err(End::All);
-            }
+        if !self.is_anchored_behind && template.statics.have(self.needle) {
+            return Err(End::All);
         }
         let first = bytes.first().copied().unwrap_or_default();
         for (number, text) in template.statics.iter().enumerate() {
+            // A needle that begins here covers the end of the text.
+            if text.last().is_some_and(|last| !self.needle.may_have(*last)) {
+                continue;
+            }
             // Within the text it does not lie, unless it has to end it: it reaches beyond.
             let start = match self.is_anchored_behind {
                 true => 0,
@@ -154,6 +155,7 @@ impl<'n> Search<'_, 'n> {
     /// go on as the needle does. All of them can where the text has to end there, too.
     fn cuts(&self, slot: usize, bytes: &[u8]) -> Vec<usize> {
         let mut cuts = match self.template.statics.get(slot + 1).first() {
+            Some(next) if !self.needle.may_have(*next) => Vec::new(),
             Some(next) => self.places(*next, bytes),
             None => (0..bytes.len()).collect(),
         };
