@@ -133,11 +133,12 @@ mod writer;
 
 use crate::Timestamp;
 
-pub(crate) use chunk::{SegmentChunk, SegmentScratch};
+pub(crate) use chunk::{KnownProjections, SegmentChunk, SegmentScratch};
 pub(crate) use fuzz::open_segment_bytes;
 pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;
 pub(crate) use reader::{Segment, StreamEntry};
+pub(crate) use template::TemplateView;
 pub(crate) use writer::SegmentWriter;
 
 /// The version this module writes, and the newest it reads.

@@ -13,7 +13,7 @@ use super::template::TEXTS_MAX;
 
 pub(super) use self::filter::{known_passing, passing};
 pub(super) use self::reader::Group;
-pub(super) use self::scratch::{GroupScratch, OpenGroups};
+pub(super) use self::scratch::{GroupKey, GroupScratch, OpenGroups};
 pub(super) use self::writer::GroupBuilder;
 
 /// The most rows of a group.

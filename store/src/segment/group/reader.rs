@@ -7,11 +7,11 @@ use super::super::codec::{Damage, Decoded};
 use super::super::column::MetadataColumn;
 use super::super::footer::slice;
 use super::super::frame::Frame;
-use super::super::template::{Cells, Hits, Lazy, Place, Source, filter_may_have};
+use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source, filter_may_have};
 use super::GroupEntry;
 use super::header::Header;
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
-use crate::{LineColumn, Needle, Row, Timestamp};
+use crate::{LineColumn, Needle, Projector, Row, Timestamp};
 
 /// An open group. Its columns are decoded when they are first needed, and kept as long as it is open.
 #[derive(Debug)]
@@ -138,6 +138,31 @@ impl Group {
         scratch: &mut GroupScratch,
     ) -> Decoded<Hits> {
         self.header.lines.having(needle, &self.source(file, scratch))
+    }
+
+    /// What a projector wants of the lines.
+    pub(in crate::segment) fn projections(&self, projector: &mut dyn Projector) -> Projections {
+        Projections::of(&self.header.lines, projector)
+    }
+
+    /// As [`lines`](Self::lines), of values where they were asked for instead.
+    pub(in crate::segment) fn projected_lines(
+        &self,
+        numbers: &[u32],
+        projections: &Projections,
+        file: &[u8],
+        scratch: &mut GroupScratch,
+        out: &mut Vec<u8>,
+        rows: &mut [Row],
+    ) -> Decoded<()> {
+        let source = self.source(file, scratch);
+        let table = self.header.lines.load_projected(numbers, projections, &source)?;
+        for (number, row) in numbers.iter().zip(rows) {
+            row.line_start = out.len() as u32;
+            row.projection = table.push(*number as usize, out);
+            row.line_len = out.len() as u32 - row.line_start;
+        }
+        Ok(())
     }
 
     /// Makes the lines of some rows, which ascend, or finds their lengths. Appends to `out` and says in

@@ -39,6 +39,11 @@ impl ByteSet {
         }
     }
 
+    /// Bit `b` for the byte `b`.
+    pub(super) const fn ascii(self) -> u128 {
+        self.ascii
+    }
+
     /// Whether every byte of it is in another set.
     pub(super) const fn is_in(self, other: Self) -> bool {
         self.ascii & !other.ascii == 0 && (other.others || !self.others)

@@ -119,6 +119,23 @@ pub(in crate::segment) struct LoadedTable<'a> {
     templates: Vec<Option<(&'a Template, Vec<Loaded<'a>>)>>,
 }
 
+impl TemplatePlaces {
+    /// The template of a text, and which of its texts it is.
+    pub(super) fn of(&self, text: usize) -> Option<(usize, usize)> {
+        Some((usize::from(*self.numbers.get(text)?), *self.ranks.get(text)? as usize))
+    }
+
+    /// Some texts as places in the columns of each of so many templates.
+    pub(super) fn by_template(&self, texts: &[u32], templates: usize) -> Vec<Vec<u32>> {
+        let mut ranks = vec![Vec::new(); templates];
+        for (number, rank) in texts.iter().filter_map(|text| self.of(*text as usize)) {
+            // Ranks are counted in 32 bits.
+            ranks[number].push(rank as u32);
+        }
+        ranks
+    }
+}
+
 impl TextValues {
     fn read(
         lengths: &super::ints::IntColumn,
@@ -324,15 +341,7 @@ impl Table {
                 }
             }
             (Wanted::These(texts), Some(places)) => {
-                let mut ranks = vec![Vec::new(); self.templates.len()];
-                for text in texts {
-                    let at = *text as usize;
-                    if let (Some(number), Some(rank)) =
-                        (places.numbers.get(at), places.ranks.get(at))
-                    {
-                        ranks[usize::from(*number)].push(*rank);
-                    }
-                }
+                let ranks = places.by_template(texts, self.templates.len());
                 for (template, ranks) in self.templates.iter().zip(&ranks) {
                     templates.push(match ranks.is_empty() {
                         true => None,
@@ -372,9 +381,7 @@ impl<'a> LoadedTable<'a> {
     fn parts(&self, text: usize) -> Option<(&'a Template, &[Loaded<'a>], usize)> {
         let (number, rank) = match self.places {
             None => (0, text),
-            Some(places) => {
-                (usize::from(*places.numbers.get(text)?), *places.ranks.get(text)? as usize)
-            }
+            Some(places) => places.of(text)?,
         };
         let (template, slots) = self.templates.get(number)?.as_ref()?;
         Some((template, slots, rank))

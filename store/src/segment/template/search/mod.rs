@@ -20,6 +20,8 @@ use super::values::{TemplatePlaces, Wanted};
 use crate::segment::bitmap::Bitmap;
 
 use self::align::{Aligned, Alignment};
+
+pub(super) use self::align::may_touch_slots;
 use crate::Needle;
 
 /// How some bytes lie in a text.
