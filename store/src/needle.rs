@@ -13,6 +13,8 @@ pub struct Needle {
     search: Search,
     /// The bytes that texts have where they have it: letters in either case where case is ignored.
     set: [u64; 4],
+    /// The longest run of ASCII letters and digits in it.
+    word_len: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -30,6 +32,7 @@ impl Needle {
             bytes: bytes.to_vec(),
             search: Search::Exact(Box::new(finder)),
             set: set_of(bytes.iter().copied()),
+            word_len: longest_word(bytes),
         }
     }
 
@@ -40,8 +43,13 @@ impl Needle {
             RegexBuilder::new(&pattern).case_insensitive(true).unicode(false).build().ok()?;
         let cases =
             bytes.iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
-        let set = set_of(cases);
-        Some(Self { bytes: bytes.to_ascii_lowercase(), search: Search::EitherCase(regex), set })
+        let (set, word_len) = (set_of(cases), longest_word(bytes));
+        Some(Self {
+            bytes: bytes.to_ascii_lowercase(),
+            search: Search::EitherCase(regex),
+            set,
+            word_len,
+        })
     }
 
     /// The bytes; those of either case in lower case.
@@ -56,6 +64,11 @@ impl Needle {
     /// Whether a text can have a byte where it has the needle.
     pub(crate) const fn may_have(&self, byte: u8) -> bool {
         self.set[(byte >> 6) as usize] >> (byte & 63) & 1 != 0
+    }
+
+    /// The longest run of ASCII letters and digits in it.
+    pub(crate) const fn word_len(&self) -> usize {
+        self.word_len
     }
 
     /// Where it is found first.
@@ -73,6 +86,12 @@ impl Needle {
             Search::EitherCase(_) => text.eq_ignore_ascii_case(part),
         }
     }
+}
+
+/// The longest run of ASCII letters and digits in a text.
+pub(crate) fn longest_word(text: &[u8]) -> usize {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    words.map(<[u8]>::len).max().unwrap_or_default()
 }
 
 fn set_of(bytes: impl Iterator<Item = u8>) -> [u64; 4] {

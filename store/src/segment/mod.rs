@@ -54,7 +54,8 @@
 //!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
 //!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
 //!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   3 texts       integers │ longest word varint │ places varint │ places
+//!                                                             the lengths; the values one after the other
 //!   4 templates   table
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
 //! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
@@ -93,7 +94,8 @@
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
 //! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
-//! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The filter
+//! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
+//! the longest run of ASCII letters and digits in a value. The filter
 //! tells which values the columns of 16 and more hexadecimal digits, and of numbers of up to that many
 //! that are neither constant nor deltas, do not have; it is drawn in [`template`]'s `filter`.
 //!
@@ -101,8 +103,8 @@
 //! 262,144 rows; one larger line has a group of its own.
 //!
 //! # Older versions
-//! Both are read, and become version 3 when they are merged. Version 2 has no filter place, and its
-//! stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
+//! Both are read, and become version 3 when they are merged. Version 2 has no filter place and no longest
+//! word, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
 //! (0-9, A-Z, a-z from the lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has
 //! blocks of lines.
 //!

@@ -5,7 +5,8 @@
 //!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
 //!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
 //!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   3 texts       integers │ longest word varint │ places varint │ places
+//!                                                             the lengths; the values one after the other
 //!   4 templates   table
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
 //! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
@@ -22,6 +23,7 @@ use super::split::Texts;
 use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
 use super::values::Decoding;
+use crate::needle::longest_word;
 
 const NUMBERS: u8 = 0;
 const HEXADECIMAL: u8 = 1;
@@ -64,7 +66,7 @@ pub(super) enum Coding {
     Numbers { width: u32, values: IntColumn },
     Hexadecimal { digits: u32, is_upper: bool, place: Place },
     Dictionary { count: u32, values: Box<Column>, codes: IntColumn },
-    Texts { lengths: IntColumn, places: Vec<Place> },
+    Texts { lengths: IntColumn, word_max: u32, places: Vec<Place> },
     Templates(Box<Table>),
     Same { slot: u32 },
 }
@@ -205,6 +207,15 @@ impl Column {
         }
     }
 
+    /// What no run of ASCII letters and digits in a value is longer than.
+    pub(super) fn word_max(&self) -> u32 {
+        match &self.coding {
+            Coding::Texts { word_max, .. } => self.stamp.len_max.min(*word_max),
+            Coding::Dictionary { values, .. } => values.word_max(),
+            _ => self.stamp.len_max,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         self.stamp.encode(out);
         match &self.coding {
@@ -225,9 +236,10 @@ impl Column {
                 values.encode(out);
                 codes.encode(out);
             }
-            Coding::Texts { lengths, places } => {
+            Coding::Texts { lengths, word_max, places } => {
                 out.push(TEXTS);
                 lengths.encode(out);
+                put_varint(out, (*word_max).into());
                 put_varint(out, places.len() as u64);
                 places.iter().for_each(|place| place.encode(out));
             }
@@ -275,9 +287,11 @@ impl Column {
             }
             TEXTS => {
                 let lengths = IntColumn::decode(cursor)?;
+                let word_max =
+                    if decoding.version == 2 { u32::MAX } else { cursor.varint_u32()? };
                 let places: Decoded<Vec<_>> =
                     (0..cursor.count()?).map(|_| Place::decode(cursor)).collect();
-                Coding::Texts { lengths, places: places? }
+                Coding::Texts { lengths, word_max, places: places? }
             }
             TEMPLATES if depth < DEPTH_MAX => {
                 Coding::Templates(Box::new(Table::decode(cursor, depth + 1, decoding)?))
@@ -335,7 +349,9 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     if !bytes.is_empty() {
         places.push(sink.put(&bytes)?);
     }
-    Ok(Coding::Texts { lengths, places })
+    let word_max = texts.iter().map(longest_word).max().unwrap_or_default();
+    let word_max = u32::try_from(word_max).unwrap_or(u32::MAX);
+    Ok(Coding::Texts { lengths, word_max, places })
 }
 
 /// Distinct texts, as places, and which of them each text is.

@@ -17,6 +17,18 @@ pub(super) struct ByteSet {
     others: bool,
 }
 
+/// The bits of each byte in the low and the high half of a set: looked up, since columns are surveyed byte
+/// by byte.
+const BITS: [[u64; 256]; 2] = {
+    let mut bits = [[0; 256]; 2];
+    let mut byte = 0;
+    while byte < 128 {
+        bits[byte / 64][byte] = 1 << (byte % 64);
+        byte += 1;
+    }
+    bits
+};
+
 impl ByteSet {
     /// The set of some bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {
@@ -80,18 +92,14 @@ impl Stamp {
         let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
         self.len_min = self.len_min.min(len);
         self.len_max = self.len_max.max(len);
-        // Two halves of 64 bits are quicker than one of 128.
-        let (mut low, mut high, mut others) = (0_u64, 0_u64, 0_u8);
+        let (mut low, mut high, mut all) = (0, 0, 0);
         for byte in value {
-            let bit = 1_u64 << (byte & 63);
-            match byte >> 6 {
-                0 => low |= bit,
-                1 => high |= bit,
-                _ => others = 1,
-            }
+            low |= BITS[0][*byte as usize];
+            high |= BITS[1][*byte as usize];
+            all |= byte;
         }
         self.bytes.ascii |= u128::from(high) << 64 | u128::from(low);
-        self.bytes.others |= others != 0;
+        self.bytes.others |= !all.is_ascii();
     }
 
     /// Whether a value may have all of these bytes, whatever the case of letters if `ignores_case`.

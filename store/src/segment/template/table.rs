@@ -41,6 +41,8 @@ pub(super) struct Template {
     /// One more than slots.
     pub(super) statics: Statics,
     pub(super) slots: Vec<Column>,
+    /// What no run of ASCII letters and digits in a text is longer than.
+    pub(super) word_max: u64,
 }
 
 /// The texts before, between and behind the slots of a template.
@@ -119,7 +121,7 @@ impl Table {
             let count = u32::try_from(draft.rows.len()).unwrap_or(u32::MAX);
             let mut statics = Statics::default();
             draft.statics.iter().for_each(|text| statics.push(text));
-            templates.push(Template { count, statics, slots });
+            templates.push(Template::new(count, statics, slots));
         }
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         Ok(Self { count, numbers, templates, cell: 0 })
@@ -177,6 +179,28 @@ impl Table {
 }
 
 impl Template {
+    fn new(count: u32, statics: Statics, slots: Vec<Column>) -> Self {
+        let mut template = Self { count, statics, slots, word_max: 0 };
+        template.word_max = template.longest_word();
+        template
+    }
+
+    fn longest_word(&self) -> u64 {
+        let (mut longest, mut current) = (0, 0_u64);
+        for number in 0..=self.slots.len() {
+            for byte in self.statics.get(number) {
+                current = if byte.is_ascii_alphanumeric() { current + 1 } else { 0 };
+                longest = longest.max(current);
+            }
+            if let Some(column) = self.column(number) {
+                // A value that is not all letters and digits ends a word, and may begin one as long.
+                current += u64::from(column.word_max());
+                longest = longest.max(current);
+            }
+        }
+        longest
+    }
+
     fn decode(cursor: &mut Cursor<'_>, depth: usize, decoding: &mut Decoding) -> Decoded<Self> {
         let (count, slot_count) = (cursor.varint_u32()?, cursor.count()?);
         let mut statics = Statics::default();
@@ -196,7 +220,7 @@ impl Template {
         if count == 0 {
             return Err(Damage::new("a template of no text"));
         }
-        Ok(Self { count, statics, slots })
+        Ok(Self::new(count, statics, slots))
     }
 }
 

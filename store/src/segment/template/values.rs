@@ -258,7 +258,7 @@ impl Column {
                     None => Values::Codes(codes),
                 }
             }
-            Coding::Texts { lengths, places } => {
+            Coding::Texts { lengths, places, .. } => {
                 Values::Texts(TextValues::read(lengths, places, count, source)?)
             }
             Coding::Templates(table) if table.count as usize == count => Values::Templates,

@@ -23,6 +23,9 @@ impl Column {
         // What is as long as the longest value can only be all of it, which is tested soonest.
         let lies = if is_longest { Lies::Whole } else { test.lies };
         let test = &Test { lies, ..*test };
+        if test.lies == Lies::Within && test.needle.word_len() > self.word_max() as usize {
+            return Ok(Hits::None);
+        }
         let asks_filter = lies == Lies::Whole && self.is_in_filter() && !test.needle.ignores_case();
         if asks_filter && !source.may_have_value(test.bytes)? {
             return Ok(Hits::None);
