@@ -50,6 +50,7 @@ mod needle;
 mod newest;
 mod paths;
 mod predicate;
+mod projection;
 mod retention;
 mod scan;
 mod segment;
@@ -73,6 +74,7 @@ pub use model::{
 };
 pub use needle::Needle;
 pub use predicate::{LinePredicate, LineRegex, LineTest};
+pub use projection::{LineTemplate, Projection, ProjectionScratch, Projector, SlotValues};
 pub use retention::{Retention, StreamRetention, TenantRetention};
 pub use segment::Minute;
 pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};

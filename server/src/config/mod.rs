@@ -172,7 +172,8 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            head_bytes_max: 64 << 20,
+            // Three times that are held while a flush does not keep up, and segments of it are soon merged.
+            head_bytes_max: 20 << 20,
             head_age_max: Duration::from_secs(30 * 60),
             durability: DurabilityMode::Sync,
             sync_interval: Duration::from_secs(1),

@@ -53,6 +53,11 @@ impl Bitmap {
         self
     }
 
+    /// Bytes of memory.
+    pub(super) const fn bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
