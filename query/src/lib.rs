@@ -56,5 +56,7 @@ pub use engine::{
     TailEntry, TailHistory, TailQuery,
 };
 pub use error::QueryError;
+pub use golang::{format_prometheus_duration, parse_prometheus_duration};
+pub use pipeline::template::{AlertContext, AlertTemplate};
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
 pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

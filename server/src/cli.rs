@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
-use crate::{access, logs, maintenance, serve};
+use crate::{access, logs, maintenance, ruler, serve};
 
 /// The exit code for a command or configuration that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -60,6 +60,8 @@ enum Command {
     /// Makes the hash of a secret, for the credentials file.
     #[command(after_help = HASH_HELP)]
     Hash(Hash),
+    /// Checks rule files, and tests what rules find.
+    Rules(ruler::command::Rules),
 }
 
 #[derive(Args, Debug)]
@@ -152,6 +154,7 @@ pub fn run() -> ExitCode {
         Command::Backup(arguments) => maintenance::backup(&arguments.from, &arguments.to),
         Command::Restore(arguments) => maintenance::restore(&arguments.from, &arguments.to),
         Command::Hash(arguments) => run_hash(&arguments),
+        Command::Rules(arguments) => ruler::command::run(&arguments),
     }
 }
 

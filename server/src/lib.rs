@@ -22,6 +22,7 @@ mod maintenance;
 pub mod metrics;
 mod reload;
 mod rfc3339;
+pub mod ruler;
 pub mod serve;
 mod shutdown;
 pub mod state;
@@ -29,8 +30,12 @@ mod tail;
 pub mod tenant;
 pub mod tls;
 
+/// Entry points for fuzzers.
 #[doc(hidden)]
-pub use ingest::fuzzing;
+pub mod fuzzing {
+    pub use crate::ingest::fuzzing::*;
+    pub use crate::ruler::fuzz as rule_file;
+}
 
 /// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -15,7 +15,7 @@ use crate::state::AppState;
 pub const TENANT_HEADER: &str = "x-scope-orgid";
 
 /// The tenant of every request while `auth_enabled` is off.
-const DEFAULT_TENANT: &str = "fake";
+pub(crate) const DEFAULT_TENANT: &str = "fake";
 
 /// Why a request has no usable tenant. The texts are Loki's.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

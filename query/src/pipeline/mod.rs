@@ -40,7 +40,7 @@ mod precheck;
 mod projection;
 mod regexp;
 mod step;
-mod template;
+pub(crate) mod template;
 mod text;
 mod unwrap;
 

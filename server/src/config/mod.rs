@@ -15,6 +15,7 @@ mod limits;
 mod live;
 mod overrides;
 mod print;
+mod ruler;
 #[cfg(test)]
 mod tests;
 pub mod units;
@@ -34,6 +35,7 @@ pub use limits::{LimitsConfig, QueryLimits};
 pub use live::{LiveLimits, TenantLimits};
 pub use overrides::Overrides;
 pub use print::to_yaml;
+pub use ruler::{BasicAuthConfig, ClientConfig, ClientTlsConfig, RemoteWriteConfig, RulerConfig};
 
 /// The effective configuration. `timberline config --print` shows it with a comment on every key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -51,6 +53,8 @@ pub struct Config {
     pub compactor: CompactorConfig,
     /// Reading.
     pub querier: QuerierConfig,
+    /// Alerting and recording rules.
+    pub ruler: RulerConfig,
     /// What writes and queries may ask for.
     pub limits_config: LimitsConfig,
     /// What limits of single tenants are instead.
@@ -66,6 +70,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             compactor: CompactorConfig::default(),
             querier: QuerierConfig::default(),
+            ruler: RulerConfig::default(),
             limits_config: LimitsConfig::default(),
             overrides: Overrides::default(),
         }
