@@ -15,7 +15,7 @@ find_program() {
   return 1
 }
 
-timberline=${TIMBERLINE:-$(find_program timberline)}
+timberline=$(realpath "${TIMBERLINE:-$(find_program timberline)}")
 alertmanager=$(find_program prometheus-alertmanager alertmanager)
 prometheus=$(find_program prometheus)
 amtool=$(find_program amtool)
@@ -100,7 +100,7 @@ has_alerts_series() {
   curl -sf -G "http://$prom/api/v1/query" --data-urlencode 'query=last_over_time(ALERTS{alertname="Errors",alertstate="firing"}[5m])' | grep -q '"1"\]'
 }
 
-push 'level=error msg="payment failed"'
+push 'level=error payment failed'
 until_done "the alert fires, and amtool sees it" has_alert
 until_done "Prometheus has the recorded series" has_sample
 until_done "Prometheus has ALERTS" has_alerts_series

@@ -276,7 +276,7 @@ fn bad_groups_are_refused() {
     for (body, text) in [
         (
             "name: g\nrules: [{alert: X, expr: 'sum(rate({a=\"b\"}[1m]))) > 1'}]",
-            "could not parse expression for alert 'X' in group 'g': parse error at line 1, col 25",
+            "could not parse expression for alert 'X' in group 'g': parse error at line 1, col 23",
         ),
         ("name: g\nrules: [{record: a b, expr: vector(1)}]", "invalid recording rule name: a b\n"),
         (
@@ -732,8 +732,8 @@ fn rules_need_rights() {
     let credentials = directory.path().join("credentials.yaml");
     let hash = timberline::access::hash_secret(b"s").unwrap();
     let text = format!(
-        "credentials:\n- {{name: reader, hash: '{hash}', rights: [read], tenants: ['*']}}\n\
-         - {{name: boss, hash: '{hash}', rights: [admin], tenants: ['*']}}\n"
+        "credentials:\n- {{name: reader, hash: '{hash}', rights: [read]}}\n\
+         - {{name: boss, hash: '{hash}', rights: [admin]}}\n"
     );
     std::fs::write(&credentials, text).unwrap();
     let server = server_with(&[], |config| config.server.credentials_file = credentials);

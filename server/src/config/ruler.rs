@@ -267,7 +267,7 @@ impl TryFrom<Said> for RulerConfig {
             remote_write: said.remote_write,
             remote_write_queue_capacity: said.remote_write_queue_capacity.max(1),
             store_samples: said.store_samples,
-            external_url: said.external_url.trim_end_matches('/').to_owned(),
+            external_url: said.external_url,
             external_labels: said.external_labels,
         })
     }
@@ -363,12 +363,12 @@ mod tests {
         let loki = read(
             "ruler:\n  enable_api: true\n  storage: {type: local, local: {directory: /rules}}\n  \
              rule_path: /tmp/copies\n  alertmanager_url: http://a:9093, http://b:9093\n  \
-             remote_write: {enabled: true, client: {url: 'http://p/write', headers: {X: y}}}\n",
+             remote_write: {enabled: true, client: {url: 'http://p/write', headers: {X: z}}}\n",
         );
         let ours = read(
             "ruler:\n  enabled: true\n  rule_path: /rules\n  \
              alertmanager_urls: ['http://a:9093', 'http://b:9093']\n  \
-             remote_write: [{url: 'http://p/write', headers: {X: y}}]\n",
+             remote_write: [{url: 'http://p/write', headers: {X: z}}]\n",
         );
         assert_eq!(loki, ours);
         assert!(loki.unwrap().enabled);

@@ -130,7 +130,7 @@ impl Ruler {
         Ok(Some(Arc::new(Self {
             surroundings: Arc::new(Surroundings {
                 external_labels: config.ruler.external_labels.clone(),
-                external_url: config.ruler.external_url.clone(),
+                external_url: config.ruler.external_url.trim_end_matches('/').to_owned(),
             }),
             book: Mutex::new(book),
             running: Mutex::default(),

@@ -163,7 +163,8 @@ pub(crate) fn parse_file(text: &str) -> Result<Vec<RuleGroup>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut names = HashSet::new();
     let mut groups = Vec::new();
-    for (index, said) in file.map(|file| file.groups).unwrap_or_default().into_iter().enumerate() {
+    let said = file.and_then(|file| file.groups).unwrap_or_default();
+    for (index, said) in said.into_iter().enumerate() {
         let place = place_of(&said.name);
         let (group, places) = said.into_group();
         if !names.insert(group.name.clone()) {
@@ -215,7 +216,7 @@ pub(crate) fn to_yaml<T: Serialize>(value: &T) -> Result<String, String> {
 #[serde(deny_unknown_fields)]
 struct SaidFile {
     #[serde(default)]
-    groups: Vec<SaidGroup>,
+    groups: Option<Vec<SaidGroup>>,
 }
 
 #[derive(Deserialize)]
@@ -230,7 +231,7 @@ struct SaidGroup {
     #[serde(default)]
     limit: usize,
     #[serde(default)]
-    rules: Vec<SaidRule>,
+    rules: Option<Vec<SaidRule>>,
     #[serde(default)]
     labels: Option<LabelMap>,
 }
@@ -267,7 +268,7 @@ fn text_of(text: Option<Spanned<String>>) -> String {
 
 impl SaidGroup {
     fn into_group(self) -> (RuleGroup, Vec<Places>) {
-        let (rules, places) = self.rules.into_iter().map(SaidRule::into_rule).unzip();
+        let (rules, places) = self.rules.into_iter().flatten().map(SaidRule::into_rule).unzip();
         let group = RuleGroup {
             name: text_of(self.name),
             interval: self.interval,

@@ -222,6 +222,7 @@ mod tests {
             assert_eq!(evaluate(&after, now * SECOND), active_at * SECOND, "{now}");
         }
 
+        std::fs::remove_dir_all(directory.path().join("ruler")).unwrap();
         evaluate(&before, 1060 * SECOND);
         SavedAlerts::open(directory.path(), CENTURY).unwrap().save([&before].into_iter()).unwrap();
         let (saved, after) = (SavedAlerts::open(directory.path(), CENTURY).unwrap(), group());
