@@ -14,6 +14,7 @@ pub mod cli;
 pub mod config;
 pub mod encode;
 pub mod error;
+pub mod generate;
 mod guarded;
 pub mod http;
 pub mod ingest;
