@@ -11,6 +11,7 @@
 
 pub mod access;
 pub mod cli;
+mod commands;
 pub mod config;
 pub mod encode;
 pub mod error;
