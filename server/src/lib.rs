@@ -11,9 +11,11 @@
 
 pub mod access;
 pub mod cli;
+mod commands;
 pub mod config;
 pub mod encode;
 pub mod error;
+pub mod generate;
 mod guarded;
 pub mod http;
 pub mod ingest;

@@ -9,6 +9,21 @@ use crate::{InvalidLabels, Labels, Metadata, Timestamp};
 
 /// Entries of one tenant to be appended together: all of them become durable and visible, or none.
 ///
+/// ```
+/// use timberline_store::{Labels, WriteBatch};
+///
+/// # fn main() -> Result<(), timberline_store::InvalidLabels> {
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[("trace", "4f2a")])?;
+/// batch.push(1_700_000_000_000_000_001, b"order 18 refused", &[])?;
+/// batch.stream(&Labels::from_pairs([("app", "cart")])?);
+/// batch.push(1_700_000_000_000_000_002, b"cart 4 emptied", &[])?;
+/// assert_eq!(batch.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
+///
 /// The batch is kept in the form of its write-ahead-log record, so that appending copies each line
 /// only once more.
 #[derive(Clone, Debug, Default)]

@@ -13,7 +13,7 @@ use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
 use crate::segment::{KnownProjections, Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, Minute, ProjectionScratch,
+    Batch, Columns, Entries, Labels, LineColumn, LinePredicate, Matcher, Minute, ProjectionScratch,
     Projector, ReadScratch, StoreError, TenantId, TimeRange, Timestamp,
 };
 
@@ -152,6 +152,20 @@ impl Snapshot {
             }
         }
         Ok(chunks)
+    }
+
+    /// The entries of the streams that pass every matcher, in the range, by time. An empty selector
+    /// selects every stream.
+    ///
+    /// # Errors
+    /// As [`chunks`](Self::chunks); damage that is found later comes as an item.
+    pub fn entries(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Entries, StoreError> {
+        Ok(Entries::new(self.chunks(tenant, selector, range)?, range))
     }
 
     /// What is missing from this view, in sentences for people: segments set aside for damage.

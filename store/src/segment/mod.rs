@@ -117,10 +117,15 @@ mod bitmap;
 mod chunk;
 mod codec;
 mod column;
+mod describe;
 mod footer;
 mod frame;
 mod fuzz;
 mod group;
+#[cfg(feature = "label-index")]
+mod index;
+#[cfg(not(feature = "label-index"))]
+#[path = "no_index.rs"]
 mod index;
 mod merge;
 mod minutes;

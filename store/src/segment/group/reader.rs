@@ -11,6 +11,7 @@ use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source, filt
 use super::GroupEntry;
 use super::header::Header;
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
+use crate::inspect::GroupReport;
 use crate::{LineColumn, Needle, Projector, Row, Timestamp};
 
 /// An open group. Its columns are decoded when they are first needed, and kept as long as it is open.
@@ -93,6 +94,20 @@ impl Group {
         self.header.frames.iter().try_for_each(|(offset, frame)| {
             frame.check(slice(file, *offset, u64::from(frame.stored))?)
         })
+    }
+
+    /// How its columns are stored.
+    pub(in crate::segment) fn describe(&self, entry: &GroupEntry) -> GroupReport {
+        let Header { times, metadata, filter, lines, .. } = &*self.header;
+        GroupReport {
+            offset: entry.offset,
+            bytes: entry.length,
+            rows: u64::from(entry.rows),
+            time: times.describe(),
+            metadata_bytes: u64::from(metadata.len),
+            filter_bytes: u64::from(filter.len),
+            templates: lines.describe(),
+        }
     }
 
     pub(super) const fn key(&self) -> GroupKey {

@@ -9,6 +9,7 @@
 //! Nothing here knows of files: columns go to a [`Sink`] and come from a [`Source`].
 
 mod column;
+mod describe;
 mod filter;
 mod hits;
 mod ints;
