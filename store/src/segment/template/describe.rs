@@ -48,7 +48,7 @@ impl Column {
             Coding::Dictionary { values, codes, .. } => {
                 values.encoded_bytes() + codes.encoded_bytes()
             }
-            Coding::Texts { lengths, places } => lengths.encoded_bytes() + sum(places),
+            Coding::Texts { lengths, places, .. } => lengths.encoded_bytes() + sum(places),
             Coding::Templates(table) => table.encoded_bytes(),
             Coding::Same { .. } => 0,
         }
