@@ -17,6 +17,7 @@ pub mod error;
 mod guarded;
 pub mod http;
 pub mod ingest;
+mod listen;
 mod logs;
 mod maintenance;
 pub mod metrics;

@@ -56,7 +56,7 @@ pub fn parse_tenants(header: Option<&str>) -> Result<Tenants, TenantError> {
 /// since what is behind the server may look at the other one.
 pub fn tenants_of(auth_enabled: bool, headers: &HeaderMap) -> Result<Tenants, TenantError> {
     if !auth_enabled {
-        return TenantId::new(DEFAULT_TENANT).map(Tenants::from).map_err(TenantError::Invalid);
+        return default_tenant().map(Tenants::from);
     }
     let mut values = headers.get_all(TENANT_HEADER).iter();
     // Bytes that are not ASCII cannot be in an id: read them so that the error can name the character.
@@ -65,6 +65,11 @@ pub fn tenants_of(auth_enabled: bool, headers: &HeaderMap) -> Result<Tenants, Te
         return Err(TenantError::Several);
     }
     parse_tenants(value.as_deref())
+}
+
+/// The tenant of everything while `auth_enabled` is off.
+pub(crate) fn default_tenant() -> Result<TenantId, TenantError> {
+    TenantId::new(DEFAULT_TENANT).map_err(TenantError::Invalid)
 }
 
 /// The tenant of a request that can only be about one.

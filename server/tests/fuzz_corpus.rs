@@ -22,3 +22,12 @@ fn opentelemetrys_records_are_taken_or_refused() {
     replay("otlp_protobuf", fuzzing::otlp_protobuf);
     replay("otlp_json", fuzzing::otlp_json);
 }
+
+#[test]
+fn what_other_protocols_send_is_taken_or_refused() {
+    replay("json_lines", fuzzing::json_lines);
+    replay("elasticsearch_bulk", fuzzing::elasticsearch_bulk);
+    replay("journal_export", fuzzing::journal_export);
+    replay("syslog", fuzzing::syslog);
+    replay("fluent_forward", fuzzing::fluent_forward);
+}

@@ -7,8 +7,11 @@ mod admin;
 mod body;
 mod deletes;
 mod detected;
+mod elastic;
 mod grpc;
 mod index;
+mod insert;
+mod journald;
 mod labels;
 mod legacy;
 mod limits;
@@ -75,7 +78,8 @@ pub fn router(state: &Arc<AppState>) -> Router {
 }
 
 fn routes(state: &Arc<AppState>) -> Routes {
-    grpc::routes(push::routes(reads(Routes::new(state)), state), state)
+    let routes = push::routes(reads(Routes::new(state)), state);
+    grpc::routes(elastic::routes(insert::routes(routes)), state)
 }
 
 /// Lets pages of these origins read answers; without it, browsers do not let them.
@@ -140,7 +144,7 @@ fn reads(routes: Routes) -> Routes {
         .add(Need::Operator, "/log_level", get(log_level::show).post(log_level::set))
         .add(Need::Anyone, "/services", get(admin::services))
         .add(Need::Nothing, "/ready", get(admin::ready))
-        .add(Need::Anyone, "/", get(admin::index))
+        .add(Need::Anyone, "/", get(elastic::index_or_information))
         .add(Need::Operator, "/timberline/api/v1/backup", post(admin::backup))
         .add(Need::Operator, "/flush", get(admin::flush).post(admin::flush))
 }
