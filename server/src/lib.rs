@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod check;
 pub mod cli;
 pub mod config;
 pub mod encode;
