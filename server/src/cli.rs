@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::check::{self, CheckQuery};
 use crate::commands::Asking;
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
 use crate::{access, logs, maintenance, ruler, serve};
@@ -64,6 +65,9 @@ enum Command {
     Rules(ruler::command::Rules),
     #[command(flatten)]
     Asking(Box<Asking>),
+    /// Holds a query's numbers against thresholds, as a plugin of Nagios, Icinga and their like.
+    #[command(after_help = check::HELP)]
+    CheckQuery(CheckQuery),
 }
 
 #[derive(Args, Debug)]
@@ -148,7 +152,7 @@ struct Show {
 /// Runs the command line and says how the process should end: 0 for success, 1 when it could not be
 /// done, 2 when what was asked is wrong, 3 when data is damaged.
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    match parsed().command {
         Command::Serve(arguments) => run_serve(arguments),
         Command::Config(arguments) => run_config(arguments),
         Command::Check(arguments) => maintenance::check(&arguments.directory),
@@ -158,7 +162,20 @@ pub fn run() -> ExitCode {
         Command::Hash(arguments) => run_hash(&arguments),
         Command::Rules(arguments) => ruler::command::run(&arguments),
         Command::Asking(asking) => asking.run(Cli::command()),
+        Command::CheckQuery(check) => check.run(),
     }
+}
+
+/// The command line. What is wrong with a check's is UNKNOWN to whoever runs it: 2 would be CRITICAL.
+fn parsed() -> Cli {
+    Cli::try_parse().unwrap_or_else(|error| {
+        let is_check = std::env::args_os().nth(1).is_some_and(|word| word == "check-query");
+        if is_check && error.use_stderr() {
+            print(&format!("LOGQL UNKNOWN - {}", error.render()));
+            std::process::exit(check::UNKNOWN.into());
+        }
+        error.exit()
+    })
 }
 
 fn run_serve(arguments: Serve) -> ExitCode {

@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod check;
 pub mod cli;
 mod commands;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod generate;
 mod guarded;
 pub mod http;
 pub mod ingest;
+mod listen;
 mod logs;
 mod maintenance;
 pub mod metrics;

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Reloader {
     state: Arc<AppState>,
-    tls: Option<Arc<Tls>>,
+    certificates: Vec<Arc<Tls>>,
     /// Where the configuration came from; without it the limits stay as they are.
     layers: Option<Layers>,
     seen: Vec<Option<Look>>,
@@ -47,8 +47,12 @@ impl Look {
 
 impl Reloader {
     /// Takes what the files look like now for what is in force.
-    pub(crate) fn new(state: Arc<AppState>, tls: Option<Arc<Tls>>, layers: Option<Layers>) -> Self {
-        let mut reloader = Self { state, tls, layers, seen: Vec::new() };
+    pub(crate) fn new(
+        state: Arc<AppState>,
+        certificates: Vec<Arc<Tls>>,
+        layers: Option<Layers>,
+    ) -> Self {
+        let mut reloader = Self { state, certificates, layers, seen: Vec::new() };
         reloader.seen = reloader.look();
         reloader
     }
@@ -56,7 +60,7 @@ impl Reloader {
     fn look(&self) -> Vec<Option<Look>> {
         let config = self.layers.iter().filter_map(|layers| layers.file.as_ref());
         let server = &self.state.config.server;
-        let tls = [&server.tls.cert_file, &server.tls.key_file, &server.tls.client_ca_file];
+        let tls = self.certificates.iter().flat_map(|tls| tls.paths());
         let files = config.chain([&server.credentials_file]).chain(tls);
         files.map(Look::at).collect()
     }
@@ -129,10 +133,8 @@ impl Reloader {
     }
 
     fn reload_tls(&self) -> Result<(), String> {
-        match &self.tls {
-            Some(tls) => tls.reload().map_err(|error| error.to_string()),
-            None => Ok(()),
-        }
+        let reloaded = self.certificates.iter().try_for_each(|tls| tls.reload());
+        reloaded.map_err(|error| error.to_string())
     }
 }
 

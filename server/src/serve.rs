@@ -18,6 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::access::{Access, CredentialsError};
 use crate::config::{Config, Layers};
 use crate::guarded::{GuardedStream, Patience};
+pub use crate::listen::ListenError;
+use crate::listen::Listeners;
 use crate::reload::Reloader;
 use crate::ruler::RulerError;
 use crate::state::{AppState, OpenError};
@@ -68,6 +70,9 @@ pub enum ServeError {
     /// The credentials file cannot be used.
     #[error(transparent)]
     Credentials(#[from] CredentialsError),
+    /// One of the ports of the section `ingest` cannot be used.
+    #[error(transparent)]
+    Ingest(#[from] ListenError),
     /// A thread of ours died. A bug.
     #[error("internal error: {0}")]
     Thread(#[from] tokio::task::JoinError),
@@ -124,6 +129,7 @@ pub struct Server {
     layers: Option<Layers>,
     listener: TcpListener,
     address: SocketAddr,
+    listeners: Listeners,
 }
 
 impl Server {
@@ -139,11 +145,18 @@ impl Server {
             Ok((AppState::open(config, access)?, tls))
         });
         let (state, tls) = opened.await??;
-        match Self::bind(&listen).await {
-            Ok((listener, address)) => Ok(Self { state, tls, layers: None, listener, address }),
-            Err(source) => {
+        let bound = async {
+            let bound = Self::bind(&listen).await;
+            let bound = bound.map_err(|source| ServeError::Listen { listen, source })?;
+            Ok((bound, Listeners::bind(&state).await?))
+        };
+        match bound.await {
+            Ok(((listener, address), listeners)) => {
+                Ok(Self { state, tls, layers: None, listener, address, listeners })
+            }
+            Err(error) => {
                 close(&state).await?;
-                Err(ServeError::Listen { listen, source })
+                Err(error)
             }
         }
     }
@@ -166,6 +179,13 @@ impl Server {
         self.address
     }
 
+    /// Where the ports of the section `ingest` are, in its order: those for syslog, then those for the
+    /// forward protocol.
+    #[must_use]
+    pub fn ingest_addresses(&self) -> Vec<SocketAddr> {
+        self.listeners.addresses()
+    }
+
     /// What the request handlers share.
     #[must_use]
     pub const fn state(&self) -> &Arc<AppState> {
@@ -178,9 +198,10 @@ impl Server {
     /// # Errors
     /// [`ServeError::Store`] when the store could not be closed.
     pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
-        let Self { state, tls, layers, listener, address } = self;
+        let Self { state, tls, layers, listener, address, listeners } = self;
+        let certificates = tls.iter().cloned().chain(listeners.certificates()).collect();
         // Before anyone is told that it is ready, since it takes over a signal.
-        let reloading = Reloader::new(Arc::clone(&state), tls.clone(), layers).start();
+        let reloading = Reloader::new(Arc::clone(&state), certificates, layers).start();
         let is_tls = tls.is_some();
         tracing::info!(%address, tls = is_tls, data_dir = %state.config.data_dir.display(), version = crate::VERSION, "ready");
         if let Some(ruler) = &state.ruler {
@@ -188,6 +209,7 @@ impl Server {
         }
         let connections = GracefulShutdown::new();
         let acceptor = Acceptor::new(&state, tls, &connections);
+        let listening = listeners.start(&state);
         tokio::select! {
             () = acceptor.accept(&listener) => {}
             () = stop => {}
@@ -196,7 +218,8 @@ impl Server {
         drop(listener);
         state.begin_stopping();
         let timeout = state.config.server.shutdown_timeout;
-        if tokio::time::timeout(timeout, connections.shutdown()).await.is_err() {
+        let ended = async { tokio::join!(connections.shutdown(), listening.stop()) };
+        if tokio::time::timeout(timeout, ended).await.is_err() {
             tracing::warn!(?timeout, "requests still in flight were cut off");
         }
         if let Some(ruler) = &state.ruler {

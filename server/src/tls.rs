@@ -63,6 +63,11 @@ impl Tls {
         Ok(())
     }
 
+    /// Where the certificates come from.
+    pub(crate) fn paths(&self) -> [&PathBuf; 3] {
+        [&self.files.cert_file, &self.files.key_file, &self.files.client_ca_file]
+    }
+
     /// What makes TLS of the next connection.
     pub(crate) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(Arc::clone(&self.current.read()))

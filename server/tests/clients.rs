@@ -281,3 +281,28 @@ fn encoding_flags_are_read_to_the_letter() {
         assert_eq!(value.as_array().unwrap().len(), elements, "{flags}");
     }
 }
+
+/// What the crate tracing-loki 0.2.7 sends: protobuf as one block of snappy, which it names in the header
+/// too, a stream per level, and each event as a JSON object.
+#[test]
+fn tracing_loki_pushes() {
+    use prost::Message as _;
+    use timberline::ingest::proto::logproto::{EntryAdapter, PushRequest, StreamAdapter};
+    let server = start();
+    let time = now();
+    let timestamp = Some(prost_types::Timestamp {
+        seconds: time / 1_000_000_000,
+        nanos: i32::try_from(time % 1_000_000_000).unwrap(),
+    });
+    let line = r#"{"_file":"src/main.rs","_line":7,"_spans":[],"_target":"shop","message":"paid"}"#;
+    let entry = EntryAdapter { timestamp, line: line.to_owned(), structured_metadata: Vec::new() };
+    let labels = r#"{host="mine",level="info"}"#.to_owned();
+    let push = PushRequest { streams: vec![StreamAdapter { labels, entries: vec![entry] }] };
+    let body = snap::raw::Encoder::new().compress_vec(&push.encode_to_vec()).unwrap();
+    let headers = [("Content-Type", "application/x-protobuf"), ("Content-Encoding", "snappy")];
+    let answer = server.request("POST", "/loki/api/v1/push", &headers, &body);
+    assert_eq!((answer.status, answer.text().as_str()), (204, ""));
+    let query = r#"{host="mine", level="info"} | json | message="paid""#;
+    let found = common::lines(server.address(), query, time - 1, time + 1);
+    assert_eq!(found, [(time, line.to_owned())]);
+}

@@ -27,3 +27,12 @@ fn opentelemetrys_records_are_taken_or_refused() {
 fn rule_files_are_taken_or_refused() {
     replay("rule_file", fuzzing::rule_file);
 }
+
+#[test]
+fn what_other_protocols_send_is_taken_or_refused() {
+    replay("json_lines", fuzzing::json_lines);
+    replay("elasticsearch_bulk", fuzzing::elasticsearch_bulk);
+    replay("journal_export", fuzzing::journal_export);
+    replay("syslog", fuzzing::syslog);
+    replay("fluent_forward", fuzzing::fluent_forward);
+}

@@ -38,7 +38,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 32] = [
+const KEYS: [Key; 45] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -117,6 +117,40 @@ const KEYS: [Key; 32] = [
     key(
         "compactor.bytes_per_second",
         "Bytes that compaction may write in a second; 0 = any number.",
+    ),
+    key("ingest", "Protocols beside Loki's push and OpenTelemetry; see docs/clients.md."),
+    key("ingest.jsonline", "JSON lines and plain files over HTTP."),
+    key("ingest.jsonline.enabled", "Whether /insert/jsonline and /insert/raw are there."),
+    key(
+        "ingest.elasticsearch",
+        "Elasticsearch's bulk requests, for Filebeat, Logstash and others.",
+    ),
+    key(
+        "ingest.elasticsearch.enabled",
+        "Whether /_bulk is there, and under /insert/elasticsearch/, with what clients ask before.",
+    ),
+    key(
+        "ingest.elasticsearch.version",
+        "The version that clients are told; Beats want one that is not older than they are.",
+    ),
+    key(
+        "ingest.elasticsearch.labels",
+        "Fields that become labels; _index is the index. The others become metadata.",
+    ),
+    key(
+        "ingest.elasticsearch.message_fields",
+        "Fields that may have the line; the first that is there has it.",
+    ),
+    key("ingest.journald", "What systemd-journal-upload sends."),
+    key("ingest.journald.enabled", "Whether /upload and /insert/journald/upload are there."),
+    key("ingest.journald.labels", "Fields that become labels. The others become metadata."),
+    key(
+        "ingest.syslog",
+        "Ports for syslog: a list of {listen, protocol: udp, tcp or tls, tenant, labels, …}, see docs/configuration.md.",
+    ),
+    key(
+        "ingest.fluent_forward",
+        "Ports for Fluentd's forward protocol: a list of {listen, tenant, shared_key_file, labels, …}.",
     ),
     key("querier", "Reading."),
     key(

@@ -9,6 +9,7 @@
 //! parts). What is not known is refused: a misspelt limit must not silently be no limit.
 
 mod compactor;
+mod ingest;
 mod keys;
 mod layers;
 mod limits;
@@ -29,6 +30,11 @@ use timberline_query::LogqlFilters;
 use timberline_store::{Durability, Store, StoreBuilder};
 
 pub use compactor::{CompactorConfig, DeletionMode, RetentionLimits, SelectorText, StreamPeriod};
+pub(crate) use ingest::is_label_name;
+pub use ingest::{
+    ElasticsearchConfig, ForwardListener, IngestConfig, JournaldConfig, JsonlineConfig,
+    SyslogLabel, SyslogListener, SyslogProtocol,
+};
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
@@ -51,6 +57,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What becomes of stored entries.
     pub compactor: CompactorConfig,
+    /// Protocols beside Loki's push and OpenTelemetry.
+    pub ingest: IngestConfig,
     /// Reading.
     pub querier: QuerierConfig,
     /// Alerting and recording rules.
@@ -69,6 +77,7 @@ impl Default for Config {
             server: ServerConfig::default(),
             store: StoreConfig::default(),
             compactor: CompactorConfig::default(),
+            ingest: IngestConfig::default(),
             querier: QuerierConfig::default(),
             ruler: RulerConfig::default(),
             limits_config: LimitsConfig::default(),

@@ -58,14 +58,9 @@ async fn read_patiently(
         return Err(ApiError::BodyTooLarge { limit });
     }
     let mut read = BytesMut::new();
-    let begun = Instant::now();
+    let mut progress = Progress::new(pause);
     loop {
-        let earned = Duration::from_secs(u64::try_from(read.len()).unwrap_or(0) / RATE_MIN);
-        let left = (pause + earned).saturating_sub(begun.elapsed());
-        if left.is_zero() {
-            return Err(ApiError::BodyPaused);
-        }
-        let Some(data) = next(&mut body, pause.min(left)).await? else { break };
+        let Some(data) = progress.next(&mut body).await? else { break };
         if data.len() > limit - read.len() {
             drain(body).await;
             return Err(ApiError::BodyTooLarge { limit });
@@ -83,6 +78,41 @@ async fn read_patiently(
         read.extend_from_slice(&data);
     }
     Ok(read.freeze())
+}
+
+/// How a body gets on: it may neither pause nor drip.
+#[derive(Debug)]
+pub(crate) struct Progress {
+    begun: Instant,
+    pause: Duration,
+    bytes: u64,
+}
+
+impl Progress {
+    fn new(pause: Duration) -> Self {
+        Self { begun: Instant::now(), pause, bytes: 0 }
+    }
+
+    /// A body that is only begun.
+    pub(crate) fn begin() -> Self {
+        Self::new(PAUSE_MAX)
+    }
+
+    /// The body's next bytes; `None` at its end.
+    ///
+    /// # Errors
+    /// [`ApiError::BodyPaused`] and [`ApiError::Body`].
+    pub(crate) async fn next(&mut self, body: &mut Body) -> Result<Option<Bytes>, ApiError> {
+        let earned = Duration::from_secs(self.bytes / RATE_MIN);
+        let left = (self.pause + earned).saturating_sub(self.begun.elapsed());
+        if left.is_zero() {
+            return Err(ApiError::BodyPaused);
+        }
+        let data = next(body, self.pause.min(left)).await?;
+        let len = data.as_ref().map_or(0, Bytes::len);
+        self.bytes += u64::try_from(len).unwrap_or(u64::MAX);
+        Ok(data)
+    }
 }
 
 /// The body's next bytes; trailers are none.

@@ -7,8 +7,11 @@ mod admin;
 mod body;
 mod deletes;
 mod detected;
+mod elastic;
 mod grpc;
 mod index;
+mod insert;
+mod journald;
 mod labels;
 mod legacy;
 mod limits;
@@ -76,7 +79,8 @@ pub fn router(state: &Arc<AppState>) -> Router {
 }
 
 fn routes(state: &Arc<AppState>) -> Routes {
-    let routes = grpc::routes(push::routes(reads(Routes::new(state)), state), state);
+    let routes = push::routes(reads(Routes::new(state)), state);
+    let routes = grpc::routes(elastic::routes(insert::routes(routes)), state);
     if state.ruler.is_some() { rules::routes(routes) } else { routes }
 }
 
@@ -142,7 +146,7 @@ fn reads(routes: Routes) -> Routes {
         .add(Need::Operator, "/log_level", get(log_level::show).post(log_level::set))
         .add(Need::Anyone, "/services", get(admin::services))
         .add(Need::Nothing, "/ready", get(admin::ready))
-        .add(Need::Anyone, "/", get(admin::index))
+        .add(Need::Anyone, "/", get(elastic::index_or_information))
         .add(Need::Operator, "/timberline/api/v1/backup", post(admin::backup))
         .add(Need::Operator, "/flush", get(admin::flush).post(admin::flush))
 }

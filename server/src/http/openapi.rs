@@ -22,13 +22,16 @@ struct PathDoc {
 const GET: &[&str] = &["get"];
 const POST: &[&str] = &["post"];
 const BOTH: &[&str] = &["get", "post"];
+const POST_OR_PUT: &[&str] = &["post", "put"];
+const GET_OR_PUT: &[&str] = &["get", "put"];
 const JSON: (u16, &str) = (200, "application/json");
 const TEXT: (u16, &str) = (200, "text/plain");
 const NONE: (u16, &str) = (204, "");
+const ACCEPTED: (u16, &str) = (202, "text/plain");
 const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
 
 /// Every parameter: name, JSON type, what it is.
-const PARAMS: [(&str, &str, &str); 29] = [
+const PARAMS: [(&str, &str, &str); 34] = [
     ("query", "string", "LogQL"),
     (
         "start",
@@ -47,12 +50,21 @@ const PARAMS: [(&str, &str, &str); 29] = [
     ("targetLabels", "string", "Labels that volumes are added up by, between commas"),
     ("aggregateBy", "string", "series or labels"),
     ("regexp", "string", "One more line filter"),
-    ("name", "string", "A label, a field, or a backup"),
+    ("name", "string", "A label, a field, a backup, an index or one of its settings"),
     ("log_level", "string", "error, warn, info, debug or trace"),
     ("max_interval", "string", "By what a delete request may be cut; nothing follows from it"),
     ("request_id", "string", "A delete request"),
     ("force", "boolean", "Whether to take back what was begun"),
     ("field_limit", "integer", "Where there is no limit"),
+    ("_time_field", "string", "Fields that may have the time, between commas"),
+    ("_msg_field", "string", "Fields that may have the line, between commas"),
+    ("_stream_fields", "string", "Fields that become labels, between commas"),
+    (
+        "ignore_fields",
+        "string",
+        "Fields that are left out, between commas; a* is all that begin so",
+    ),
+    ("extra_fields", "string", "Fields that every record gets: name=value, between commas"),
     ("delay_for", "integer", "How old an entry must be to be sent: 0 to 5 seconds"),
     ("namespace", "string", "A namespace of rule groups: a file"),
     ("group", "string", "A rule group"),
@@ -85,6 +97,37 @@ const fn push(path: &'static str, summary: &'static str) -> PathDoc {
     PathDoc { path, methods: POST, summary, params: &[], bodies: PUSHED, answer: NONE }
 }
 
+const fn lines(
+    path: &'static str,
+    summary: &'static str,
+    bodies: &'static [&'static str],
+    params: &'static [&'static str],
+    answer: (u16, &'static str),
+) -> PathDoc {
+    PathDoc { path, methods: POST, summary, params, bodies, answer }
+}
+
+const fn bulk(path: &'static str, params: &'static [&'static str]) -> PathDoc {
+    let (methods, bodies) = (POST_OR_PUT, &["application/x-ndjson"]);
+    PathDoc {
+        path,
+        methods,
+        summary: "Stores documents, as Elasticsearch does",
+        params,
+        bodies,
+        answer: JSON,
+    }
+}
+
+const fn granted(path: &'static str) -> PathDoc {
+    let summary = "Elasticsearch's settings: taken for granted";
+    PathDoc { path, methods: GET_OR_PUT, summary, params: &["name"], bodies: &[], answer: JSON }
+}
+
+const fn told(path: &'static str) -> PathDoc {
+    plain(path, GET, "What Elasticsearch's clients want to know", JSON)
+}
+
 const fn follow(path: &'static str, summary: &'static str) -> PathDoc {
     PathDoc { path, methods: BOTH, summary, params: TAIL, bodies: &[], answer: (101, "") }
 }
@@ -115,16 +158,22 @@ const fn rules(
     params: &'static [&'static str],
     answer: (u16, &'static str),
 ) -> PathDoc {
-    let bodies: &[&str] = if answer.0 == ACCEPTED.0 { &[YAML.1] } else { &[] };
+    let bodies: &[&str] = if answer.0 == RULES_TAKEN.0 { &[YAML.1] } else { &[] };
     PathDoc { path, methods, summary, params, bodies, answer }
 }
 
 const DELETE: &[&str] = &["delete"];
 const SET: &[&str] = &["post", "delete"];
 const YAML: (u16, &str) = (200, "application/yaml");
-const ACCEPTED: (u16, &str) = (202, "application/json");
+const RULES_TAKEN: (u16, &str) = (202, "application/json");
 
-const PATHS: [PathDoc; 48] = [
+const RECORDS: &[&str] =
+    &["_time_field", "_msg_field", "_stream_fields", "ignore_fields", "extra_fields"];
+const RECORDS_OF_INDEX: &[&str] =
+    &["name", "_time_field", "_msg_field", "_stream_fields", "ignore_fields", "extra_fields"];
+const EXPORT: &[&str] = &["application/vnd.fdo.journal"];
+
+const PATHS: [PathDoc; 78] = [
     rules("/loki/api/v1/rules", GET, "Rule groups by namespace", RULES, YAML),
     rules("/loki/api/v1/rules/{namespace}", GET, "Rule groups of a namespace", NAMESPACE, YAML),
     rules(
@@ -132,7 +181,7 @@ const PATHS: [PathDoc; 48] = [
         SET,
         "Sets a rule group, or deletes a namespace of them",
         ONE_NAMESPACE,
-        ACCEPTED,
+        RULES_TAKEN,
     ),
     rules("/loki/api/v1/rules/{namespace}/{group}", GET, "A rule group", ONE_GROUP, YAML),
     rules(
@@ -140,7 +189,7 @@ const PATHS: [PathDoc; 48] = [
         DELETE,
         "Deletes a rule group",
         ONE_GROUP,
-        ACCEPTED,
+        RULES_TAKEN,
     ),
     rules("/api/prom/rules", GET, "Rule groups by namespace", RULES, YAML),
     rules("/api/prom/rules/{namespace}", GET, "Rule groups of a namespace", NAMESPACE, YAML),
@@ -149,7 +198,7 @@ const PATHS: [PathDoc; 48] = [
         SET,
         "Sets a rule group, or deletes a namespace of them",
         ONE_NAMESPACE,
-        ACCEPTED,
+        RULES_TAKEN,
     ),
     rules("/api/prom/rules/{namespace}/{group}", GET, "A rule group", ONE_GROUP, YAML),
     rules(
@@ -157,7 +206,7 @@ const PATHS: [PathDoc; 48] = [
         DELETE,
         "Deletes a rule group",
         ONE_GROUP,
-        ACCEPTED,
+        RULES_TAKEN,
     ),
     rules(
         "/prometheus/api/v1/rules",
@@ -170,6 +219,48 @@ const PATHS: [PathDoc; 48] = [
     push("/loki/api/v1/push", "Stores entries"),
     push("/api/prom/push", "Stores entries, in an older shape"),
     push("/otlp/v1/logs", "Stores OpenTelemetry's log records"),
+    lines(
+        "/insert/jsonline",
+        "Stores a JSON object a line",
+        &["application/stream+json"],
+        RECORDS,
+        NONE,
+    ),
+    lines(
+        "/insert/raw",
+        "Stores any text, an entry a line; the query string has labels",
+        &["text/plain"],
+        &[],
+        NONE,
+    ),
+    lines("/upload", "Stores entries that systemd-journal-upload sends", EXPORT, &[], ACCEPTED),
+    lines("/insert/journald/upload", "The same", EXPORT, &[], ACCEPTED),
+    bulk("/_bulk", RECORDS),
+    bulk("/{name}/_bulk", RECORDS_OF_INDEX),
+    bulk("/insert/elasticsearch/_bulk", RECORDS),
+    bulk("/insert/elasticsearch/{name}/_bulk", RECORDS_OF_INDEX),
+    told("/insert/elasticsearch"),
+    told("/insert/elasticsearch/"),
+    told("/_license"),
+    told("/_xpack"),
+    told("/_cluster/health"),
+    told("/_nodes/http"),
+    granted("/_ilm/policy/{name}"),
+    granted("/_index_template/{name}"),
+    granted("/_component_template/{name}"),
+    granted("/_template/{name}"),
+    granted("/_data_stream/{name}"),
+    granted("/_ingest/pipeline/{name}"),
+    told("/insert/elasticsearch/_license"),
+    told("/insert/elasticsearch/_xpack"),
+    told("/insert/elasticsearch/_cluster/health"),
+    told("/insert/elasticsearch/_nodes/http"),
+    granted("/insert/elasticsearch/_ilm/policy/{name}"),
+    granted("/insert/elasticsearch/_index_template/{name}"),
+    granted("/insert/elasticsearch/_component_template/{name}"),
+    granted("/insert/elasticsearch/_template/{name}"),
+    granted("/insert/elasticsearch/_data_stream/{name}"),
+    granted("/insert/elasticsearch/_ingest/pipeline/{name}"),
     follow("/loki/api/v1/tail", "Follows a log query over a WebSocket"),
     follow("/api/prom/tail", "Follows a log query over a WebSocket, in an older shape"),
     read("/loki/api/v1/query_range", "Evaluates a query over a range of time", LOGS),
@@ -363,6 +454,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let mut config = Config { data_dir: directory.path().into(), ..Config::default() };
         config.ruler.enabled = true;
+        config.ingest.jsonline.enabled = true;
+        config.ingest.elasticsearch.enabled = true;
+        config.ingest.journald.enabled = true;
         let access = Access::new(&config).unwrap();
         let state = AppState::open(config, access).unwrap();
         let routes = crate::http::routes(&state);

@@ -20,6 +20,9 @@ const SNAPPY_RATIO_MAX: usize = 22;
 /// The largest zstd window, as a power of two: 8 MiB, what every decoder must support.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
+/// What snappy begins with where it comes in frames instead of as one block.
+const SNAPPY_FRAMES: &[u8] = b"\xff\x06\x00\x00sNaPpY";
+
 /// How the entries are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -33,6 +36,8 @@ pub(crate) enum Format {
     Otlp,
     /// The same in JSON.
     OtlpJson,
+    /// Lines of text, of any kind.
+    Text,
 }
 
 /// Which API a push over HTTP uses: their JSON differs, protobuf is the same.
@@ -51,6 +56,7 @@ enum Encoding {
     Deflate,
     Zstd,
     Lz4,
+    Snappy,
 }
 
 /// What the headers say of a body.
@@ -111,6 +117,24 @@ impl Envelope {
         Ok(Self { format, encoding })
     }
 
+    /// Reads `Content-Encoding` of a body of lines, whose type is known.
+    pub(crate) fn of_text(headers: &HeaderMap) -> Result<Self, DecodeError> {
+        let encoding = match text_of(headers, &CONTENT_ENCODING) {
+            "" | "identity" => Encoding::Identity,
+            "gzip" => Encoding::Gzip,
+            "deflate" => Encoding::Deflate,
+            "zstd" => Encoding::Zstd,
+            "snappy" => Encoding::Snappy,
+            other => {
+                let text = format!(
+                    "Content-Encoding {other:?} not supported: send gzip, deflate, snappy or zstd"
+                );
+                return Err(DecodeError::Malformed(text));
+            }
+        };
+        Ok(Self { format: Format::Text, encoding })
+    }
+
     /// A body in JSON or in snappy-compressed protobuf as it is.
     pub(crate) const fn plain(format: Format) -> Self {
         Self { format, encoding: Encoding::Identity }
@@ -130,9 +154,13 @@ impl Envelope {
         }
         let body = match self.encoding {
             Encoding::Identity => Cow::Borrowed(body),
-            Encoding::Gzip => inflate(flate2::read::MultiGzDecoder::new(body), max, share)?.into(),
+            Encoding::Gzip => gunzip(body, max, share)?.into(),
             Encoding::Deflate => deflate(body, max, share)?.into(),
             Encoding::Zstd => zstd(body, max, share)?.into(),
+            Encoding::Snappy if body.starts_with(SNAPPY_FRAMES) => {
+                inflate(snap::read::FrameDecoder::new(body), max, share)?.into()
+            }
+            Encoding::Snappy => snappy(body, max, share)?.into(),
             Encoding::Lz4 => inflate(lz4_flex::frame::FrameDecoder::new(body), max, share)?.into(),
         };
         match self.format {
@@ -214,6 +242,15 @@ fn corrupt(error: &io::Error) -> DecodeError {
         return DecodeError::Busy;
     }
     DecodeError::malformed(format!("cannot decompress the body: {error}"))
+}
+
+/// Members of gzip, one after the other.
+pub(crate) fn gunzip(
+    body: &[u8],
+    max: usize,
+    share: &mut Share<'_>,
+) -> Result<Vec<u8>, DecodeError> {
+    inflate(flate2::read::MultiGzDecoder::new(body), max, share)
 }
 
 /// Raw DEFLATE; also with zlib's header, which is what the word means by the standard.

@@ -26,6 +26,8 @@ pub(crate) struct Checked {
     /// What was said of the others.
     pub(crate) messages: Messages,
     pub(crate) discards: Discards,
+    /// What was said of which entries, for those who answer each apart.
+    pub(crate) notes: Option<Vec<(Range<usize>, String)>>,
 }
 
 /// Checks every entry in Loki's order, and brings the metadata of those that are kept into its final
@@ -38,9 +40,12 @@ pub(crate) fn check(
     known: &[Arc<KnownStream>],
     limits: &IngestLimits,
     now: Timestamp,
+    notes: bool,
 ) -> Result<Checked, InvalidName> {
     let rules = Rules::new(limits, now);
-    let mut checked = Checked { kept: vec![false; push.entries.len()], ..Checked::default() };
+    let notes = notes.then(Vec::new);
+    let mut checked =
+        Checked { kept: vec![false; push.entries.len()], notes, ..Checked::default() };
     for (index, stream) in known.iter().enumerate() {
         let entries = push.streams[index].entries.clone();
         if entries.is_empty() {
@@ -55,7 +60,7 @@ pub(crate) fn check(
             let entry = &push.entries[place];
             let bytes = push.entry_bytes(entry);
             if let Err(fault) = rules.check(push, entry, &stream.name) {
-                checked.messages.add(&fault.text);
+                checked.note(place..place + 1, &fault.text);
                 checked.discards.add(fault.reason, 1, bytes);
                 continue;
             }
@@ -94,8 +99,15 @@ impl Checked {
     fn refuse_stream(&mut self, push: &Push<'_>, stream: &Stream<'_>, fault: &Fault) {
         let entries = &push.entries[stream.entries.clone()];
         let bytes = entries.iter().map(|entry| push.entry_bytes(entry)).sum();
-        self.messages.add(&fault.text);
+        self.note(stream.entries.clone(), &fault.text);
         self.discards.add(fault.reason, entries.len(), bytes);
+    }
+
+    fn note(&mut self, entries: Range<usize>, text: &str) {
+        self.messages.add(text);
+        if let Some(notes) = &mut self.notes {
+            notes.push((entries, text.to_owned()));
+        }
     }
 }
 

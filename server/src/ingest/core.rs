@@ -1,5 +1,6 @@
 //! The write path from a body to the store's acknowledgement, without a runtime.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,13 +9,18 @@ use prometheus::Registry;
 use timberline_store::{InvalidLabels, Labels, TenantId, Timestamp};
 
 use super::body::{Envelope, Format};
-use super::budget::Budget;
+use super::budget::{Budget, Share};
+use super::bulk::{self, Bulk};
 use super::check::{Checked, check};
 use super::clock::Clock;
 use super::error::PushError;
+use super::event::Event;
+use super::fields::{Gathered, Stamps};
+use super::forward::ForwardRules;
+use super::journal::JournalRules;
 use super::limits::IngestLimits;
 use super::metrics::{Discards, IngestMetrics};
-use super::push::Push;
+use super::push::{self, DecodeError, Push};
 use super::rate::{Rate, RateLimiter};
 use super::reason::Reason;
 use super::streams::{KnownStream, StreamCaches};
@@ -34,6 +40,7 @@ pub(crate) struct Core<B> {
     tenant_rates: RateLimiter<TenantId>,
     stream_rates: RateLimiter<(TenantId, Labels)>,
     metrics: IngestMetrics,
+    stamps: Stamps,
 }
 
 impl<B> fmt::Debug for Core<B> {
@@ -60,6 +67,7 @@ impl<B: Backend> Core<B> {
             tenant_rates: RateLimiter::default(),
             stream_rates: RateLimiter::default(),
             metrics: IngestMetrics::new(registry),
+            stamps: Stamps::default(),
         }
     }
 
@@ -74,16 +82,12 @@ impl<B: Backend> Core<B> {
         // Given back when the push is done.
         let mut share = self.memory.share();
         let limits = self.limits.of(tenant);
-        let opened = envelope.open(body, &limits.ingest, &mut share).map_err(|error| {
-            if matches!(error, super::push::DecodeError::TooLarge(_)) {
-                self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
-            }
-            undecodable(error)
-        })?;
+        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
         let push = match envelope.format {
             Format::Json => json::decode(&opened),
             Format::LegacyJson => legacy_json::decode(&opened),
-            Format::Protobuf => protobuf::decode(&opened),
+            // Text is not asked for here: what its lines are is said by those who know.
+            Format::Protobuf | Format::Text => protobuf::decode(&opened),
             Format::Otlp | Format::OtlpJson => {
                 let request = otlp::decode(&opened, envelope.format, &mut share);
                 let request = request.map_err(undecodable)?;
@@ -94,27 +98,232 @@ impl<B: Backend> Core<B> {
         self.accept(tenant, push.map_err(undecodable)?)
     }
 
+    /// A body without its compression.
+    fn open<'a>(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: &'a [u8],
+        limits: &IngestLimits,
+        share: &mut Share<'_>,
+    ) -> Result<Cow<'a, [u8]>, PushError> {
+        envelope.open(body, limits, share).map_err(|error| {
+            if matches!(error, DecodeError::TooLarge(_)) {
+                self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
+            }
+            PushError::undecodable(&error, envelope.format)
+        })
+    }
+
+    /// Takes in a body of text that `read` makes entries of. One without entries is fine.
+    pub(crate) fn push_text(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: &[u8],
+        read: impl for<'a> FnOnce(&'a str, &Self, &mut Gathered<'a, '_, '_>) -> Result<(), DecodeError>,
+    ) -> Result<(), PushError> {
+        let undecodable = |error| PushError::undecodable(&error, Format::Text);
+        let mut share = self.memory.share();
+        let limits = self.limits.of(tenant);
+        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
+        let text = push::text(&opened);
+        let mut gathered = Gathered::new(&limits.ingest, &mut share);
+        read(&text, self, &mut gathered).map_err(undecodable)?;
+        match gathered.finish() {
+            (push, order) if order.is_empty() => Ok(drop(push)),
+            (push, _) => self.accept(tenant, push),
+        }
+    }
+
+    /// Takes in the body of a bulk request; gives the answer's body.
+    pub(crate) fn push_bulk(
+        &self,
+        tenant: &TenantId,
+        envelope: Envelope,
+        body: &[u8],
+        bulk: &Bulk,
+    ) -> Result<Vec<u8>, PushError> {
+        let begun = std::time::Instant::now();
+        let undecodable = |error| PushError::undecodable(&error, Format::Text);
+        let mut share = self.memory.share();
+        let limits = self.limits.of(tenant);
+        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
+        let text = push::text(&opened);
+        let mut gathered = Gathered::new(&limits.ingest, &mut share);
+        let stamp = || self.stamp();
+        let items = bulk.read(&text, stamp, &mut gathered).map_err(undecodable)?;
+        let (push, order) = gathered.finish();
+        let mut refusals = match order.is_empty() {
+            true => Vec::new(),
+            false => self.accept_each(tenant, push)?,
+        };
+        let mut by_index = vec![None; order.len()];
+        for (place, refusal) in refusals.drain(..).enumerate() {
+            by_index[order[place]] = refusal;
+        }
+        Ok(bulk::answer(&items, &by_index, begun.elapsed()))
+    }
+
+    /// Takes in entries of journald's export format: a body as its envelope says, or a part of one that
+    /// was read as it came.
+    pub(crate) fn push_journal(
+        &self,
+        tenant: &TenantId,
+        envelope: Option<Envelope>,
+        body: &[u8],
+        rules: &JournalRules,
+    ) -> Result<(), PushError> {
+        let undecodable = |error| PushError::undecodable(&error, Format::Text);
+        let mut share = self.memory.share();
+        let limits = self.limits.of(tenant);
+        let opened = match envelope {
+            Some(envelope) => self.open(tenant, envelope, body, &limits.ingest, &mut share)?,
+            None => Cow::Borrowed(body),
+        };
+        let mut gathered = Gathered::new(&limits.ingest, &mut share);
+        rules.read(&opened, || self.stamp(), &mut gathered).map_err(undecodable)?;
+        self.accept_most(tenant, gathered)
+    }
+
+    /// Takes in events that were read before, by whatever protocol. Entries that break a rule are left
+    /// out, counted, and no error: whoever sent them could not mend them by sending them again.
+    pub(crate) fn push_events(&self, tenant: &TenantId, events: &[Event]) -> Result<(), PushError> {
+        let undecodable = |error| PushError::undecodable(&error, Format::Text);
+        let mut share = self.memory.share();
+        let limits = self.limits.of(tenant);
+        let mut gathered = Gathered::new(&limits.ingest, &mut share);
+        for event in events {
+            event.add_to(&mut gathered).map_err(undecodable)?;
+        }
+        self.accept_most(tenant, gathered)
+    }
+
+    /// Takes in whole messages of the forward protocol, up to the first that is wrong. Gives how many
+    /// are safe, and what is wrong with the next. `stamp` is as [`ForwardRules::add_all`] has it.
+    pub(crate) fn push_forward(
+        &self,
+        tenant: &TenantId,
+        rules: &ForwardRules,
+        messages: &[u8],
+        stamp: Timestamp,
+    ) -> Result<(usize, Option<String>), PushError> {
+        let undecodable = |error| PushError::undecodable(&error, Format::Text);
+        let (mut opening, mut share) = (self.memory.share(), self.memory.share());
+        let limits = self.limits.of(tenant);
+        let mut opened = ForwardRules::open(messages, &limits.ingest, &mut opening);
+        if matches!(opened.fault, Some(DecodeError::Busy)) {
+            return Err(undecodable(opened.fault.take().unwrap_or(DecodeError::Busy)));
+        }
+        let mut gathered = Gathered::new(&limits.ingest, &mut share);
+        let added = rules.add_all(&opened, stamp, &mut gathered).map_err(undecodable)?;
+        self.accept_most(tenant, gathered)?;
+        Ok(added)
+    }
+
+    /// Takes in what was gathered. Entries that break a rule are left out, as in
+    /// [`push_events`](Self::push_events).
+    pub(crate) fn accept_most(
+        &self,
+        tenant: &TenantId,
+        gathered: Gathered<'_, '_, '_>,
+    ) -> Result<(), PushError> {
+        let (mut push, order) = gathered.finish();
+        if order.is_empty() {
+            return Ok(());
+        }
+        let (checked, refused) = self.take(tenant, &mut push, false)?;
+        if let Some(text) = checked.messages.into_text() {
+            tracing::warn!(%tenant, %text, "entries refused");
+        }
+        match refused {
+            // Too far behind: it stays so.
+            Some(error) if error.status == StatusCode::BAD_REQUEST => {
+                tracing::warn!(%tenant, text = %error.text, "entries refused");
+                Ok(())
+            }
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// What the clock says.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// A time of its own for an entry that has none, or one in whole seconds.
+    pub(crate) fn stamp_of(&self, second: Option<Timestamp>) -> Timestamp {
+        match second {
+            Some(second) => self.stamps.within(second, self.clock.now()),
+            None => self.stamp(),
+        }
+    }
+
+    /// A time for an entry that has none.
+    pub(crate) fn stamp(&self) -> Timestamp {
+        self.stamps.take(self.clock.now(), 1)
+    }
+
+    /// Times for so many entries, one after the other; the first of them.
+    pub(crate) fn stamps(&self, count: usize) -> Timestamp {
+        self.stamps.take(self.clock.now(), i64::try_from(count).unwrap_or(i64::MAX))
+    }
+
     /// Takes in a decoded push: checks it, stores what passes and waits until that is durable.
     pub(crate) fn accept(&self, tenant: &TenantId, mut push: Push<'_>) -> Result<(), PushError> {
         if push.streams.is_empty() {
             let text = "error at least one valid stream is required for ingestion";
             return Err(PushError::new(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
-        let limits = self.limits.of(tenant);
-        let known = self.known_streams(tenant, &push, &limits.ingest)?;
-        let bytes = push.entries.iter().map(|entry| push.entry_bytes(entry)).sum();
-        self.metrics.received(tenant, push.entries.len(), bytes);
-        let now = self.clock.now();
-        let mut checked = check(&mut push, &known, &limits.ingest, now).map_err(|error| {
-            PushError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
-        })?;
-        let stored = self.store(tenant, &push, &known, &mut checked, (&limits.ingest, now));
-        self.metrics.discarded(tenant, &checked.discards);
-        stored?;
+        let (checked, refused) = self.take(tenant, &mut push, false)?;
+        refused.map_or(Ok(()), Err)?;
         match checked.messages.into_text() {
             Some(text) => Err(PushError::new(StatusCode::BAD_REQUEST, text)),
             None => Ok(()),
         }
+    }
+
+    /// The same, with an outcome for each entry, by its place in [`Push::entries`].
+    fn accept_each(
+        &self,
+        tenant: &TenantId,
+        mut push: Push<'_>,
+    ) -> Result<Vec<Option<PushError>>, PushError> {
+        let (checked, refused) = self.take(tenant, &mut push, true)?;
+        let mut outcomes = vec![None; push.entries.len()];
+        for (entries, text) in checked.notes.into_iter().flatten() {
+            let refusal = PushError::new(StatusCode::BAD_REQUEST, text);
+            outcomes[entries].fill(Some(refusal));
+        }
+        // What passed the checks and is not kept was refused for what came before.
+        for (outcome, kept) in outcomes.iter_mut().zip(&checked.kept) {
+            if !kept && outcome.is_none() {
+                outcome.clone_from(&refused);
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// Checks a push and stores what passes; what was refused for what came before is the second.
+    fn take(
+        &self,
+        tenant: &TenantId,
+        push: &mut Push<'_>,
+        notes: bool,
+    ) -> Result<(Checked, Option<PushError>), PushError> {
+        let limits = self.limits.of(tenant);
+        let known = self.known_streams(tenant, push, &limits.ingest)?;
+        let bytes = push.entries.iter().map(|entry| push.entry_bytes(entry)).sum();
+        self.metrics.received(tenant, push.entries.len(), bytes);
+        let now = self.clock.now();
+        let checked = check(push, &known, &limits.ingest, now, notes);
+        let mut checked = checked.map_err(|error| {
+            PushError::new(StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+        })?;
+        let stored = self.store(tenant, push, &known, &mut checked, (&limits.ingest, now));
+        self.metrics.discarded(tenant, &checked.discards);
+        Ok((checked, stored?))
     }
 
     /// The streams of a push, in its order. One that cannot be read fails the push.
@@ -143,9 +352,9 @@ impl<B: Backend> Core<B> {
         known: &[Arc<KnownStream>],
         checked: &mut Checked,
         (limits, now): (&IngestLimits, Timestamp),
-    ) -> Result<(), PushError> {
+    ) -> Result<Option<PushError>, PushError> {
         if checked.lines == 0 {
-            return Ok(());
+            return Ok(None);
         }
         self.check_tenant_rate(tenant, limits, checked, now)?;
         let (backend, rates) = (&self.backend, &self.stream_rates);
@@ -160,7 +369,7 @@ impl<B: Backend> Core<B> {
                 PushError::store(&error)
             })?;
         }
-        refused.map_or(Ok(()), Err)
+        Ok(refused)
     }
 
     fn check_tenant_rate(

@@ -41,9 +41,10 @@ impl PushError {
     /// A body that cannot be read. Too much JSON is 400, too much of anything else 413, as in Loki.
     pub(crate) fn undecodable(error: &DecodeError, format: Format) -> Self {
         let status = match (error, format) {
-            (DecodeError::TooLarge(_), Format::Protobuf | Format::Otlp | Format::OtlpJson) => {
-                StatusCode::PAYLOAD_TOO_LARGE
+            (DecodeError::TooLarge(_), Format::Json | Format::LegacyJson) => {
+                StatusCode::BAD_REQUEST
             }
+            (DecodeError::TooLarge(_), _) => StatusCode::PAYLOAD_TOO_LARGE,
             (DecodeError::Busy, _) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };

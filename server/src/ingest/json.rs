@@ -34,9 +34,9 @@ pub(crate) fn decode(body: &[u8]) -> Result<Push<'_>, DecodeError> {
 
 /// A string that is borrowed where it can be. Bytes that are not UTF-8 and halves of surrogate pairs
 /// become U+FFFD, as Go has it.
-struct Text<'a>(Cow<'a, str>);
+pub(crate) struct Text<'a>(pub(crate) Cow<'a, str>);
 
-impl<'de> serde::Deserialize<'de> for Text<'de> {
+impl<'de: 'a, 'a> serde::Deserialize<'de> for Text<'a> {
     fn deserialize<D: serde::Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
         input.deserialize_bytes(TextVisitor)
     }

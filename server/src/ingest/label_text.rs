@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::go_text::{quote, quote_char};
+use super::go_text::{quote, quote_char, quote_into};
 
 /// A name and its value.
 pub(crate) type Pair<'a> = (&'a str, Cow<'a, str>);
@@ -288,6 +288,22 @@ fn unescape_number(escape: &str, kind: char, value: &mut Vec<u8>) -> Result<usiz
 fn code_point(c: char) -> String {
     let number = format!("U+{:04X}", u32::from(c));
     if c.is_control() { number } else { format!("{number} '{c}'") }
+}
+
+/// Labels as a push has them, `{a="b",c="d"}`. Of a name that is there twice, the later value.
+pub(crate) fn label_text(labels: &[super::push::Pair<'_>]) -> String {
+    let mut text = String::from("{");
+    for (index, (name, value)) in labels.iter().enumerate() {
+        if labels[index + 1..].iter().any(|(later, _)| later == name) {
+            continue;
+        }
+        text.push_str(if text.len() == 1 { "" } else { "," });
+        text.push_str(name);
+        text.push('=');
+        quote_into(&mut text, value);
+    }
+    text.push('}');
+    text
 }
 
 #[cfg(test)]

@@ -11,19 +11,25 @@
 
 mod body;
 mod budget;
+mod bulk;
 mod check;
 mod clock;
 mod core;
 mod error;
+mod event;
+mod fields;
+mod forward;
 #[doc(hidden)]
 pub mod fuzzing;
 mod go_text;
 mod grpc;
+mod journal;
 mod json;
 mod label_text;
 mod legacy_json;
 mod level;
 mod limits;
+mod lines;
 mod metadata;
 mod metrics;
 mod otlp;
@@ -33,6 +39,7 @@ mod push;
 mod rate;
 mod reason;
 mod streams;
+mod syslog;
 mod window;
 mod write;
 
@@ -42,19 +49,26 @@ use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
 use prometheus::Registry;
 use prost::Message as _;
-use timberline_store::{Store, TenantId};
+use timberline_store::{Store, TenantId, Timestamp};
 
 pub use self::body::Dialect;
 pub(crate) use self::budget::Share;
+pub(crate) use self::bulk::{Bulk, error_body as bulk_error};
 pub use self::clock::Clock;
 pub use self::error::PushError;
+pub(crate) use self::event::Event;
+pub(crate) use self::fields::FieldRules;
+pub(crate) use self::forward::{Envelope as ForwardEnvelope, ForwardRules, Greeting, Scanner};
 pub(crate) use self::go_text::{quote as go_quote, rfc3339_nano};
 pub use self::grpc::PushService;
+pub(crate) use self::journal::{JournalRules, entries_end as journal_end};
+pub(crate) use self::label_text::label_text;
 pub(crate) use self::level::{FIELD_NAMES as LEVEL_FIELD_NAMES, LEVEL_NAME as DETECTED_LEVEL};
 pub use self::limits::IngestLimits;
 pub use self::otlp::{
     AttributeAction, AttributeRule, LogsService, NamePattern, OtlpConfig, ResourceAttributes,
 };
+pub(crate) use self::syslog::{Frames, SyslogRules};
 
 use self::body::{Envelope, Format};
 use self::core::Core;
@@ -147,6 +161,122 @@ impl Ingester {
         blocking(move || core.push(&tenant, envelope, &body)).await
     }
 
+    /// Takes in lines of JSON, an entry each.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http). A line that cannot be read fails the whole body.
+    pub(crate) async fn push_json_lines(
+        &self,
+        tenant: &TenantId,
+        rules: FieldRules,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        let envelope = text_envelope(headers)?;
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || {
+            core.push_text(&tenant, envelope, &body, |text, core, out| {
+                lines::read_json(text, &rules, || core.stamp(), out)
+            })
+        })
+        .await
+    }
+
+    /// Takes in lines of any text as entries of one stream, in their order.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http).
+    pub(crate) async fn push_plain_lines(
+        &self,
+        tenant: &TenantId,
+        labels: String,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<(), PushError> {
+        let envelope = text_envelope(headers)?;
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || {
+            core.push_text(&tenant, envelope, &body, |text, core, out| {
+                lines::read_plain(text, &labels, |count| core.stamps(count), out)
+            })
+        })
+        .await
+    }
+
+    /// Takes in a bulk request of Elasticsearch's clients. Gives the body of the answer, with an outcome
+    /// for each item: those that are said to be stored are durable.
+    ///
+    /// # Errors
+    /// As [`push_http`](Self::push_http), where the request fails as a whole.
+    pub(crate) async fn push_bulk(
+        &self,
+        tenant: &TenantId,
+        bulk: Bulk,
+        headers: &HeaderMap,
+        body: Bytes,
+    ) -> Result<Vec<u8>, PushError> {
+        let envelope = text_envelope(headers)?;
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || core.push_bulk(&tenant, envelope, &body, &bulk)).await
+    }
+
+    /// Takes in entries of journald's export format: a body with these headers, which may be compressed, or
+    /// a part of one that was read as it came. Entries that break a rule are left out and counted.
+    ///
+    /// # Errors
+    /// Bytes that are no entries, and what a later attempt may mend.
+    pub(crate) async fn push_journal(
+        &self,
+        tenant: &TenantId,
+        rules: Arc<JournalRules>,
+        headers: Option<&HeaderMap>,
+        entries: Bytes,
+    ) -> Result<(), PushError> {
+        let envelope = headers.map(text_envelope).transpose()?;
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || core.push_journal(&tenant, envelope, &entries, &rules)).await
+    }
+
+    /// Takes in events. Those that break a rule are left out and counted.
+    ///
+    /// # Errors
+    /// What a later attempt may mend: 429 and 5xx.
+    pub(crate) async fn push_events(
+        &self,
+        tenant: &TenantId,
+        events: Arc<Vec<Event>>,
+    ) -> Result<(), PushError> {
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || core.push_events(&tenant, &events)).await
+    }
+
+    /// Takes in whole messages of the forward protocol. Gives how many are safe, and what is wrong with
+    /// the one behind them.
+    ///
+    /// # Errors
+    /// As [`push_events`](Self::push_events).
+    pub(crate) async fn push_forward(
+        &self,
+        tenant: &TenantId,
+        rules: Arc<ForwardRules>,
+        messages: Bytes,
+        stamp: Timestamp,
+    ) -> Result<(usize, Option<String>), PushError> {
+        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
+        blocking(move || core.push_forward(&tenant, &rules, &messages, stamp)).await
+    }
+
+    /// The entry of a syslog message, see [`SyslogRules::event`].
+    pub(crate) fn syslog_event(&self, rules: &SyslogRules, bytes: &[u8], sender: &str) -> Event {
+        let core = &self.core;
+        rules.event(bytes, sender, core.now(), |second| core.stamp_of(second))
+    }
+
+    /// A time that no other entry without one has.
+    pub(crate) fn stamp(&self) -> Timestamp {
+        self.core.stamp()
+    }
+
     /// Takes in a request that came over gRPC. When it returns `Ok`, every entry is durable.
     ///
     /// # Errors
@@ -170,9 +300,13 @@ impl Ingester {
     }
 }
 
-async fn blocking(
-    work: impl FnOnce() -> Result<(), PushError> + Send + 'static,
-) -> Result<(), PushError> {
+fn text_envelope(headers: &HeaderMap) -> Result<Envelope, PushError> {
+    Envelope::of_text(headers).map_err(|error| PushError::undecodable(&error, Format::Text))
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, PushError> + Send + 'static,
+) -> Result<T, PushError> {
     tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
         tracing::error!(%error, "push died");
         let text = "internal error: the push was not finished";

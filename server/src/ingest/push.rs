@@ -9,6 +9,9 @@ use std::ops::Range;
 
 use timberline_store::Timestamp;
 
+use super::budget::Share;
+use super::limits::IngestLimits;
+
 /// Streams with their entries, in the order of the body.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Push<'a> {
@@ -81,6 +84,58 @@ impl<'a> Push<'a> {
     /// Adds a stream whose entries are those added since `entries_start`.
     pub(crate) fn add_stream(&mut self, labels: Cow<'a, str>, entries_start: usize) {
         self.streams.push(Stream { labels, entries: entries_start..self.entries.len() });
+    }
+}
+
+/// A name and a text.
+pub(crate) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
+
+/// What the entries of one push take up beside its body, against what they may.
+#[derive(Debug)]
+pub(crate) struct Charge<'s, 'b> {
+    share: &'s mut Share<'b>,
+    bytes: usize,
+    max: usize,
+}
+
+impl<'s, 'b> Charge<'s, 'b> {
+    pub(crate) fn new(limits: &IngestLimits, share: &'s mut Share<'b>) -> Self {
+        Self { share, bytes: 0, max: limits.max_decompressed_size.saturating_mul(2) }
+    }
+
+    /// Counts an entry with these pairs.
+    pub(crate) fn entry(
+        &mut self,
+        line: &Cow<'_, str>,
+        pairs: &[Pair<'_>],
+    ) -> Result<(), DecodeError> {
+        let texts: usize =
+            pairs.iter().map(|(name, value)| owned_bytes(name) + owned_bytes(value)).sum();
+        self.bytes(texts + owned_bytes(line) + size_of_val(pairs) + size_of::<Entry<'_>>())
+    }
+
+    /// Counts bytes.
+    pub(crate) fn bytes(&mut self, bytes: usize) -> Result<(), DecodeError> {
+        self.bytes += bytes;
+        if self.bytes > self.max {
+            return Err(DecodeError::TooLarge(format!(
+                "request body too large: its records stand for more than {} bytes",
+                self.max
+            )));
+        }
+        if !self.share.grow(bytes) {
+            return Err(DecodeError::Busy);
+        }
+        Ok(())
+    }
+}
+
+/// Bytes that a text has of its own, not of the request.
+#[expect(clippy::ptr_arg, reason = "whose the bytes are is what is asked")]
+fn owned_bytes(text: &Cow<'_, str>) -> usize {
+    match text {
+        Cow::Borrowed(_) => 0,
+        Cow::Owned(text) => text.capacity(),
     }
 }
 

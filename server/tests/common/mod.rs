@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 /// A server on a port of its own with an empty store; stopped and removed when dropped.
 pub struct TestServer {
     address: SocketAddr,
+    ingest_addresses: Vec<SocketAddr>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), ServeError>>>,
     _directory: TempDir,
@@ -38,16 +39,49 @@ impl TestServer {
             let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let server = Server::open(config).await?;
-                started.send(server.address()).unwrap();
+                started.send((server.address(), server.ingest_addresses())).unwrap();
                 server.serve(async { drop(stopped.await) }).await
             })
         });
-        let address = start.recv_timeout(Duration::from_secs(30)).expect("the server started");
-        Self { address, stop: Some(stop), thread: Some(thread), _directory: directory }
+        let started = start.recv_timeout(Duration::from_secs(30)).expect("the server started");
+        let (address, ingest_addresses) = started;
+        Self {
+            address,
+            ingest_addresses,
+            stop: Some(stop),
+            thread: Some(thread),
+            _directory: directory,
+        }
     }
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The ports of the section `ingest`: those for syslog first.
+    pub fn ingest_address(&self, index: usize) -> SocketAddr {
+        self.ingest_addresses[index]
+    }
+
+    /// The lines that a query finds around now, once there are `count` or two minutes have passed.
+    pub fn recent_lines(&self, query: &str, count: usize) -> Vec<String> {
+        const NANOS: i64 = 1_000_000_000;
+        let begun = std::time::Instant::now();
+        loop {
+            let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+            let now = i64::try_from(now.as_nanos()).unwrap();
+            let found = lines(self.address, query, now - 3600 * NANOS, now + 3600 * NANOS);
+            if found.len() >= count || begun.elapsed() > Duration::from_secs(120) {
+                return found.into_iter().map(|(_, line)| line).collect();
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// The value of a metric with these labels, as they are printed.
+    pub fn metric(&self, series: &str) -> Option<f64> {
+        let text = self.get("/metrics", &[]).text();
+        text.lines().find_map(|line| line.strip_prefix(series)?.trim().parse().ok())
     }
 
     pub fn get(&self, path: &str, params: &[(&str, &str)]) -> Response {

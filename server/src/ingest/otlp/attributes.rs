@@ -5,11 +5,8 @@ use std::borrow::Cow;
 use super::super::metadata::normalize_name;
 use super::super::proto::opentelemetry::proto::common::v1::KeyValue;
 use super::super::proto::opentelemetry::proto::common::v1::any_value::Value;
-use super::super::push::DecodeError;
+use super::super::push::{DecodeError, Pair};
 use super::value;
-
-/// A name and a text.
-pub(super) type Pair<'a> = (Cow<'a, str>, Cow<'a, str>);
 
 /// Appends an attribute's pairs: one, or those of a map as `name_key`.
 pub(super) fn flatten<'a>(

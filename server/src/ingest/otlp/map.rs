@@ -6,13 +6,13 @@ use std::fmt::Write as _;
 use timberline_store::Timestamp;
 
 use super::super::budget::Share;
-use super::super::go_text::quote_into;
+use super::super::label_text::label_text;
 use super::super::limits::IngestLimits;
 use super::super::proto::opentelemetry::proto::collector::logs::v1::ExportLogsServiceRequest;
 use super::super::proto::opentelemetry::proto::common::v1::InstrumentationScope;
 use super::super::proto::opentelemetry::proto::logs::v1::{LogRecord, ResourceLogs};
-use super::super::push::{DecodeError, Entry, Push};
-use super::attributes::{Pair, flatten};
+use super::super::push::{Charge, DecodeError, Pair, Push};
+use super::attributes::flatten;
 use super::config::{AttributeAction, OtlpConfig};
 use super::value;
 
@@ -26,7 +26,8 @@ pub(super) fn push<'a>(
     now: Timestamp,
     share: &mut Share<'_>,
 ) -> Result<Push<'a>, DecodeError> {
-    let mut mapping = Mapping { limits, now, share, bytes: 0, push: Push::default() };
+    let mut mapping =
+        Mapping { limits, now, charge: Charge::new(limits, share), push: Push::default() };
     for resource in &request.resource_logs {
         mapping.add(resource)?;
     }
@@ -36,9 +37,7 @@ pub(super) fn push<'a>(
 struct Mapping<'m, 'b, 'a> {
     limits: &'m IngestLimits,
     now: Timestamp,
-    share: &'m mut Share<'b>,
-    /// What the push takes up.
-    bytes: usize,
+    charge: Charge<'m, 'b>,
     push: Push<'a>,
 }
 
@@ -119,7 +118,8 @@ impl<'a> Mapping<'_, '_, 'a> {
                 stream = Some(text);
             }
             let line = value::text(record.body.as_ref());
-            self.charge(pairs_start, owned_bytes(&line))?;
+            // A resource's attributes are there again in each of its records.
+            self.charge.entry(&line, &self.push.pairs[pairs_start..])?;
             self.push.add_entry(time_of(record, self.now), line, pairs_start);
         }
         if let Some(text) = stream {
@@ -174,34 +174,6 @@ impl<'a> Mapping<'_, '_, 'a> {
         pairs.extend(shared.scope.iter().cloned());
         Ok(())
     }
-
-    /// Counts what an entry takes up: a resource's attributes are there again in each of its records.
-    fn charge(&mut self, pairs_start: usize, line_bytes: usize) -> Result<(), DecodeError> {
-        let pairs = &self.push.pairs[pairs_start..];
-        let texts: usize =
-            pairs.iter().map(|(name, value)| owned_bytes(name) + owned_bytes(value)).sum();
-        let bytes = texts + line_bytes + size_of_val(pairs) + size_of::<Entry<'_>>();
-        self.bytes += bytes;
-        let max = self.limits.max_decompressed_size.saturating_mul(2);
-        if self.bytes > max {
-            return Err(DecodeError::TooLarge(format!(
-                "request body too large: its records stand for more than {max} bytes"
-            )));
-        }
-        if !self.share.grow(bytes) {
-            return Err(DecodeError::Busy);
-        }
-        Ok(())
-    }
-}
-
-/// Bytes that a text has of its own, not of the request.
-#[expect(clippy::ptr_arg, reason = "whose the bytes are is what is asked")]
-fn owned_bytes(text: &Cow<'_, str>) -> usize {
-    match text {
-        Cow::Borrowed(_) => 0,
-        Cow::Owned(text) => text.capacity(),
-    }
 }
 
 fn add_scope<'a>(
@@ -231,22 +203,6 @@ fn time_of(record: &LogRecord, now: Timestamp) -> Timestamp {
     let times = [record.time_unix_nano, record.observed_time_unix_nano];
     let known = times.into_iter().find(|&time| time != 0);
     known.map_or(now, |time| Timestamp::try_from(time).unwrap_or(Timestamp::MAX))
-}
-
-/// Labels as a push has them, `{a="b",c="d"}`. Of a name that is there twice, the later value.
-fn label_text(labels: &[Pair<'_>]) -> String {
-    let mut text = String::from("{");
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if labels[index + 1..].iter().any(|(later, _)| later == name) {
-            continue;
-        }
-        text.push_str(if text.len() == 1 { "" } else { "," });
-        text.push_str(name);
-        text.push('=');
-        quote_into(&mut text, value);
-    }
-    text.push('}');
-    text
 }
 
 fn hex(bytes: &[u8]) -> String {
