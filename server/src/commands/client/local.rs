@@ -16,7 +16,7 @@ use crate::access::Access;
 use crate::commands::Failure;
 use crate::config::Config;
 use crate::http;
-use crate::state::AppState;
+use crate::state::{AppState, OpenError};
 
 /// A year and more: nothing that a person asks for takes longer, and `--timeout` ends it before.
 const FOREVER: Duration = Duration::from_secs(400 * 86_400);
@@ -37,7 +37,7 @@ impl Local {
         let config = config(directory);
         let access = Access::new(&config).map_err(Failure::failed)?;
         let state = AppState::open(config, access).map_err(|error| match &error {
-            StoreError::Locked { .. } => Failure::failed(format!(
+            OpenError::Store(StoreError::Locked { .. }) => Failure::failed(format!(
                 "{error}; or ask the server that uses it, with --addr in place of --data"
             )),
             _ => Failure::failed(error),
