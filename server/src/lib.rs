@@ -20,6 +20,7 @@ pub mod ingest;
 mod logs;
 mod maintenance;
 pub mod metrics;
+mod peer;
 mod reload;
 mod rfc3339;
 pub mod serve;

@@ -9,6 +9,7 @@
 //! parts). What is not known is refused: a misspelt limit must not silently be no limit.
 
 mod compactor;
+pub(crate) mod file;
 mod keys;
 mod layers;
 mod limits;
@@ -28,6 +29,7 @@ use timberline_query::LogqlFilters;
 use timberline_store::{Durability, Store, StoreBuilder};
 
 pub use compactor::{CompactorConfig, DeletionMode, RetentionLimits, SelectorText, StreamPeriod};
+pub use file::FileError;
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
