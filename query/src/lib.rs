@@ -6,9 +6,8 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
-//! use std::sync::Arc;
-//! use timberline_query::{Engine, InstantQuery, QueryValue};
-//! use timberline_store::{Labels, Store, TenantId, WriteBatch};
+//! use timberline_query::{Engine, InstantQuery, QueryValue, RangeQuery};
+//! use timberline_store::{Labels, Store, TenantId, TimeRange, WriteBatch};
 //!
 //! let store = Store::open(directory.path())?;
 //! let tenant = TenantId::new("acme")?;
@@ -18,18 +17,19 @@
 //! store.append(&tenant, &batch)?;
 //!
 //! let query = r#"sum by (app) (count_over_time({app="shop"} | logfmt | status >= 500 [5m]))"#;
-//! let query = InstantQuery {
-//!     query: query.to_owned(),
-//!     time: 1_700_000_060_000_000_000,
-//!     cancel: Arc::default(),
-//! };
-//! let answer = Engine::new(store).instant(&tenant, &query)?;
-//! let QueryValue::Vector(samples) = answer.value else { panic!("a vector") };
+//! let query = InstantQuery::new(query, 1_700_000_060_000_000_000);
+//! let engine = Engine::new(&store);
+//! let QueryValue::Vector(samples) = engine.instant(&tenant, &query)?.value else { panic!("a vector") };
 //! assert_eq!(samples[0].value, 1.0);
+//!
+//! let minute = TimeRange::new(1_700_000_000_000_000_000, 1_700_000_060_000_000_000);
+//! let query = RangeQuery::new(r#"{app="shop"} |= "pay""#, minute);
+//! let QueryValue::Streams(streams) = engine.range(&tenant, &query)?.value else { panic!("streams") };
+//! assert_eq!(&*streams[0].entries[0].line, b"status=500 path=/pay");
 //! # Ok(())
 //! # }
 //! ```
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod budget;
 mod deletes;
@@ -56,5 +56,7 @@ pub use engine::{
     TailEntry, TailHistory, TailQuery,
 };
 pub use error::QueryError;
+pub use golang::{format_prometheus_duration, parse_prometheus_duration};
+pub use pipeline::template::{AlertContext, AlertTemplate};
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
 pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
+use crate::commands::Asking;
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
-use crate::{access, logs, maintenance, serve};
+use crate::{access, logs, maintenance, ruler, serve};
 
 /// The exit code for a command or configuration that cannot be used, as clap's own.
 const USAGE: u8 = 2;
@@ -33,9 +34,8 @@ Examples:
   TIMBERLINE_LIMITS_CONFIG_QUERY_TIMEOUT=5m timberline serve
       Every key may be set in the environment: TIMBERLINE_ and the key's path in capitals.
 
-  curl -H 'Content-Type: application/json' http://127.0.0.1:3100/loki/api/v1/push --data \\
-      '{\"streams\":[{\"stream\":{\"job\":\"demo\"},\"values\":[[\"'$(date +%s%N)'\",\"hello\"]]}]}'
-  curl -G http://127.0.0.1:3100/loki/api/v1/query_range --data-urlencode 'query={job=\"demo\"}'";
+  echo hello | timberline push - --labels job=demo
+  timberline query '{job=\"demo\"}'";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -60,6 +60,10 @@ enum Command {
     /// Makes the hash of a secret, for the credentials file.
     #[command(after_help = HASH_HELP)]
     Hash(Hash),
+    /// Checks rule files, and tests what rules find.
+    Rules(ruler::command::Rules),
+    #[command(flatten)]
+    Asking(Box<Asking>),
 }
 
 #[derive(Args, Debug)]
@@ -152,6 +156,8 @@ pub fn run() -> ExitCode {
         Command::Backup(arguments) => maintenance::backup(&arguments.from, &arguments.to),
         Command::Restore(arguments) => maintenance::restore(&arguments.from, &arguments.to),
         Command::Hash(arguments) => run_hash(&arguments),
+        Command::Rules(arguments) => ruler::command::run(&arguments),
+        Command::Asking(asking) => asking.run(Cli::command()),
     }
 }
 
@@ -240,8 +246,6 @@ pub(crate) fn complain(message: &str) {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
 
     #[test]

@@ -38,7 +38,15 @@ enum Phase {
 impl Phase {
     /// What it is after these bytes were read.
     fn read(self, bytes: &[u8]) -> Self {
-        bytes.iter().fold(self, |phase, byte| phase.read_byte(*byte))
+        let mut phase = self;
+        for byte in bytes {
+            // Bodies are long, and change nothing.
+            if matches!(phase, Self::Body | Self::Other) {
+                break;
+            }
+            phase = phase.read_byte(*byte);
+        }
+        phase
     }
 
     fn read_byte(self, byte: u8) -> Self {

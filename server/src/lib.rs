@@ -11,9 +11,11 @@
 
 pub mod access;
 pub mod cli;
+mod commands;
 pub mod config;
 pub mod encode;
 pub mod error;
+pub mod generate;
 mod guarded;
 pub mod http;
 pub mod ingest;
@@ -23,6 +25,7 @@ pub mod metrics;
 mod peer;
 mod reload;
 mod rfc3339;
+pub mod ruler;
 pub mod serve;
 mod shutdown;
 pub mod state;
@@ -30,8 +33,12 @@ mod tail;
 pub mod tenant;
 pub mod tls;
 
+/// Entry points for fuzzers.
 #[doc(hidden)]
-pub use ingest::fuzzing;
+pub mod fuzzing {
+    pub use crate::ingest::fuzzing::*;
+    pub use crate::ruler::fuzz as rule_file;
+}
 
 /// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

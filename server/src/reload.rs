@@ -1,5 +1,5 @@
 //! What changes while the server runs: limits, credentials and certificates, on SIGHUP and when one of
-//! their files is another.
+//! their files is another. Rules follow their own files; they are read with the others on SIGHUP.
 
 use std::fs;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ pub(crate) struct Reloader {
 
 /// What tells one content of a file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Look {
+pub(crate) struct Look {
     modified: Option<SystemTime>,
     len: u64,
     /// Another where a file, or a link on the way to it, was replaced.
@@ -35,7 +35,7 @@ struct Look {
 }
 
 impl Look {
-    fn at(path: &PathBuf) -> Option<Self> {
+    pub(crate) fn at(path: &PathBuf) -> Option<Self> {
         let metadata = fs::metadata(path).ok()?;
         #[cfg(unix)]
         let inode = std::os::unix::fs::MetadataExt::ino(&metadata);
@@ -99,6 +99,7 @@ impl Reloader {
             ("limits", self.reload_limits()),
             ("credentials", self.state.access.reload().map_err(|error| error.to_string())),
             ("certificates", self.reload_tls()),
+            ("rules", self.state.ruler.as_ref().map_or(Ok(()), |ruler| ruler.reload())),
         ];
         let mut all_well = true;
         for (what, result) in results {
@@ -109,7 +110,7 @@ impl Reloader {
         }
         self.state.metrics.set_reloaded(all_well);
         if all_well {
-            tracing::info!("limits, credentials and certificates were read again");
+            tracing::info!("limits, credentials, certificates and rules were read again");
         }
     }
 

@@ -20,7 +20,8 @@ use crate::config::{Config, FileError, Layers};
 use crate::guarded::{GuardedStream, Patience};
 use crate::peer::{FromPeer, Peer};
 use crate::reload::Reloader;
-use crate::state::AppState;
+use crate::ruler::RulerError;
+use crate::state::{AppState, OpenError};
 use crate::tls::{Tls, TlsError};
 use crate::{http, shutdown};
 
@@ -59,6 +60,9 @@ pub enum ServeError {
     /// The store cannot be opened or closed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The ruler cannot work as configured.
+    #[error(transparent)]
+    Ruler(RulerError),
     /// The certificates cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -68,6 +72,15 @@ pub enum ServeError {
     /// A thread of ours died. A bug.
     #[error("internal error: {0}")]
     Thread(#[from] tokio::task::JoinError),
+}
+
+impl From<OpenError> for ServeError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Store(error) => Self::Store(error),
+            OpenError::Ruler(error) => Self::Ruler(error),
+        }
+    }
 }
 
 /// Runs a server until the process is asked to stop, then stops cleanly. Limits are read again from
@@ -171,6 +184,9 @@ impl Server {
         let reloading = Reloader::new(Arc::clone(&state), tls.clone(), layers).start();
         let is_tls = tls.is_some();
         tracing::info!(%address, tls = is_tls, data_dir = %state.config.data_dir.display(), version = crate::VERSION, "ready");
+        if let Some(ruler) = &state.ruler {
+            ruler.start(&state);
+        }
         let connections = GracefulShutdown::new();
         let acceptor = Acceptor::new(&state, tls, &connections);
         tokio::select! {
@@ -183,6 +199,9 @@ impl Server {
         let timeout = state.config.server.shutdown_timeout;
         if tokio::time::timeout(timeout, connections.shutdown()).await.is_err() {
             tracing::warn!(?timeout, "requests still in flight were cut off");
+        }
+        if let Some(ruler) = &state.ruler {
+            ruler.stop().await;
         }
         close(&state).await?;
         tracing::info!("stopped");

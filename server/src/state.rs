@@ -12,6 +12,7 @@ use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
 use crate::http::QueryQueue;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
+use crate::ruler::{Ruler, RulerError};
 use crate::tail::Tails;
 
 /// What every request handler shares: one per server, behind an [`Arc`].
@@ -35,7 +36,21 @@ pub struct AppState {
     pub(crate) queries: QueryQueue,
     /// The live tails.
     pub(crate) tails: Arc<Tails>,
+    /// What evaluates rules, where it is enabled.
+    pub(crate) ruler: Option<Arc<Ruler>>,
     stopping: AtomicBool,
+}
+
+/// Why a data directory cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// The store cannot be opened.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The ruler cannot work as configured.
+    #[error(transparent)]
+    Ruler(#[from] RulerError),
 }
 
 impl AppState {
@@ -45,10 +60,17 @@ impl AppState {
     ///
     /// # Errors
     /// As [`timberline_store::StoreBuilder::open`]: [`StoreError::Locked`] when another process has
-    /// the directory.
-    pub fn open(config: Config, access: Access) -> Result<Arc<Self>, StoreError> {
+    /// the directory. [`RulerError`] where the ruler is enabled and cannot be.
+    pub fn open(config: Config, access: Access) -> Result<Arc<Self>, OpenError> {
         let store = config.store_builder().open(&config.data_dir)?;
         let registry = Registry::new();
+        let ruler = match Ruler::open(&config, &registry) {
+            Ok(ruler) => ruler,
+            Err(error) => {
+                store.close()?;
+                return Err(error.into());
+            }
+        };
         let limits = TenantLimits::new(config.limits_config.clone(), config.overrides.clone());
         let limits = Arc::new(LiveLimits::new(limits));
         let ingester = Ingester::new(store.clone(), Arc::clone(&limits), &registry);
@@ -66,6 +88,7 @@ impl AppState {
             access,
             queries,
             tails,
+            ruler,
             stopping: AtomicBool::new(false),
         }))
     }

@@ -22,3 +22,8 @@ fn opentelemetrys_records_are_taken_or_refused() {
     replay("otlp_protobuf", fuzzing::otlp_protobuf);
     replay("otlp_json", fuzzing::otlp_json);
 }
+
+#[test]
+fn rule_files_are_taken_or_refused() {
+    replay("rule_file", fuzzing::rule_file);
+}

@@ -1,11 +1,28 @@
 //! Entries on their way in ([`WriteBatch`]) and out ([`Batch`]).
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use crate::codec::{self, Reader};
+use crate::projection;
 use crate::{InvalidLabels, Labels, Metadata, Timestamp};
 
 /// Entries of one tenant to be appended together: all of them become durable and visible, or none.
+///
+/// ```
+/// use timberline_store::{Labels, WriteBatch};
+///
+/// # fn main() -> Result<(), timberline_store::InvalidLabels> {
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[("trace", "4f2a")])?;
+/// batch.push(1_700_000_000_000_000_001, b"order 18 refused", &[])?;
+/// batch.stream(&Labels::from_pairs([("app", "cart")])?);
+/// batch.push(1_700_000_000_000_000_002, b"cart 4 emptied", &[])?;
+/// assert_eq!(batch.len(), 3);
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// The batch is kept in the form of its write-ahead-log record, so that appending copies each line
 /// only once more.
@@ -226,6 +243,9 @@ pub struct Row {
     pub(crate) line_start: u32,
     /// Which of [`Batch::metadata_sets`] the entry has; 0 where metadata was not asked for.
     pub metadata: u32,
+    /// The number of the [`Projection`](crate::Projection) by which values were read instead of the line,
+    /// which [`Batch::values`] then gives; `None` where the line is whole.
+    pub projection: Option<NonZeroU32>,
 }
 
 /// Rows of one chunk that passed, by ascending time; equal timestamps in the order of arrival.
@@ -247,11 +267,17 @@ impl Batch {
         &self.rows
     }
 
-    /// The bytes of a row's line; empty where [`LineColumn::Text`] was not asked for.
+    /// The bytes of a row's line; empty where [`LineColumn::Text`] was not asked for. Of a row with a
+    /// projection, bytes that are the same for the same values.
     #[must_use]
     pub fn line(&self, row: &Row) -> &[u8] {
         let start = row.line_start as usize;
         self.text.get(start..start + row.line_len as usize).unwrap_or_default()
+    }
+
+    /// The values of a row with a projection, in the order of its slots.
+    pub fn values(&self, row: &Row) -> impl Iterator<Item = &[u8]> {
+        projection::values(self.line(row))
     }
 
     /// The distinct metadata sets that rows refer to. Set 0 is there even when no row has it.

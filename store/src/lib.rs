@@ -29,18 +29,20 @@
 //! # Ok(())
 //! # }
 //! ```
-#![warn(missing_docs)]
+#![deny(missing_docs)]
 
 mod batch;
 mod clock;
 mod codec;
 mod deletes;
 mod engine;
+mod entries;
 mod error;
 mod frame;
 #[doc(hidden)]
 pub mod fuzzing;
 mod head;
+pub mod inspect;
 mod io;
 mod literals;
 mod maintenance;
@@ -50,6 +52,7 @@ mod needle;
 mod newest;
 mod paths;
 mod predicate;
+mod projection;
 mod retention;
 mod scan;
 mod segment;
@@ -64,6 +67,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use deletes::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
 };
+pub use entries::{Entries, Entry};
 pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
 pub use maintenance::{CheckReport, Finding, RepairReport, Severity, StoreDirectory};
@@ -73,6 +77,7 @@ pub use model::{
 };
 pub use needle::Needle;
 pub use predicate::{LinePredicate, LineRegex, LineTest};
+pub use projection::{LineTemplate, Projection, ProjectionScratch, Projector, SlotValues};
 pub use retention::{Retention, StreamRetention, TenantRetention};
 pub use segment::Minute;
 pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};

@@ -11,6 +11,10 @@ pub struct Needle {
     /// In lower case where case is ignored; never empty.
     bytes: Vec<u8>,
     search: Search,
+    /// The bytes that texts have where they have it: letters in either case where case is ignored.
+    set: [u64; 4],
+    /// The longest run of ASCII letters and digits in it.
+    word_len: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +28,12 @@ impl Needle {
     #[must_use]
     pub fn new(bytes: &[u8]) -> Self {
         let finder = Finder::new(bytes).into_owned();
-        Self { bytes: bytes.to_vec(), search: Search::Exact(Box::new(finder)) }
+        Self {
+            bytes: bytes.to_vec(),
+            search: Search::Exact(Box::new(finder)),
+            set: set_of(bytes.iter().copied()),
+            word_len: longest_word(bytes),
+        }
     }
 
     /// These bytes, with ASCII letters in either case; `None` where they make too large an automaton.
@@ -32,7 +41,15 @@ impl Needle {
         let pattern: String = bytes.iter().map(|byte| format!("\\x{byte:02x}")).collect();
         let regex =
             RegexBuilder::new(&pattern).case_insensitive(true).unicode(false).build().ok()?;
-        Some(Self { bytes: bytes.to_ascii_lowercase(), search: Search::EitherCase(regex) })
+        let cases =
+            bytes.iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
+        let (set, word_len) = (set_of(cases), longest_word(bytes));
+        Some(Self {
+            bytes: bytes.to_ascii_lowercase(),
+            search: Search::EitherCase(regex),
+            set,
+            word_len,
+        })
     }
 
     /// The bytes; those of either case in lower case.
@@ -42,6 +59,16 @@ impl Needle {
 
     pub(crate) const fn ignores_case(&self) -> bool {
         matches!(self.search, Search::EitherCase(_))
+    }
+
+    /// Whether a text can have a byte where it has the needle.
+    pub(crate) const fn may_have(&self, byte: u8) -> bool {
+        self.set[(byte >> 6) as usize] >> (byte & 63) & 1 != 0
+    }
+
+    /// The longest run of ASCII letters and digits in it.
+    pub(crate) const fn word_len(&self) -> usize {
+        self.word_len
     }
 
     /// Where it is found first.
@@ -59,6 +86,18 @@ impl Needle {
             Search::EitherCase(_) => text.eq_ignore_ascii_case(part),
         }
     }
+}
+
+/// The longest run of ASCII letters and digits in a text.
+pub(crate) fn longest_word(text: &[u8]) -> usize {
+    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+    words.map(<[u8]>::len).max().unwrap_or_default()
+}
+
+fn set_of(bytes: impl Iterator<Item = u8>) -> [u64; 4] {
+    let mut set = [0; 4];
+    bytes.for_each(|byte| set[usize::from(byte >> 6)] |= 1 << (byte & 63));
+    set
 }
 
 impl fmt::Debug for Needle {

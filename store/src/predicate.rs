@@ -29,6 +29,14 @@ pub struct LineRegex {
 
 /// A condition on a line's bytes, in a form the store can use to skip blocks, rows and decoding.
 ///
+/// ```
+/// use timberline_store::LinePredicate;
+///
+/// let paid = LinePredicate::contains(b"paid");
+/// let not_free = LinePredicate::All(vec![paid, LinePredicate::Not(Box::new(LinePredicate::contains(b" 0.00")))]);
+/// assert!(not_free.matches(b"order 17 paid 9.50") && !not_free.matches(b"order 18 paid 0.00"));
+/// ```
+///
 /// [`matches`](Self::matches) is the meaning; a reader may come to the same answer by any shorter way.
 #[derive(Clone)]
 #[non_exhaustive]

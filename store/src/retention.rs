@@ -35,6 +35,19 @@ pub struct StreamRetention {
 }
 
 impl Retention {
+    /// All entries are kept so long.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use timberline_store::Retention;
+    ///
+    /// let month = Retention::keep(Duration::from_secs(30 * 86_400));
+    /// ```
+    #[must_use]
+    pub fn keep(period: Duration) -> Self {
+        Self::new(TenantRetention::new(Some(period)))
+    }
+
     /// Every tenant's entries are kept so long.
     #[must_use]
     pub fn new(all: TenantRetention) -> Self {

@@ -165,7 +165,7 @@ mod tests {
         for line in lines {
             let line_start = u32::try_from(text.len()).unwrap();
             let line_len = u32::try_from(line.len()).unwrap();
-            rows.push(Row { timestamp: 0, line_len, line_start, metadata: 0 });
+            rows.push(Row { line_len, line_start, ..Row::default() });
             text.extend_from_slice(line);
         }
         (text, rows)

@@ -10,11 +10,11 @@ use parking_lot::Mutex;
 
 use crate::deletes::{Hidden, HiddenHere, Hiding, Mask};
 use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
-use crate::segment::{Segment, SegmentChunk, StreamEntry};
+use crate::segment::{KnownProjections, Segment, SegmentChunk, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Labels, LineColumn, LinePredicate, Matcher, Minute, ReadScratch, StoreError,
-    TenantId, TimeRange, Timestamp,
+    Batch, Columns, Entries, Labels, LineColumn, LinePredicate, Matcher, Minute, ProjectionScratch,
+    Projector, ReadScratch, StoreError, TenantId, TimeRange, Timestamp,
 };
 
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
@@ -152,6 +152,20 @@ impl Snapshot {
             }
         }
         Ok(chunks)
+    }
+
+    /// The entries of the streams that pass every matcher, in the range, by time. An empty selector
+    /// selects every stream.
+    ///
+    /// # Errors
+    /// As [`chunks`](Self::chunks); damage that is found later comes as an item.
+    pub fn entries(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Entries, StoreError> {
+        Ok(Entries::new(self.chunks(tenant, selector, range)?, range))
     }
 
     /// What is missing from this view, in sentences for people: segments set aside for damage.
@@ -562,6 +576,19 @@ impl Source {
             Self::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
         }
     }
+
+    fn fetch_projected(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        projector: (&mut dyn Projector, &mut KnownProjections),
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        match self {
+            Self::Head { run, .. } => Ok(run.fetch(selection, part, Columns::ALL)),
+            Self::Segment(chunk) => chunk.fetch_projected(selection, part, projector, scratch),
+        }
+    }
 }
 
 impl Chunk {
@@ -672,6 +699,23 @@ impl Chunk {
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
         self.noting_damage(self.source.fetch(selection, part, columns, scratch))
+    }
+
+    /// As [`fetch`](Self::fetch) with all columns, but for lines of which the projector wants some values
+    /// only: of these the values are read, and nothing else of the line.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub fn fetch_projected<P: Projector>(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        projections: &mut ProjectionScratch<P>,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        let ProjectionScratch { projector, known } = projections;
+        let fetched = self.source.fetch_projected(selection, part, (projector, known), scratch);
+        self.noting_damage(fetched)
     }
 
     /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to

@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use crate::engine::{self, Core, Haste, Options, Pace, Workers};
 use crate::paths::{Paths, io_error};
 use crate::{
-    CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, FilterCompiler, Labels, LockOutcome,
-    Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription, SystemClock, TenantId,
-    Timestamp, Vfs, WriteBatch,
+    CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, Entries, FilterCompiler, Labels,
+    LockOutcome, Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription, SystemClock,
+    TenantId, TimeRange, Timestamp, Vfs, WriteBatch,
 };
 
 /// When an append counts as done.
@@ -35,6 +35,22 @@ const HEAD_AGE_MAX: Duration = Duration::from_secs(600);
 const DELETE_CANCEL_PERIOD: Duration = Duration::from_secs(24 * 3600);
 
 /// How to open a store.
+///
+/// ```
+/// use std::time::Duration;
+/// use timberline_store::{Durability, Retention, Store};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::builder()
+///     .durability(Durability::Interval(Duration::from_millis(100)))
+///     .retention(Retention::keep(Duration::from_secs(30 * 86_400)))
+///     .head_bytes_max(8 << 20)
+///     .open(directory.path())?;
+/// store.close()?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct StoreBuilder {
     options: Options,
@@ -189,13 +205,43 @@ pub struct StoreStats {
     pub torn_log_bytes: u64,
 }
 
-/// An open store. Cheap to clone; all clones are the same store. `Send`, `Sync`, no async runtime.
+/// An open store.
+///
+/// ```
+/// use timberline_store::{Labels, Matcher, Store, TenantId, TimeRange, WriteBatch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop"), ("env", "prod")])?);
+/// batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[("trace", "4f2a")])?;
+/// store.append(&tenant, &batch)?;
+///
+/// let entries = store.entries(&tenant, &[Matcher::equal("app", "shop")], TimeRange::ALL)?;
+/// for entry in entries {
+///     let entry = entry?;
+///     println!("{} {} {} {}", entry.timestamp, entry.labels, entry.text(), entry.metadata);
+/// }
+/// store.close()?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// Cheap to clone; all clones are the same store. `Send`, `Sync`, no async runtime.
 ///
 /// Dropping the last clone lets the directory go without a flush: what was acknowledged as durable is
 /// in the log and comes back when the store is opened again.
 #[derive(Clone, Debug)]
 pub struct Store {
     handle: Arc<Handle>,
+}
+
+/// A clone: what takes a store takes a reference to one as well.
+impl From<&Self> for Store {
+    fn from(store: &Self) -> Self {
+        store.clone()
+    }
 }
 
 #[derive(Debug)]
@@ -264,7 +310,38 @@ impl Store {
         tenant: &TenantId,
         batch: &WriteBatch,
     ) -> Result<AppendReport, StoreError> {
-        self.handle.core.append(tenant, batch)
+        self.append_with(tenant, batch, self.handle.core.durability())
+    }
+
+    /// As [`append`](Self::append), with a durability of its own: a program may sync what must not be lost
+    /// and take its chances with the rest. A sync makes durable what was appended before it, too.
+    ///
+    /// [`Durability::Interval`] counts when the batch is written to the operating system. Which interval it
+    /// names makes no difference here: only a store that was opened with one syncs in the background.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_with(
+        &self,
+        tenant: &TenantId,
+        batch: &WriteBatch,
+        durability: Durability,
+    ) -> Result<AppendReport, StoreError> {
+        self.handle.core.append(tenant, batch, durability)
+    }
+
+    /// The entries acknowledged so far that are of the tenant's selected streams and in the range, by time.
+    /// Short for [`snapshot`](Self::snapshot) and [`Snapshot::entries`].
+    ///
+    /// # Errors
+    /// As [`Snapshot::entries`].
+    pub fn entries(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Entries, StoreError> {
+        self.snapshot().entries(tenant, selector, range)
     }
 
     /// A consistent view of everything acknowledged so far.

@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ReadScratch, Selection, Snapshot,
-    StoreError, TimeRange,
+    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ProjectionScratch, Projector,
+    ReadScratch, Selection, Snapshot, StoreError, TimeRange,
 };
 
 use crate::budget::Budget;
@@ -142,6 +142,23 @@ impl<'a> Context<'a> {
         self.check()?;
         let batch = self.unless_damaged(chunk.fetch(selection, part, columns, scratch))?;
         Ok(batch.unwrap_or_default())
+    }
+
+    /// As [`fetch`](Self::fetch) with all columns, of values instead of lines where the projector wants these.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub(crate) fn fetch_projected<P: Projector>(
+        &self,
+        chunk: &Chunk,
+        selection: &Selection,
+        part: Range<usize>,
+        projections: &mut ProjectionScratch<P>,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, QueryError> {
+        self.check()?;
+        let batch = chunk.fetch_projected(selection, part, projections, scratch);
+        Ok(self.unless_damaged(batch)?.unwrap_or_default())
     }
 
     /// Takes damage for nothing there, and reports it in the warnings.

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use timberline_store::{Labels, Store, Timestamp};
+use timberline_store::{Labels, Store, TimeRange, Timestamp};
 
 use crate::metric::{Grid, StepSeries, Value, evaluate};
 use crate::plan::MetricPlan;
@@ -28,6 +28,11 @@ pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETC
 pub(crate) use self::parallel::for_each;
 pub use self::samples::{EntrySample, SampleSeries};
 pub use self::tail::{TailEntry, TailHistory, TailQuery};
+
+/// Points of a metric query's series that does not say its step.
+const POINTS: i64 = 250;
+
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// What a query may use. The defaults are Loki's.
 #[derive(Clone, Debug)]
@@ -108,6 +113,34 @@ pub struct InstantQuery {
     pub cancel: Arc<AtomicBool>,
 }
 
+impl RangeQuery {
+    /// Up to 100 entries, the newest first; of a metric query about 250 points, a second apart at least.
+    /// Everything else is a field to be set: `RangeQuery { limit: 10, ..RangeQuery::new(query, range) }`.
+    #[must_use]
+    pub fn new(query: impl Into<String>, range: TimeRange) -> Self {
+        let seconds = range.end.saturating_sub(range.start) / POINTS / NANOS_PER_SECOND;
+        Self {
+            query: query.into(),
+            start: range.start,
+            end: range.end,
+            step: seconds.max(1) * NANOS_PER_SECOND,
+            interval: 0,
+            limit: 100,
+            direction: Direction::Backward,
+            categorize_labels: false,
+            cancel: Arc::default(),
+        }
+    }
+}
+
+impl InstantQuery {
+    /// The query at that time.
+    #[must_use]
+    pub fn new(query: impl Into<String>, time: Timestamp) -> Self {
+        Self { query: query.into(), time, cancel: Arc::default() }
+    }
+}
+
 /// Evaluates queries over a store. Blocks the calling thread; uses a few more.
 ///
 /// Cheap to clone. Each query reads a snapshot taken when it begins.
@@ -118,10 +151,10 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// An engine with the default limits.
+    /// An engine over a store, or a reference to one, with the default limits.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self::with_limits(store, EngineLimits::default())
+    pub fn new(store: impl Into<Store>) -> Self {
+        Self::with_limits(store.into(), EngineLimits::default())
     }
 
     /// An engine with its limits.

@@ -172,7 +172,7 @@ fn with_fraction(nanos: u64, unit: u64) -> String {
 ///
 /// # Errors
 /// Prometheus' words, for instance `not a valid duration string: "5"`.
-pub(crate) fn parse_prometheus_duration(text: &str) -> Result<i64, String> {
+pub fn parse_prometheus_duration(text: &str) -> Result<i64, String> {
     let invalid = || format!("not a valid duration string: {}", quote(text));
     match text {
         "" => return Err("empty duration string".to_owned()),
@@ -205,7 +205,7 @@ pub(crate) fn parse_prometheus_duration(text: &str) -> Result<i64, String> {
 
 /// Prints a duration as Prometheus does: `1d12h`, `1h30m`, `5ms`; weeks and years only where they
 /// divide it. What is below a millisecond is left out.
-pub(crate) fn format_prometheus_duration(nanos: i64) -> String {
+pub fn format_prometheus_duration(nanos: i64) -> String {
     let mut rest = nanos.unsigned_abs() / MILLISECOND * MILLISECOND;
     if rest == 0 {
         return "0s".to_owned();

@@ -49,6 +49,11 @@ impl Logfmt {
         Self { strict: false, wanted: Wanted::All { keep_empty: false } }
     }
 
+    /// As [`every_pair`](Self::every_pair); a line that is not all pairs is an error.
+    pub(crate) const fn every_pair_strictly() -> Self {
+        Self { strict: true, wanted: Wanted::All { keep_empty: false } }
+    }
+
     /// # Errors
     /// An expression that is no key: `cannot parse expression […]: …`.
     pub(crate) fn compile(

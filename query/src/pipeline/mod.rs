@@ -37,17 +37,21 @@ mod logfmt;
 mod names;
 mod pattern;
 mod precheck;
+mod projection;
 mod regexp;
 mod step;
-mod template;
+pub(crate) mod template;
 mod text;
 mod unwrap;
+
+use std::num::NonZeroU32;
 
 use timberline_store::{Labels, LinePredicate, Metadata, Timestamp};
 
 use self::label_sets::{LabelSets, Shape};
 use self::names::{NameId, strip_collision_suffix};
 use self::precheck::{Precheck, Record};
+use self::projection::Memo;
 use self::step::{Outcome, Scratch, Step};
 use self::unwrap::Unwrap;
 use crate::syntax::{Grouping, ParseError, Stage, StageKind, Unwrap as Ast};
@@ -57,6 +61,7 @@ pub(crate) use self::label_sets::LabelSet;
 pub(crate) use self::labels::{LabelBuilder, Required};
 pub(crate) use self::logfmt::Logfmt;
 pub(crate) use self::names::Names;
+pub(crate) use self::projection::{End, Plan, TemplateParser};
 #[cfg(any(test, feature = "reference"))]
 pub(crate) use self::template::{Template, TemplateData};
 
@@ -105,6 +110,10 @@ pub(crate) struct Pipeline {
     required: Required,
     precheck: Option<Precheck>,
     needs_line: bool,
+    /// Whether the line is looked at behind the pipeline.
+    reads_line_behind: bool,
+    /// Whether an entry without metadata ends as any other one with its line does, whenever it was.
+    is_timeless: bool,
 }
 
 impl Pipeline {
@@ -135,7 +144,20 @@ impl Pipeline {
         let needs_line = steps.iter().any(Step::needs_line);
         let precheck =
             required.names.is_none().then(|| Precheck::new(&steps, &mut names)).flatten();
-        Ok(Self { predicate, steps, unwrap, names, required, precheck, needs_line })
+        let makes_labels = |step: &Step| matches!(step, Step::LabelFormat(_));
+        let is_timeless = !steps.iter().any(makes_labels);
+        let reads_line_behind = hints.line;
+        Ok(Self {
+            predicate,
+            steps,
+            unwrap,
+            names,
+            required,
+            precheck,
+            needs_line,
+            reads_line_behind,
+            is_timeless,
+        })
     }
 
     /// The line filters that see the line as it was stored. The store applies them;
@@ -187,6 +209,8 @@ impl Pipeline {
             sets: LabelSets::new(shape),
             scratch: Scratch::new(&self.steps),
             line: Vec::new(),
+            memo: Memo::default(),
+            projected: Vec::new(),
         }
     }
 }
@@ -287,6 +311,10 @@ pub(crate) struct Worker<'p> {
     scratch: Scratch,
     /// The line, once a stage has rewritten it.
     line: Vec<u8>,
+    /// How lines ended of which some values were read.
+    memo: Memo,
+    /// The line made of such values.
+    projected: Vec<u8>,
 }
 
 /// An entry that passed.
@@ -307,6 +335,7 @@ impl Worker<'_> {
     pub(crate) fn set_stream(&mut self, stream: &Labels) {
         self.labels.set_stream(stream);
         self.sets.next_stream();
+        self.memo.clear();
     }
 
     /// Runs an entry through the stages; `None` where one dropped it.
@@ -348,6 +377,31 @@ impl Worker<'_> {
         Some(Processed { line, is_rewritten: rewritten, labels, value })
     }
 
+    /// As [`process`](Self::process), of an entry of whose line some values were read: `bytes` are the same
+    /// where they are.
+    pub(crate) fn process_values<'v>(
+        &mut self,
+        timestamp: Timestamp,
+        (number, plan): (NonZeroU32, &Plan),
+        (bytes, values): (&[u8], impl Iterator<Item = &'v [u8]>),
+        metadata: &Metadata,
+    ) -> End {
+        let may_be_known = self.pipeline.is_timeless && metadata.is_empty();
+        if may_be_known && let Some(end) = self.memo.get(number, bytes) {
+            return end;
+        }
+        let mut line = std::mem::take(&mut self.projected);
+        line.clear();
+        plan.line(values, &mut line);
+        let processed = self.process(timestamp, &line, metadata);
+        let end = processed.map(|processed| (processed.labels, processed.value));
+        self.projected = line;
+        if may_be_known {
+            self.memo.keep(end);
+        }
+        end
+    }
+
     /// Whether an entry passes the first label filters, as far as that is worth finding out beforehand.
     fn may_pass(&mut self, timestamp: Timestamp, line: &[u8], metadata: &Metadata) -> bool {
         let Some(precheck) = &self.pipeline.precheck else { return true };
@@ -370,8 +424,8 @@ impl Worker<'_> {
     }
 
     /// About how many bytes the label sets take.
-    pub(crate) const fn memory_bytes(&self) -> usize {
-        self.sets.memory_bytes()
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.sets.memory_bytes() + self.memo.memory_bytes()
     }
 }
 

@@ -1,5 +1,7 @@
 //! `| pattern "…"` and `|> "…"`: literals and captures, without backtracking.
 
+use std::ops::Range;
+
 use memchr::memmem::Finder;
 
 use super::labels::LabelBuilder;
@@ -75,6 +77,16 @@ struct Step {
     until: Option<Finder<'static>>,
 }
 
+/// A part of a line that a capture takes.
+#[derive(Debug)]
+pub(super) struct Cut<'p> {
+    /// The capture's name, if it has one.
+    pub(super) name: Option<NameId>,
+    pub(super) span: Range<usize>,
+    /// The literal that follows; `None` where it is not there.
+    pub(super) until: Option<&'p [u8]>,
+}
+
 impl Pattern {
     /// # Errors
     /// A pattern without a named capture, with two that touch or with one name twice.
@@ -106,32 +118,42 @@ impl Pattern {
         Ok(pattern)
     }
 
-    /// Makes labels of the captures. The first whose end is not found takes the rest of the line.
+    /// Makes labels of the captures.
     pub(crate) fn parse(&self, line: &[u8], labels: &mut LabelBuilder<'_>) {
-        if line.is_empty() {
-            return;
-        }
-        let mut rest = line;
-        if let Some(prefix) = &self.prefix {
-            let Some(behind) = rest.strip_prefix(prefix.needle()) else { return };
-            rest = behind;
-        }
-        for Step { name, until } in &self.steps {
-            let end = until.as_ref().and_then(|literal| Some((literal.find(rest)?, literal)));
-            let (value, behind) = match end {
-                Some((at, literal)) => (&rest[..at], Some(&rest[at + literal.needle().len()..])),
-                None => (rest, None),
-            };
+        for Cut { name, span, .. } in self.cuts(line) {
             if let Some(target) = name.and_then(|name| labels.target_id(name)) {
                 labels.set_with(target, |out| {
-                    push_replacing(value, char::REPLACEMENT_CHARACTER, out);
+                    push_replacing(&line[span], char::REPLACEMENT_CHARACTER, out);
                 });
             }
-            match behind {
-                Some(behind) => rest = behind,
-                None => return,
-            }
         }
+    }
+
+    /// What is cut out of a line, in order. The first capture whose end is not found takes the rest of the
+    /// line and is the last.
+    pub(super) fn cuts(&self, line: &[u8]) -> impl Iterator<Item = Cut<'_>> {
+        let mut rest = line.starts_with(self.prefix()).then_some(self.prefix().len());
+        rest = rest.filter(|_| !line.is_empty());
+        self.steps.iter().map_while(move |Step { name, until }| {
+            let start = rest?;
+            let end = until.as_ref().and_then(|literal| {
+                Some((start + literal.find(line.get(start..)?)?, literal.needle()))
+            });
+            rest = end.map(|(end, literal)| end + literal.len());
+            let span = start..end.map_or(line.len(), |(end, _)| end);
+            Some(Cut { name: *name, span, until: end.map(|(_, literal)| literal) })
+        })
+    }
+
+    /// What the line has to begin with.
+    pub(super) fn prefix(&self) -> &[u8] {
+        self.prefix.as_ref().map_or(&[], Finder::needle)
+    }
+
+    /// The texts that are looked for.
+    pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
+        let steps = self.steps.iter().filter_map(|step| step.until.as_ref());
+        self.prefix.iter().chain(steps).map(Finder::needle)
     }
 }
 

@@ -16,7 +16,12 @@ pub(super) struct Key {
 pub(super) fn keys() -> impl Iterator<Item = Key> {
     let ingest = IngestLimits::describe().iter();
     let ingest = ingest.map(|(name, doc)| Key { path: format!("{LIMITS}.{name}").into(), doc });
-    KEYS.into_iter().chain(ingest).chain(QUERY_LIMITS).chain(RETENTION_LIMITS).chain(OVERRIDES)
+    KEYS.into_iter()
+        .chain(ingest)
+        .chain(QUERY_LIMITS)
+        .chain(RETENTION_LIMITS)
+        .chain(OVERRIDES)
+        .chain(RULER)
 }
 
 /// Whether a path has keys below it.
@@ -171,6 +176,65 @@ const RETENTION_LIMITS: [Key; 3] = [
         "Whether entries can be deleted on request: filter-and-delete or disabled.",
     ),
 ];
+/// The section of the rules.
+const RULER: [Key; 25] = [
+    key("ruler", "Alerting and recording rules, see docs/ruler.md."),
+    key("ruler.enabled", "Whether rules are evaluated, and can be read and set over HTTP."),
+    key("ruler.rule_path", "The directory of the rules, TENANT/*.yaml. Empty: rules in data_dir."),
+    key("ruler.evaluation_interval", "How often rules are evaluated whose group does not say."),
+    key("ruler.poll_interval", "How often the directory is looked at for changes."),
+    key(
+        "ruler.alertmanager_urls",
+        "Alertmanagers, [http://host:9093]; each is told of every alert.",
+    ),
+    key("ruler.alertmanager_client", "How Alertmanagers are spoken to."),
+    key("ruler.alertmanager_client.timeout", "How long a request may take."),
+    key("ruler.alertmanager_client.bearer_token_file", "A file with a token. Empty: none is sent."),
+    key("ruler.alertmanager_client.headers", "More headers of every request: {name: value}."),
+    key("ruler.alertmanager_client.basic_auth", "A name and a password."),
+    key("ruler.alertmanager_client.basic_auth.username", "The name. Empty: neither is sent."),
+    key("ruler.alertmanager_client.basic_auth.password_file", "A file with the password."),
+    key("ruler.alertmanager_client.tls_config", "Certificates, as PEM, for https."),
+    key(
+        "ruler.alertmanager_client.tls_config.ca_file",
+        "The authorities that are trusted. Empty: those of the system.",
+    ),
+    key(
+        "ruler.alertmanager_client.tls_config.cert_file",
+        "The certificate that is shown. Empty: none.",
+    ),
+    key("ruler.alertmanager_client.tls_config.key_file", "Its key."),
+    key(
+        "ruler.notification_queue_capacity",
+        "Alerts that may wait for an Alertmanager; beyond, the oldest are dropped.",
+    ),
+    key("ruler.resend_delay", "How long after a notification a firing alert is told of again."),
+    key(
+        "ruler.for_outage_tolerance",
+        "How long the server may be down so that alerts are still as old as they were.",
+    ),
+    key(
+        "ruler.remote_write",
+        "Receivers of the samples: a list of {url, timeout, basic_auth, bearer_token_file, headers, tls_config}.",
+    ),
+    key(
+        "ruler.remote_write_queue_capacity",
+        "Samples that may wait for a receiver; beyond, the oldest are dropped.",
+    ),
+    key(
+        "ruler.store_samples",
+        "Whether samples of recording rules become log entries of the tenant, too.",
+    ),
+    key(
+        "ruler.external_url",
+        "Where people reach what shows the logs; links of alerts begin with it.",
+    ),
+    key(
+        "ruler.external_labels",
+        "Labels that alerts and samples get on the way out: {name: value}.",
+    ),
+];
+
 /// What comes behind the limits.
 const OVERRIDES: [Key; 1] = [key(
     "overrides",

@@ -16,6 +16,7 @@ mod limits;
 mod live;
 mod overrides;
 mod print;
+mod ruler;
 #[cfg(test)]
 mod tests;
 pub mod units;
@@ -36,6 +37,7 @@ pub use limits::{LimitsConfig, QueryLimits};
 pub use live::{LiveLimits, TenantLimits};
 pub use overrides::Overrides;
 pub use print::to_yaml;
+pub use ruler::{BasicAuthConfig, ClientConfig, ClientTlsConfig, RemoteWriteConfig, RulerConfig};
 
 /// The effective configuration. `timberline config --print` shows it with a comment on every key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub compactor: CompactorConfig,
     /// Reading.
     pub querier: QuerierConfig,
+    /// Alerting and recording rules.
+    pub ruler: RulerConfig,
     /// What writes and queries may ask for.
     pub limits_config: LimitsConfig,
     /// What limits of single tenants are instead.
@@ -68,6 +72,7 @@ impl Default for Config {
             store: StoreConfig::default(),
             compactor: CompactorConfig::default(),
             querier: QuerierConfig::default(),
+            ruler: RulerConfig::default(),
             limits_config: LimitsConfig::default(),
             overrides: Overrides::default(),
         }
@@ -169,7 +174,8 @@ pub struct StoreConfig {
 impl Default for StoreConfig {
     fn default() -> Self {
         Self {
-            head_bytes_max: 64 << 20,
+            // Three times that are held while a flush does not keep up, and segments of it are soon merged.
+            head_bytes_max: 20 << 20,
             head_age_max: Duration::from_secs(30 * 60),
             durability: DurabilityMode::Sync,
             sync_interval: Duration::from_secs(1),

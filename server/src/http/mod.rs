@@ -22,6 +22,7 @@ mod push;
 mod query;
 mod queue;
 mod routes;
+mod rules;
 mod tail;
 mod volume;
 pub(crate) mod work;
@@ -75,7 +76,8 @@ pub fn router(state: &Arc<AppState>) -> Router {
 }
 
 fn routes(state: &Arc<AppState>) -> Routes {
-    grpc::routes(push::routes(reads(Routes::new(state)), state), state)
+    let routes = grpc::routes(push::routes(reads(Routes::new(state)), state), state);
+    if state.ruler.is_some() { rules::routes(routes) } else { routes }
 }
 
 /// Lets pages of these origins read answers; without it, browsers do not let them.

@@ -28,7 +28,7 @@ const NONE: (u16, &str) = (204, "");
 const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
 
 /// Every parameter: name, JSON type, what it is.
-const PARAMS: [(&str, &str, &str); 21] = [
+const PARAMS: [(&str, &str, &str); 29] = [
     ("query", "string", "LogQL"),
     (
         "start",
@@ -54,6 +54,14 @@ const PARAMS: [(&str, &str, &str); 21] = [
     ("force", "boolean", "Whether to take back what was begun"),
     ("field_limit", "integer", "Where there is no limit"),
     ("delay_for", "integer", "How old an entry must be to be sent: 0 to 5 seconds"),
+    ("namespace", "string", "A namespace of rule groups: a file"),
+    ("group", "string", "A rule group"),
+    ("labels", "string", "Labels that rules must have: name:value, between commas"),
+    ("type", "string", "alert or record"),
+    ("file[]", "string", "A namespace; may be there several times"),
+    ("rule_group[]", "string", "A group; may be there several times"),
+    ("rule_name[]", "string", "A rule; may be there several times"),
+    ("exclude_alerts", "boolean", "Whether to leave alerts out"),
 ];
 
 const fn read(
@@ -93,7 +101,72 @@ const FIELDS: &[&str] =
 const FIELD_VALUES: &[&str] =
     &["name", "query", "start", "end", "since", "step", "line_limit", "limit", "field_limit"];
 
-const PATHS: [PathDoc; 36] = [
+const RULES: &[&str] = &["labels"];
+const NAMESPACE: &[&str] = &["namespace", "labels"];
+const ONE_NAMESPACE: &[&str] = &["namespace"];
+const ONE_GROUP: &[&str] = &["namespace", "group"];
+const RULE_FILTERS: &[&str] = &["type", "file[]", "rule_group[]", "rule_name[]", "exclude_alerts"];
+
+/// A route of the ruler, which exists where the ruler is enabled.
+const fn rules(
+    path: &'static str,
+    methods: &'static [&'static str],
+    summary: &'static str,
+    params: &'static [&'static str],
+    answer: (u16, &'static str),
+) -> PathDoc {
+    let bodies: &[&str] = if answer.0 == ACCEPTED.0 { &[YAML.1] } else { &[] };
+    PathDoc { path, methods, summary, params, bodies, answer }
+}
+
+const DELETE: &[&str] = &["delete"];
+const SET: &[&str] = &["post", "delete"];
+const YAML: (u16, &str) = (200, "application/yaml");
+const ACCEPTED: (u16, &str) = (202, "application/json");
+
+const PATHS: [PathDoc; 48] = [
+    rules("/loki/api/v1/rules", GET, "Rule groups by namespace", RULES, YAML),
+    rules("/loki/api/v1/rules/{namespace}", GET, "Rule groups of a namespace", NAMESPACE, YAML),
+    rules(
+        "/loki/api/v1/rules/{namespace}",
+        SET,
+        "Sets a rule group, or deletes a namespace of them",
+        ONE_NAMESPACE,
+        ACCEPTED,
+    ),
+    rules("/loki/api/v1/rules/{namespace}/{group}", GET, "A rule group", ONE_GROUP, YAML),
+    rules(
+        "/loki/api/v1/rules/{namespace}/{group}",
+        DELETE,
+        "Deletes a rule group",
+        ONE_GROUP,
+        ACCEPTED,
+    ),
+    rules("/api/prom/rules", GET, "Rule groups by namespace", RULES, YAML),
+    rules("/api/prom/rules/{namespace}", GET, "Rule groups of a namespace", NAMESPACE, YAML),
+    rules(
+        "/api/prom/rules/{namespace}",
+        SET,
+        "Sets a rule group, or deletes a namespace of them",
+        ONE_NAMESPACE,
+        ACCEPTED,
+    ),
+    rules("/api/prom/rules/{namespace}/{group}", GET, "A rule group", ONE_GROUP, YAML),
+    rules(
+        "/api/prom/rules/{namespace}/{group}",
+        DELETE,
+        "Deletes a rule group",
+        ONE_GROUP,
+        ACCEPTED,
+    ),
+    rules(
+        "/prometheus/api/v1/rules",
+        GET,
+        "What rules have come to, as Prometheus tells it",
+        RULE_FILTERS,
+        JSON,
+    ),
+    rules("/prometheus/api/v1/alerts", GET, "The alerts that there are", &[], JSON),
     push("/loki/api/v1/push", "Stores entries"),
     push("/api/prom/push", "Stores entries, in an older shape"),
     push("/otlp/v1/logs", "Stores OpenTelemetry's log records"),
@@ -171,8 +244,13 @@ pub(super) async fn openapi() -> Response {
 }
 
 fn description() -> Value {
-    let paths: Map<String, Value> =
-        PATHS.iter().map(|doc| (doc.path.to_owned(), doc.operations())).collect();
+    let mut paths: Map<String, Value> = Map::new();
+    for doc in &PATHS {
+        let path = paths.entry(doc.path).or_insert_with(|| json!({}));
+        if let Some(path) = path.as_object_mut() {
+            path.extend(doc.operations());
+        }
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -202,9 +280,9 @@ fn tenant() -> Value {
 }
 
 impl PathDoc {
-    fn operations(&self) -> Value {
+    fn operations(&self) -> Map<String, Value> {
         let operation = |method: &&str| ((*method).to_owned(), self.operation(method));
-        Value::Object(self.methods.iter().map(operation).collect())
+        self.methods.iter().map(operation).collect()
     }
 
     fn operation(&self, method: &str) -> Value {
@@ -228,7 +306,7 @@ impl PathDoc {
         let is_in_path = self.path.contains(&format!("{{{name}}}"));
         let place = if is_in_path { "path" } else { "query" };
         let schema = match name {
-            "match[]" => json!({ "type": "array", "items": { "type": kind } }),
+            name if name.ends_with("[]") => json!({ "type": "array", "items": { "type": kind } }),
             _ => json!({ "type": kind }),
         };
         json!({
@@ -242,9 +320,10 @@ impl PathDoc {
 
     /// The bodies that the method takes.
     fn content(&self, method: &str) -> Map<String, Value> {
+        let bodies = self.bodies.iter().filter(|_| method == "post");
         let mut content: Map<String, Value> =
-            self.bodies.iter().map(|kind| ((*kind).to_owned(), json!({}))).collect();
-        if method == "post" && !self.params.is_empty() {
+            bodies.map(|kind| ((*kind).to_owned(), json!({}))).collect();
+        if method == "post" && self.bodies.is_empty() && !self.params.is_empty() {
             let form = json!({ "schema": { "type": "object" } });
             content.insert("application/x-www-form-urlencoded".to_owned(), form);
         }
@@ -271,6 +350,7 @@ impl PathDoc {
 mod tests {
     use ::http::{Method, Request, StatusCode};
     use axum::body::Body;
+    use http_body_util::BodyExt as _;
     use tower::Service as _;
 
     use super::*;
@@ -281,7 +361,8 @@ mod tests {
     #[test]
     fn the_description_has_every_route_and_method_and_no_others() {
         let directory = tempfile::tempdir().unwrap();
-        let config = Config { data_dir: directory.path().into(), ..Config::default() };
+        let mut config = Config { data_dir: directory.path().into(), ..Config::default() };
+        config.ruler.enabled = true;
         let access = Access::new(&config).unwrap();
         let state = AppState::open(config, access).unwrap();
         let routes = crate::http::routes(&state);
@@ -293,20 +374,29 @@ mod tests {
         let mut described: Vec<&str> = PATHS.iter().map(|doc| doc.path).collect();
         routed.sort_unstable();
         described.sort_unstable();
+        routed.dedup();
+        described.dedup();
         assert_eq!(described, routed);
 
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
         let mut router = crate::http::router(&state);
         for doc in &PATHS {
             for method in [Method::GET, Method::POST, Method::PUT, Method::DELETE] {
-                let path = doc.path.replace("{name}", "x");
+                let path = ["{name}", "{namespace}", "{group}"]
+                    .iter()
+                    .fold(doc.path.to_owned(), |path, name| path.replace(name, "x"));
                 let request = Request::builder().method(&method).uri(path);
                 let call = router.call(request.body(Body::empty()).unwrap());
-                let status = runtime.block_on(call).unwrap().status();
-                // A delete request without a number is not found either.
-                let is_found = status != StatusCode::NOT_FOUND || method == Method::DELETE;
+                let answer = runtime.block_on(call).unwrap();
+                let status = answer.status();
+                let text = runtime.block_on(answer.into_body().collect());
+                // What is asked for, as a rule group, may not be there: the route is.
+                let is_found = text.unwrap().to_bytes() != "404 page not found\n";
                 assert!(is_found, "{method} {}", doc.path);
-                let is_described = doc.methods.contains(&method.as_str().to_lowercase().as_str());
+                let method_name = method.as_str().to_lowercase();
+                let is_described = PATHS.iter().any(|other| {
+                    other.path == doc.path && other.methods.contains(&method_name.as_str())
+                });
                 let is_routed = status != StatusCode::METHOD_NOT_ALLOWED;
                 assert_eq!(is_described, is_routed, "{method} {}", doc.path);
             }

@@ -1,6 +1,7 @@
 //! A server inside the test's process, and a client that speaks just enough HTTP/1.1.
 #![allow(dead_code, reason = "each test binary uses its own part")]
 
+pub mod fake;
 pub mod grpc;
 #[cfg(unix)]
 pub mod process;

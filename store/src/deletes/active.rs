@@ -159,8 +159,7 @@ impl ActiveDelete {
         let row = Row {
             timestamp,
             line_len: u32::try_from(line.len()).unwrap_or(u32::MAX),
-            line_start: 0,
-            metadata: 0,
+            ..Row::default()
         };
         let batch = Batch {
             rows: vec![row],

@@ -141,6 +141,7 @@ impl Core {
         &self,
         tenant: &TenantId,
         batch: &WriteBatch,
+        durability: Durability,
     ) -> Result<AppendReport, StoreError> {
         if batch.is_empty() {
             return Ok(AppendReport::default());
@@ -153,7 +154,7 @@ impl Core {
             if self.is_closed.load(Ordering::SeqCst) {
                 return Err(StoreError::Closed);
             }
-            self.wal.append(tenant, batch.as_bytes())?;
+            self.wal.append_with(tenant, batch.as_bytes(), durability)?;
             self.apply(tenant, &mut pending)?
         };
         self.counters.appends.fetch_add(1, Ordering::Relaxed);
@@ -238,6 +239,11 @@ impl Core {
     /// See [`Store::snapshot_with_position`](crate::Store::snapshot_with_position).
     pub(crate) fn snapshot_with_position(&self) -> (Snapshot, u64) {
         self.subscribers.at_position(|| self.snapshot())
+    }
+
+    /// When an append counts as done that does not say.
+    pub(crate) const fn durability(&self) -> Durability {
+        self.wal.durability()
     }
 
     pub(crate) fn snapshot(&self) -> Snapshot {

@@ -62,6 +62,7 @@ impl Builder {
             line_len: to_u32(line.len())?,
             line_start: to_u32(self.text.len())?,
             metadata,
+            projection: None,
         };
         self.text.extend_from_slice(line);
         self.metadata_bytes += metadata_bytes(&self.metadata[metadata as usize]);
@@ -319,7 +320,7 @@ fn project(row: &Row, columns: Columns) -> Row {
         LineColumn::Text => (row.line_start, row.line_len),
     };
     let metadata = if columns.metadata { row.metadata } else { 0 };
-    Row { timestamp: row.timestamp, line_len, line_start, metadata }
+    Row { line_len, line_start, metadata, ..*row }
 }
 
 fn hash(timestamp: Timestamp, line: &[u8]) -> u64 {

@@ -15,6 +15,18 @@ pub struct Label {
 /// The labels that make a stream: sorted by name (bytewise), each name once, no empty value.
 ///
 /// Cheap to clone. The order is that of the pairs in turn.
+///
+/// ```
+/// use timberline_store::Labels;
+///
+/// # fn main() -> Result<(), timberline_store::InvalidLabels> {
+/// let labels = Labels::from_pairs([("env", "prod"), ("app", "shop"), ("empty", "")])?;
+/// assert_eq!(labels.to_string(), r#"{app="shop", env="prod"}"#);
+/// assert_eq!(labels.get("app"), Some("shop"));
+/// assert!(Labels::from_pairs([("app", "a"), ("app", "b")]).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Labels(Arc<[Label]>);
 

@@ -31,6 +31,18 @@ impl MatchOp {
 }
 
 /// One test on one stream label. A label that is not there has the value `""`.
+///
+/// ```
+/// use timberline_store::{MatchOp, Matcher};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let shop = Matcher::equal("app", "shop");
+/// let anywhere_else = Matcher::new("env", MatchOp::NotMatches, "prod|staging")?;
+/// assert!(shop.matches("shop") && !shop.matches("shopping"));
+/// assert!(anywhere_else.matches("dev") && anywhere_else.matches_empty());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone)]
 pub struct Matcher {
     name: Box<str>,
@@ -55,6 +67,18 @@ impl Matcher {
             MatchOp::Matches | MatchOp::NotMatches => Some(Regex::new(&format!("^(?s:{value})$"))?),
         };
         Ok(Self { name: name.into(), op, value: value.into(), regex })
+    }
+
+    /// `name="value"`
+    #[must_use]
+    pub fn equal(name: &str, value: &str) -> Self {
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+    }
+
+    /// `name!="value"`
+    #[must_use]
+    pub fn not_equal(name: &str, value: &str) -> Self {
+        Self { op: MatchOp::NotEqual, ..Self::equal(name, value) }
     }
 
     /// The same test of another label.

@@ -1,6 +1,7 @@
 //! Whose data it is.
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 
 /// The longest tenant id, in bytes (Loki's limit).
@@ -9,6 +10,15 @@ const TENANT_BYTES_MAX: usize = 150;
 /// A tenant's name: letters, digits and `! - _ . * ' ( )`, at most 150 bytes, neither `.` nor `..`.
 ///
 /// Cheap to clone.
+///
+/// ```
+/// use timberline_store::TenantId;
+///
+/// let acme: TenantId = "acme".parse()?;
+/// let only_one = TenantId::default();
+/// assert!(acme != only_one && TenantId::new("a b").is_err());
+/// # Ok::<(), timberline_store::InvalidTenant>(())
+/// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TenantId(Arc<str>);
 
@@ -35,7 +45,25 @@ pub enum InvalidTenant {
     Dots,
 }
 
+impl Default for TenantId {
+    /// The tenant of programs that have one only: [`TenantId::DEFAULT`].
+    fn default() -> Self {
+        Self(Self::DEFAULT.into())
+    }
+}
+
+impl FromStr for TenantId {
+    type Err = InvalidTenant;
+
+    fn from_str(id: &str) -> Result<Self, InvalidTenant> {
+        Self::new(id)
+    }
+}
+
 impl TenantId {
+    /// The id where nobody names one, as a server that has one tenant calls it too.
+    pub const DEFAULT: &str = "fake";
+
     /// Checks and keeps an id.
     ///
     /// # Errors

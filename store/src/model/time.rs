@@ -6,6 +6,13 @@ pub type Timestamp = i64;
 /// A half-open range of time, `[start, end)`.
 ///
 /// A range whose `end` is not after its `start` is empty.
+///
+/// ```
+/// use timberline_store::TimeRange;
+///
+/// let second = TimeRange::new(1_700_000_000_000_000_000, 1_700_000_001_000_000_000);
+/// assert!(second.contains(second.start) && !second.contains(second.end));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TimeRange {
     /// The first nanosecond in the range.

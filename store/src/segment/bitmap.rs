@@ -53,6 +53,11 @@ impl Bitmap {
         self
     }
 
+    /// Bytes of memory.
+    pub(super) const fn bytes(&self) -> usize {
+        self.words.len() * 8
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
@@ -68,6 +73,7 @@ impl Bitmap {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= other);
     }
 
+    #[cfg_attr(not(feature = "label-index"), expect(dead_code, reason = "for the label index"))]
     pub(super) fn subtract(&mut self, other: &Self) {
         self.words.iter_mut().zip(&other.words).for_each(|(word, other)| *word &= !other);
     }
@@ -86,6 +92,7 @@ impl Bitmap {
     }
 
     /// The numbers, ascending.
+    #[cfg_attr(not(feature = "label-index"), expect(dead_code, reason = "for the label index"))]
     pub(super) fn iter(&self) -> impl Iterator<Item = u32> + '_ {
         let words = (0_u32..).step_by(64).zip(&self.words);
         words.flat_map(|(base, word)| Bits(*word).map(move |bit| base + bit))

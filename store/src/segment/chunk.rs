@@ -5,14 +5,16 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::codec::Damage;
-use super::group::{self, Group, GroupScratch};
+use super::group::{self, Group, GroupKey, GroupScratch};
 use super::minutes::Minute;
 use super::reader::{Parts, Segment};
 use super::stream_table::Run;
+use super::template::Projections;
 use super::v1::{BlockRun, DecodeCache};
 use crate::snapshot::{Selected, Selection};
 use crate::{
-    Batch, Columns, Labels, LinePredicate, ReadScratch, Row, StoreError, TimeRange, Timestamp,
+    Batch, Columns, Labels, LinePredicate, Projector, ReadScratch, Row, StoreError, TimeRange,
+    Timestamp,
 };
 
 /// What one reading thread keeps from chunk to chunk.
@@ -20,6 +22,17 @@ use crate::{
 pub(crate) struct SegmentScratch {
     groups: GroupScratch,
     blocks: DecodeCache,
+}
+
+/// What a projector said of a group.
+#[derive(Debug, Default)]
+pub(crate) struct KnownProjections(Option<(GroupKey, Projections)>);
+
+impl KnownProjections {
+    fn of(&mut self, key: GroupKey, group: &Group, projector: &mut dyn Projector) -> &Projections {
+        let known = self.0.take().filter(|(other, _)| *other == key);
+        &self.0.insert(known.unwrap_or_else(|| (key, group.projections(projector)))).1
+    }
 }
 
 /// The rows of one stream that are in one group of a segment.
@@ -99,19 +112,10 @@ impl SegmentChunk {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, StoreError> {
-        let mut batch =
-            Batch { metadata: scratch.segment.groups.no_metadata(), ..Batch::default() };
         let numbers = selection.rows.numbers(part);
-        if numbers.is_empty() {
-            return Ok(batch);
-        }
-        let timestamps = self.timestamps(scratch)?;
-        let row = |number: &u32| {
-            let timestamp = timestamps.get(*number as usize).copied().unwrap_or_default();
-            Row { timestamp, ..Row::default() }
-        };
-        batch.rows = numbers.iter().map(row).collect();
+        let mut batch = self.timed(&numbers, scratch)?;
         match self.segment.parts() {
+            _ if numbers.is_empty() => {}
             Parts::Blocks(_) => {
                 self.block_run().fill(
                     &numbers,
@@ -123,6 +127,56 @@ impl SegmentChunk {
             Parts::Groups(_) => self.fill(&numbers, columns, scratch, &mut batch)?,
         }
         Ok(batch)
+    }
+
+    /// As [`fetch`](Self::fetch) of lines and metadata, or of values of the lines where the projector wants
+    /// these instead.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged group.
+    pub(crate) fn fetch_projected(
+        &self,
+        selection: &Selection,
+        part: Range<usize>,
+        (projector, known): (&mut dyn Projector, &mut KnownProjections),
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, StoreError> {
+        let is_projected = match self.segment.parts() {
+            Parts::Blocks(_) => None,
+            Parts::Groups(_) => {
+                let group = self.group(scratch)?;
+                let key = (self.segment.identity(), self.run.block);
+                let projections = known.of(key, &group, projector);
+                (!projections.are_all_whole()).then_some((group, projections))
+            }
+        };
+        let Some((group, projections)) = is_projected else {
+            return self.fetch(selection, part, Columns::ALL, scratch);
+        };
+        let numbers = selection.rows.numbers(part);
+        let mut batch = self.timed(&numbers, scratch)?;
+        let (file, mut text) = (self.segment.bytes(), Vec::new());
+        let groups = &mut scratch.segment.groups;
+        group
+            .projected_lines(&numbers, projections, file, groups, &mut text, &mut batch.rows)
+            .map_err(|damage| self.damage(damage))?;
+        batch.text = Arc::new(text);
+        self.fill_metadata(&group, &numbers, scratch, &mut batch)?;
+        Ok(batch)
+    }
+
+    /// Rows by their numbers, with their timestamps and nothing else.
+    fn timed(&self, numbers: &[u32], scratch: &mut ReadScratch) -> Result<Batch, StoreError> {
+        let metadata = scratch.segment.groups.no_metadata();
+        if numbers.is_empty() {
+            return Ok(Batch { metadata, ..Batch::default() });
+        }
+        let timestamps = self.timestamps(scratch)?;
+        let row = |number: &u32| {
+            let timestamp = timestamps.get(*number as usize).copied().unwrap_or_default();
+            Row { timestamp, ..Row::default() }
+        };
+        Ok(Batch { rows: numbers.iter().map(row).collect(), metadata, ..Batch::default() })
     }
 
     /// Reads the rows in `range` whose line passes `predicate`, by ascending time.
@@ -208,10 +262,24 @@ impl SegmentChunk {
         if !range.overlaps(self.run.first, self.run.last) {
             return Ok(rows.start..rows.start);
         }
+        if let Some(rows) = self.rows_by_minutes(range)? {
+            return Ok(rows);
+        }
         let timestamps = self.timestamps(scratch)?;
         let start = rows_between(&timestamps, rows.clone(), |time| time < range.start).start;
         let end = rows_between(&timestamps, rows, |time| time < range.end).start;
         Ok(start..end.max(start))
+    }
+
+    /// The rows in a range, counted in the group, where the minutes tell.
+    fn rows_by_minutes(&self, range: TimeRange) -> Result<Option<Range<u32>>, StoreError> {
+        let minutes = self.minutes()?;
+        let behind = |time| rows_before(minutes, (self.run.first, self.run.last), time);
+        let (Some(start), Some(end)) = (behind(range.start), behind(range.end)) else {
+            return Ok(None);
+        };
+        let row = |count: u64| self.run.row + u32::try_from(count).unwrap_or(self.run.rows);
+        Ok(Some(row(start)..row(end.max(start))))
     }
 
     /// The group's timestamps, in which those of the run are where the stream table says.
@@ -251,6 +319,11 @@ impl SegmentChunk {
         if let Parts::Blocks(_) = self.segment.parts() {
             return self.block_run().passing(rows, predicate, &mut scratch.segment.blocks);
         }
+        let key = (self.segment.identity(), self.run.block);
+        let known = &scratch.segment.groups;
+        if let Some(rows) = group::known_passing(key, predicate, rows.clone(), known) {
+            return Ok(rows);
+        }
         let group = self.group(scratch)?;
         let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
         group::passing(&group, file, predicate, rows, scratch).map_err(|damage| self.damage(damage))
@@ -265,19 +338,29 @@ impl SegmentChunk {
         batch: &mut Batch,
     ) -> Result<(), StoreError> {
         let group = self.group(scratch)?;
-        let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
+        let (file, groups) = (self.segment.bytes(), &mut scratch.segment.groups);
         let mut text = Vec::new();
         group
-            .lines(numbers, columns.line, file, scratch, &mut text, &mut batch.rows)
+            .lines(numbers, columns.line, file, groups, &mut text, &mut batch.rows)
             .map_err(|damage| self.damage(damage))?;
         batch.text = Arc::new(text);
-        if columns.metadata {
-            let column = group.metadata(file, scratch).map_err(|damage| self.damage(damage))?;
-            for (number, row) in numbers.iter().zip(&mut batch.rows) {
-                row.metadata = column.id(*number as usize);
-            }
-            batch.metadata = Arc::clone(&column.sets);
+        if columns.metadata { self.fill_metadata(&group, numbers, scratch, batch) } else { Ok(()) }
+    }
+
+    fn fill_metadata(
+        &self,
+        group: &Group,
+        numbers: &[u32],
+        scratch: &mut ReadScratch,
+        batch: &mut Batch,
+    ) -> Result<(), StoreError> {
+        let groups = &mut scratch.segment.groups;
+        let column = group.metadata(self.segment.bytes(), groups);
+        let column = column.map_err(|damage| self.damage(damage))?;
+        for (number, row) in numbers.iter().zip(&mut batch.rows) {
+            row.metadata = column.id(*number as usize);
         }
+        batch.metadata = Arc::clone(&column.sets);
         Ok(())
     }
 }
@@ -290,6 +373,24 @@ impl fmt::Debug for SegmentChunk {
             .field("run", &self.run)
             .finish()
     }
+}
+
+/// How many rows of a run are before a time, where its minutes tell.
+fn rows_before(
+    minutes: &[Minute],
+    (first, last): (Timestamp, Timestamp),
+    time: Timestamp,
+) -> Option<u64> {
+    if time <= first {
+        return Some(0);
+    }
+    let rows = |minutes: &[Minute]| minutes.iter().map(|minute| minute.rows).sum();
+    if time > last {
+        return (!minutes.is_empty()).then(|| rows(minutes));
+    }
+    let before = minutes.partition_point(|minute| minute.last() < time);
+    let is_edge = minutes.get(before).is_some_and(|minute| time <= minute.first());
+    is_edge.then(|| rows(&minutes[..before]))
 }
 
 /// The rows of a range behind those, at its beginning, whose timestamp is `before`.

@@ -193,7 +193,7 @@ impl Footer {
             Parts::Blocks(blocks.collect::<Decoded<_>>()?)
         } else {
             let groups = (0..self.blocks).map(|_| {
-                let group = GroupEntry::decode(cursor)?;
+                let group = GroupEntry::decode(cursor, version)?;
                 follow(group.offset, group.rows, group.end()).map(|()| group)
             });
             Parts::Groups(groups.collect::<Decoded<_>>()?)

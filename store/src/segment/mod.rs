@@ -13,7 +13,7 @@
 //! *minute table* how much of a run there is in each minute, and a bundled tantivy index which streams
 //! a label selects.
 //!
-//! # Format, version 2
+//! # Format, version 3
 //! Integers are little-endian. A *varint* is LEB128 of at most 10 bytes; *zigzag* maps a signed number
 //! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes. A *frame*
 //! is one zstd frame, or the bytes as they are where that is no longer: then stored and raw length are
@@ -46,7 +46,7 @@
 //! header of a group, one frame
 //!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
 //!   │ first time zigzag varint │ unit varint │ integers        the timestamps: (time - first) / unit
-//!   │ metadata place │ lines table
+//!   │ metadata place │ filter place │ lines table             the place of no filter is of no bytes
 //! place      frame varint │ offset in the frame varint │ length varint
 //! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
 //!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
@@ -54,10 +54,11 @@
 //!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
 //!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
 //!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   3 texts       integers │ longest word varint │ places varint │ places
+//!                                                             the lengths; the values one after the other
 //!   4 templates   table
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
-//! stamp      shortest varint │ longest - shortest varint │ bytes u64
+//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
 //! integers   kind u8, then
 //!   0 constant    value varint
 //!   1 packed      base varint │ bits u8 │ place               n × (value - base) in so many bits, lowest first
@@ -92,14 +93,20 @@
 //! ```
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
-//! seconds, and the zeros would be stored with every row. In a stamp's `bytes` a bit is set for each
-//! letter and digit that some value has (0-9, A-Z, a-z from the lowest), one for all other ASCII and
-//! one for the rest.
+//! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
+//! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
+//! the longest run of ASCII letters and digits in a value. The filter
+//! tells which values the columns of 16 and more hexadecimal digits, and of numbers of up to that many
+//! that are neither constant nor deltas, do not have; it is drawn in [`template`]'s `filter`.
 //!
 //! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
 //! 262,144 rows; one larger line has a group of its own.
 //!
-//! Segments of version 1 ([`v1`]) are read, and become version 2 when they are merged.
+//! # Older versions
+//! Both are read, and become version 3 when they are merged. Version 2 has no filter place and no longest
+//! word, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
+//! (0-9, A-Z, a-z from the lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has
+//! blocks of lines.
 //!
 //! # The label index
 //! Document `n` is stream `n` of the stream table. Its one field, `label`, has a term
@@ -110,10 +117,15 @@ mod bitmap;
 mod chunk;
 mod codec;
 mod column;
+mod describe;
 mod footer;
 mod frame;
 mod fuzz;
 mod group;
+#[cfg(feature = "label-index")]
+mod index;
+#[cfg(not(feature = "label-index"))]
+#[path = "no_index.rs"]
 mod index;
 mod merge;
 mod minutes;
@@ -128,15 +140,16 @@ mod writer;
 
 use crate::Timestamp;
 
-pub(crate) use chunk::{SegmentChunk, SegmentScratch};
+pub(crate) use chunk::{KnownProjections, SegmentChunk, SegmentScratch};
 pub(crate) use fuzz::open_segment_bytes;
 pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;
 pub(crate) use reader::{Segment, StreamEntry};
+pub(crate) use template::TemplateView;
 pub(crate) use writer::SegmentWriter;
 
 /// The version this module writes, and the newest it reads.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 
 /// How much there is in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

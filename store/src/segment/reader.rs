@@ -12,7 +12,7 @@ use super::codec::{Damage, Decoded};
 use super::footer::{Footer, slice};
 use super::frame::{Frame, FrameReader};
 use super::group::{Group, GroupEntry, GroupScratch, OpenGroups};
-use super::index::LabelIndex;
+use super::index::{self, IndexError, LabelIndex};
 use super::minutes::{Minute, MinuteTable};
 use super::stream_table::{Stream, StreamTable};
 use super::template::Lazy;
@@ -273,6 +273,10 @@ impl Segment {
         self.identity
     }
 
+    pub(super) const fn footer(&self) -> &Footer {
+        &self.footer
+    }
+
     pub(super) fn path(&self) -> &Path {
         &self.path
     }
@@ -396,7 +400,7 @@ impl Segment {
 
     /// Whether the tenant has so many streams that the index, where there is one, is worth asking.
     fn asks_index(&self, table: &StreamTable, tenant: &TenantId) -> bool {
-        table.of_tenant(tenant).len() > DIRECT_STREAMS_MAX && !self.footer.index.is_empty()
+        table.of_tenant(tenant).len() > DIRECT_STREAMS_MAX && self.has_index()
     }
 
     /// What `each` gathers from the labels of a tenant's streams.
@@ -460,14 +464,19 @@ impl Segment {
 
     /// Checks the label index, where there is one.
     pub(super) fn verify_index(&self) -> Result<(), StoreError> {
-        if self.footer.index.is_empty() { Ok(()) } else { self.index().map(drop) }
+        if self.has_index() { self.index().map(drop) } else { Ok(()) }
+    }
+
+    /// Whether there is an index that this build can read.
+    const fn has_index(&self) -> bool {
+        index::IS_THERE && !self.footer.index.is_empty()
     }
 
     fn index_offset(&self) -> u64 {
         self.footer.index.first().map_or(0, |file| file.offset)
     }
 
-    fn index_damage(&self, error: &tantivy::TantivyError) -> StoreError {
+    fn index_damage(&self, error: &IndexError) -> StoreError {
         Damage(error.to_string()).at(&self.path, "label index", self.index_offset())
     }
 

@@ -342,7 +342,8 @@ fn every_truncation_is_seen() {
 #[test]
 fn a_newer_version_is_told_apart_from_damage() {
     let mut bytes = write(&small_model()).0.read(Path::new(PATH)).unwrap();
-    bytes[8] = 3;
+    let newer = VERSION + 1;
+    bytes[8] = newer as u8;
     let open = |bytes: &[u8]| {
         open_segment_bytes(bytes);
         Segment::from_bytes(Path::new(PATH), crate::io::Mapped::from(bytes.to_vec()))
@@ -352,11 +353,14 @@ fn a_newer_version_is_told_apart_from_damage() {
     let tail = bytes.len() - 16;
     let length = u32::from_le_bytes(bytes[tail + 4..tail + 8].try_into().unwrap());
     let footer = tail - length as usize;
-    bytes[footer] = 3;
+    bytes[footer] = newer as u8;
     let crc = crc32c::crc32c(&bytes[footer..tail]);
     bytes[tail..tail + 4].copy_from_slice(&crc.to_le_bytes());
     let opened = open(&bytes);
-    assert!(matches!(opened, Err(StoreError::FutureFormat { found: 3, supported: 2, .. })));
+    let Err(StoreError::FutureFormat { found, supported, .. }) = opened else {
+        panic!("{opened:?}");
+    };
+    assert_eq!((found, supported), (newer, VERSION));
 }
 
 /// The sample of the current version is written by `UPDATE_SAMPLES=1`; those before it are what is left

@@ -184,12 +184,28 @@ impl Wal {
         })
     }
 
-    /// Appends a record and waits until it is as durable as the log was told to make it.
+    /// How durable an append is that does not say.
+    pub(crate) const fn durability(&self) -> Durability {
+        self.durability
+    }
+
+    /// As [`append_with`](Self::append_with), as durable as the log was told to make it.
+    #[cfg(test)]
+    pub(crate) fn append(&self, tenant: &TenantId, batch: &[u8]) -> Result<(), StoreError> {
+        self.append_with(tenant, batch, self.durability)
+    }
+
+    /// Appends a record and waits until it is as durable as it is to be.
     ///
     /// # Errors
     /// [`StoreError::Invalid`] for a batch that is too large, with nothing written.
     /// [`StoreError::Io`] when it could not be written or synced: the log is without it and takes others.
-    pub(crate) fn append(&self, tenant: &TenantId, batch: &[u8]) -> Result<(), StoreError> {
+    pub(crate) fn append_with(
+        &self,
+        tenant: &TenantId,
+        batch: &[u8],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         let mut tenant_bytes = Vec::new();
         put_tenant(&mut tenant_bytes, tenant);
         let parts = [&tenant_bytes[..], batch];
@@ -206,7 +222,7 @@ impl Wal {
         };
         frame::put_record(&mut state.queue, sequence, payload_len, crc, &parts);
         state.next_sequence = end;
-        match self.durability {
+        match durability {
             Durability::Sync => self.wait(state, end, Stage::Durable).map(drop),
             Durability::Interval(_) => self.wait(state, end, Stage::Written).map(drop),
             Durability::None if state.queue.len() < UNWRITTEN_BYTES_MAX => Ok(()),

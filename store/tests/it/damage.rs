@@ -32,6 +32,33 @@ fn a_damaged_segment_is_set_aside_and_reported() {
 }
 
 #[test]
+fn entries_go_on_behind_a_damaged_chunk() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    for (app, timestamp) in [("a", 1), ("b", 2)] {
+        append(&store, app, &[(timestamp, "some line")]).unwrap();
+        store.flush().unwrap();
+    }
+    store.close().unwrap();
+    let path = Path::new(DIR).join("segments").join("0000000001.seg");
+    let mut bytes = vfs.read(&path).unwrap();
+    // The first byte of the first group.
+    bytes[12] ^= 1;
+    vfs.put(&path, bytes);
+    let store = open(&vfs);
+    for is_newest_first in [false, true] {
+        let entries = store.entries(&tenant(), &[], TimeRange::ALL).unwrap();
+        let entries = if is_newest_first { entries.newest_first() } else { entries };
+        let mut found: Vec<Option<i64>> =
+            entries.map(|entry| entry.ok().map(|entry| entry.timestamp)).collect();
+        if is_newest_first {
+            found.reverse();
+        }
+        assert_eq!(found, [None, Some(2)]);
+    }
+}
+
+#[test]
 fn what_a_crash_left_in_the_segment_directory_is_swept() {
     let vfs = MemVfs::new();
     open(&vfs).close().unwrap();

@@ -1,7 +1,9 @@
 //! Random appends, flushes, reopenings and crashes against a sorted `Vec`.
 
 use proptest::prelude::*;
-use timberline_store::{Labels, MemVfs, Store, TimeRange, WriteBatch};
+use timberline_store::{
+    Entry, Labels, LinePredicate, Matcher, MemVfs, Store, TimeRange, WriteBatch,
+};
 
 use crate::util::*;
 
@@ -93,7 +95,32 @@ fn check(store: &Store, model: &Model) -> Result<(), TestCaseError> {
         let snapshot = store.snapshot();
         prop_assert_eq!(snapshot.stats(&tenant(), &[], range).unwrap().entries, entries);
         prop_assert_eq!(snapshot.series(&tenant(), &[], range).unwrap(), streams);
+        check_entries(store, model, range)?;
     }
+    Ok(())
+}
+
+/// Entries one by one: by time, each stream's as they arrived, and the newest first the other way round.
+fn check_entries(store: &Store, model: &Model, range: TimeRange) -> Result<(), TestCaseError> {
+    let all = |is_newest_first: bool| -> Vec<Entry> {
+        let entries = store.entries(&tenant(), &[], range).unwrap();
+        let entries = if is_newest_first { entries.newest_first() } else { entries };
+        entries.map(Result::unwrap).collect()
+    };
+    let (entries, mut reversed) = (all(false), all(true));
+    reversed.reverse();
+    prop_assert_eq!(&entries, &reversed);
+    prop_assert!(entries.is_sorted_by_key(|entry| entry.timestamp));
+    for (stream, app) in APPS.iter().enumerate() {
+        let of_stream = entries.iter().filter(|entry| entry.labels == labels(app));
+        let told =
+            |entry: &Entry| (entry.timestamp, entry.text().into_owned(), entry.metadata.clone());
+        prop_assert_eq!(of_stream.map(told).collect::<Vec<_>>(), model.read(stream, range));
+    }
+    let with_b = store.entries(&tenant(), &[Matcher::equal("app", "a")], range).unwrap();
+    let with_b = with_b.matching(LinePredicate::contains(b"b")).count();
+    let expected = model.read(0, range).into_iter().filter(|(_, line, _)| line.contains('b'));
+    prop_assert_eq!(with_b, expected.count());
     Ok(())
 }
 

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use timberline_store::{
-    IndexStats, ManualClock, MatchOp, Matcher, MemVfs, Store, StoreError, TimeRange,
+    Durability, IndexStats, ManualClock, MatchOp, Matcher, MemVfs, Store, StoreError, TimeRange,
 };
 
 use crate::util::*;
@@ -23,6 +23,30 @@ fn a_store_on_disk_gives_back_what_it_got() {
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(read(&store, "a"), told(&[(1, "one"), (2, "two"), (3, "three")]));
     assert_eq!((store.stats().segments, store.stats().replayed_entries), (1, 0));
+}
+
+#[test]
+fn an_append_may_have_a_durability_of_its_own() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let append = |timestamp: i64, durability| {
+        let batch = batch("a", &[(timestamp, "x")]);
+        store.append_with(&tenant(), &batch, durability).unwrap()
+    };
+    let after_a_crash = || {
+        let store = open(&vfs.crash());
+        read(&store, "a").len()
+    };
+    append(1, Durability::None);
+    append(2, Durability::Interval(Duration::from_secs(1)));
+    assert_eq!(read(&store, "a").len(), 2, "readable at once");
+    assert_eq!(after_a_crash(), 0, "not durable yet");
+    append(3, Durability::Sync);
+    assert_eq!(after_a_crash(), 3, "a sync takes along what was before it");
+    let lazy = on(&vfs.crash()).durability(Durability::None).open("/db").unwrap();
+    lazy.append(&tenant(), &batch("a", &[(4, "x")])).unwrap();
+    lazy.append_with(&tenant(), &batch("a", &[(5, "x")]), Durability::Sync).unwrap();
+    assert_eq!(read(&lazy, "a").len(), 5);
 }
 
 #[test]

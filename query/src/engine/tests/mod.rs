@@ -3,6 +3,7 @@
 mod logs;
 mod memory;
 mod metric;
+mod projection;
 mod property;
 mod random;
 mod support;

@@ -1,12 +1,15 @@
 //! One thread's part of a range aggregation: from chunks to the tables of series.
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 
-use timberline_store::{Batch, Columns, Labels, Metadata, ReadScratch, Row, TimeRange, Timestamp};
+use timberline_store::{
+    Batch, Columns, Labels, Metadata, ProjectionScratch, ReadScratch, Row, TimeRange, Timestamp,
+};
 
 use crate::QueryError;
 use crate::engine::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
-use crate::pipeline::{LabelSet, Worker};
+use crate::pipeline::{LabelSet, TemplateParser, Worker};
 use crate::plan::RangePlan;
 
 use super::super::grid::{Span, Windows};
@@ -36,6 +39,8 @@ pub(super) struct Scanner<'p> {
     windows: Windows,
     context: &'p Context<'p>,
     scratch: ReadScratch,
+    /// Where lines need not be read whole.
+    projections: Option<ProjectionScratch<TemplateParser<'p>>>,
     worker: Option<Worker<'p>>,
     /// The rank of the stream that the worker is set to.
     stream: Option<u32>,
@@ -57,6 +62,7 @@ impl<'p> Scanner<'p> {
             windows,
             context,
             scratch: ReadScratch::new(),
+            projections: TemplateParser::new(&plan.selection.pipeline).map(ProjectionScratch::new),
             worker: None,
             stream: None,
             slots: Vec::new(),
@@ -94,7 +100,13 @@ impl<'p> Scanner<'p> {
         };
         for first in (0..selection.len()).step_by(ROWS_PER_FETCH) {
             let part = first..selection.len().min(first + ROWS_PER_FETCH);
-            let batch = context.fetch(chunk, &selection, part, columns, &mut self.scratch)?;
+            let batch = match &mut self.projections {
+                None => context.fetch(chunk, &selection, part, columns, &mut self.scratch)?,
+                Some(projections) => {
+                    let scratch = &mut self.scratch;
+                    context.fetch_projected(chunk, &selection, part, projections, scratch)?
+                }
+            };
             if is_one_series {
                 self.scan_one_series(unit, batch.rows())?;
             } else if self.plan.is_flat() {
@@ -211,9 +223,11 @@ impl<'p> Scanner<'p> {
             if row.timestamp > span.until {
                 span = self.windows.span(row.timestamp);
             }
-            if let Some((labels, measured)) =
-                self.process(row.timestamp, batch.line(row), batch, row)
-            {
+            let processed = match row.projection {
+                None => self.process(row.timestamp, batch.line(row), batch, row),
+                Some(number) => self.process_values(number, batch, row),
+            };
+            if let Some((labels, measured)) = processed {
                 matched += 1;
                 let row_place = first + index;
                 let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: row_place };
@@ -276,6 +290,22 @@ impl<'p> Scanner<'p> {
         let is_there = self.plan.selection.pipeline.needs_line() || processed.is_rewritten;
         let line_len = if is_there { processed.line.len() as u64 } else { u64::from(row.line_len) };
         Some((processed.labels, Measured { line_len, value: processed.value }))
+    }
+
+    /// As [`process`](Self::process), of a row of whose line some values were read. Nothing measures it.
+    fn process_values(
+        &mut self,
+        number: NonZeroU32,
+        batch: &Batch,
+        row: &Row,
+    ) -> Option<(u32, Measured)> {
+        let plan = self.projections.as_ref()?.projector().plan(number)?;
+        let (values, metadata) = (batch.values(row), metadata_of(batch, row));
+        let line = (batch.line(row), values);
+        let worker = self.worker.as_mut()?;
+        let (labels, value) =
+            worker.process_values(row.timestamp, (number, plan), line, metadata.as_ref())?;
+        Some((labels, Measured { line_len: 0, value }))
     }
 
     /// The series of a label set; `None` where it is faulty, which is noted.

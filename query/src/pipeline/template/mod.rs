@@ -9,6 +9,7 @@
 //! The stages of the work have a file each: `lex` makes tokens, `parse` a tree (`ast`), `eval` walks
 //! it over values (`value`) with `functions`, and `print` turns values into text.
 
+mod alert;
 mod ast;
 mod error;
 mod eval;
@@ -25,7 +26,10 @@ mod time;
 mod value;
 
 use self::ast::{Node, Trees};
-use self::functions::RegexCache;
+use self::functions::{FunctionSet, RegexCache};
+use self::value::Value;
+
+pub use self::alert::{AlertContext, AlertTemplate};
 
 /// What a template is executed over: one entry.
 pub(crate) trait TemplateData {
@@ -40,6 +44,11 @@ pub(crate) trait TemplateData {
 
     /// The time of the entry, in nanoseconds since the Unix epoch.
     fn timestamp(&self) -> i64;
+
+    /// What the functions of alerts may use; nothing in a pipeline.
+    fn alert(&self) -> Option<&AlertContext<'_>> {
+        None
+    }
 }
 
 /// A compiled template.
@@ -57,7 +66,11 @@ impl Template {
     /// # Errors
     /// Go's message, for instance `template: line:1: unclosed action`.
     pub(crate) fn compile(name: &str, source: &str) -> Result<Template, String> {
-        let trees = parse::parse(name, source)?;
+        Self::compile_with(name, source, FunctionSet::Pipeline)
+    }
+
+    fn compile_with(name: &str, source: &str, functions: FunctionSet) -> Result<Template, String> {
+        let trees = parse::parse(name, source, functions)?;
         Ok(Template {
             name: name.to_owned(),
             source: source.to_owned(),
@@ -73,6 +86,15 @@ impl Template {
     /// Go's message, for instance `template: line:1:3: executing "line" at <now>: wrong number of
     /// args for now: want 0 got 1`. `out` is then as it was.
     pub(crate) fn execute(&self, data: &dyn TemplateData, out: &mut String) -> Result<(), String> {
+        self.execute_over(Value::Labels, data, out)
+    }
+
+    fn execute_over<'a>(
+        &'a self,
+        dot: Value<'a>,
+        data: &'a dyn TemplateData,
+        out: &mut String,
+    ) -> Result<(), String> {
         let before = out.len();
         let mut bytes = std::mem::take(out).into_bytes();
         let job = eval::Job {
@@ -81,6 +103,7 @@ impl Template {
             trees: &self.trees,
             data,
             regexes: &self.regexes,
+            dot,
         };
         let outcome = eval::execute(&job, &mut bytes);
         if outcome.is_err() {

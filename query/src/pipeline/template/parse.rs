@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::ast::{Branch, Command, Invocation, List, Node, Number, Operand, Pipe, Term, Trees};
-use super::functions;
+use super::functions::{self, FunctionSet};
 use super::lex::{Kind, Lexer, Token};
 use super::literal::{self, InvalidLiteral};
 use crate::golang::quote;
@@ -16,9 +16,10 @@ const NESTING_MAX: usize = 100;
 ///
 /// # Errors
 /// Go's message, for instance `template: line:1: unclosed action`.
-pub(super) fn parse(name: &str, source: &str) -> Result<Trees, String> {
+pub(super) fn parse(name: &str, source: &str, functions: FunctionSet) -> Result<Trees, String> {
     let mut parser = Parser {
         name,
+        functions,
         lexer: Lexer::new(source),
         ahead: Vec::new(),
         last_line: 1,
@@ -36,6 +37,7 @@ pub(super) fn parse(name: &str, source: &str) -> Result<Trees, String> {
 #[derive(Debug)]
 struct Parser<'s> {
     name: &'s str,
+    functions: FunctionSet,
     lexer: Lexer<'s>,
     /// Tokens handed back, the next one last.
     ahead: Vec<Token>,
@@ -479,7 +481,7 @@ impl Parser<'_> {
     fn term(&mut self) -> Parsed<Option<Operand>> {
         let token = self.next_non_space();
         let term = match token.kind {
-            Kind::Identifier => match functions::find(&token.text) {
+            Kind::Identifier => match functions::find(&token.text, self.functions) {
                 Some(function) => Term::Function(function),
                 None => {
                     let name = quote(&token.text);
@@ -529,6 +531,10 @@ fn is_empty(list: &List) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn parse(name: &str, source: &str) -> Result<Trees, String> {
+        super::parse(name, source, FunctionSet::Pipeline)
+    }
 
     fn error(source: &str) -> String {
         parse("line", source).unwrap_err()

@@ -44,8 +44,25 @@ pub(super) enum Value<'a> {
     Weekday(i64),
     List(Rc<Vec<Value<'a>>>),
     Map(Rc<BTreeMap<Vec<u8>, Value<'a>>>),
+    /// A map of texts: what it has not is the empty text.
+    Strings(Rc<BTreeMap<Vec<u8>, Value<'a>>>),
+    /// A structure: what it has not is an error.
+    Record(Rc<Record<'a>>),
     /// The labels of the entry: the dot a template starts with.
     Labels,
+}
+
+/// A structure of Go's: its type, and its fields in order.
+#[derive(Debug, Clone)]
+pub(super) struct Record<'a> {
+    pub(super) type_name: &'static str,
+    pub(super) fields: Vec<(&'static str, Value<'a>)>,
+}
+
+impl<'a> Record<'a> {
+    pub(super) fn get(&self, name: &str) -> Option<&Value<'a>> {
+        self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
 }
 
 impl<'a> Value<'a> {
@@ -82,7 +99,8 @@ impl<'a> Value<'a> {
             Value::Weekday(_) => "time.Weekday",
             Value::List(_) => "[]interface {}",
             Value::Map(_) => "map[string]interface {}",
-            Value::Labels => "map[string]string",
+            Value::Labels | Value::Strings(_) => "map[string]string",
+            Value::Record(record) => record.type_name,
         }
     }
 
@@ -118,9 +136,9 @@ impl<'a> Value<'a> {
             Value::Byte(byte) => *byte != 0,
             Value::Float(float) => *float != 0.0,
             Value::Text(text) => !text.as_bytes().is_empty(),
-            Value::Time(_) => true,
+            Value::Time(_) | Value::Record(_) => true,
             Value::List(list) => !list.is_empty(),
-            Value::Map(map) => !map.is_empty(),
+            Value::Map(map) | Value::Strings(map) => !map.is_empty(),
             Value::Labels => labels() > 0,
         }
     }

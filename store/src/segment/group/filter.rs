@@ -9,12 +9,23 @@ use std::sync::Arc;
 use super::super::bitmap::Bitmap;
 use super::super::codec::Decoded;
 use super::super::template::Hits;
-use super::{Group, GroupScratch};
+use super::Group;
+use super::scratch::{GroupKey, GroupScratch};
 use crate::literals::Literals;
 use crate::{LineColumn, LinePredicate, LineRegex, Needle, Row};
 
 /// Lines that are made at a time to be tested.
 const LINES_AT_ONCE: usize = 1024;
+
+/// As [`passing`], where it is known from another part of the group.
+pub(in crate::segment) fn known_passing(
+    key: GroupKey,
+    predicate: &LinePredicate,
+    rows: Range<u32>,
+    scratch: &GroupScratch,
+) -> Option<Vec<u32>> {
+    scratch.passing(key, predicate).map(|hits| numbers(hits, rows))
+}
 
 /// The numbers of those of some rows that pass, ascending.
 pub(in crate::segment) fn passing(
@@ -26,10 +37,8 @@ pub(in crate::segment) fn passing(
 ) -> Decoded<Vec<u32>> {
     if is_quick(predicate) {
         // As quickly found for all rows, and other streams may ask.
-        let hits = scratch.passing(predicate, |scratch| {
-            Filter { group, file, scratch }.passing(predicate, Hits::All)
-        })?;
-        return Ok(numbers(&hits, rows));
+        let hits = Filter { group, file, scratch }.passing(predicate, Hits::All)?;
+        return Ok(numbers(&scratch.keep_passing(group.key(), predicate, hits), rows));
     }
     let count = group.rows();
     let candidates = match rows.len() == count {

@@ -11,7 +11,7 @@ use super::times::Times;
 use crate::segment::codec::{Cursor, Damage, Decoded};
 use crate::segment::footer::slice;
 use crate::segment::frame::Frame;
-use crate::segment::template::{Place, Table};
+use crate::segment::template::{Decoding, Place, Table};
 
 /// Bytes that decoded headers may take up in a process. Those of a gigabyte of logs fit; a query that
 /// meets more decodes them again.
@@ -28,6 +28,8 @@ pub(super) struct Header {
     pub(super) frames: Vec<(u64, Frame)>,
     pub(super) times: Times,
     pub(super) metadata: Place,
+    /// Of values; of no bytes where there is none.
+    pub(super) filter: Place,
     pub(super) lines: Table,
     /// How many cells the columns of the lines have.
     pub(super) cells: u32,
@@ -84,13 +86,15 @@ impl Header {
         if offset != entry.end() {
             return Err(Damage(format!("frames up to {offset}, of a group up to {}", entry.end())));
         }
-        let (times, metadata, mut cells) = (Times::decode(cursor)?, Place::decode(cursor)?, 0);
-        let lines = Table::decode(cursor, 0, &mut cells)?;
+        let (times, metadata) = (Times::decode(cursor)?, Place::decode(cursor)?);
+        let filter = if entry.version == 2 { Place::default() } else { Place::decode(cursor)? };
+        let mut decoding = Decoding::new(entry.version);
+        let lines = Table::decode(cursor, 0, &mut decoding)?;
         cursor.end()?;
         if lines.len() != entry.rows as usize {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }
-        let (rows, bytes) = (entry.rows, header.len() as u64);
-        Ok(Self { rows, frames, times, metadata, lines, cells, bytes })
+        let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
+        Ok(Self { rows, frames, times, metadata, filter, lines, cells, bytes })
     }
 }

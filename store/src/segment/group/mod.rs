@@ -11,9 +11,9 @@ use super::codec::{Cursor, Damage, Decoded};
 use super::frame::Frame;
 use super::template::TEXTS_MAX;
 
-pub(super) use self::filter::passing;
+pub(super) use self::filter::{known_passing, passing};
 pub(super) use self::reader::Group;
-pub(super) use self::scratch::{GroupScratch, OpenGroups};
+pub(super) use self::scratch::{GroupKey, GroupScratch, OpenGroups};
 pub(super) use self::writer::GroupBuilder;
 
 /// The most rows of a group.
@@ -28,6 +28,8 @@ pub(super) struct GroupEntry {
     pub(super) length: u64,
     pub(super) rows: u32,
     pub(super) header: Frame,
+    /// The segment's; not stored with it.
+    pub(super) version: u32,
 }
 
 impl GroupEntry {
@@ -45,12 +47,12 @@ impl GroupEntry {
         self.header.encode(out);
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
         let (offset, length, rows) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
         let header = Frame::decode(cursor)?;
         if u64::from(header.stored) > length || rows as usize > GROUP_ROWS_MAX {
             return Err(Damage(format!("a group of {rows} rows in {length} bytes")));
         }
-        Ok(Self { offset, length, rows, header })
+        Ok(Self { offset, length, rows, header, version })
     }
 }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use super::super::codec::{Damage, Decoded};
 use super::super::column::MetadataColumn;
 use super::super::footer::slice;
-use super::super::template::{Cells, Hits, Lazy, Place, Source};
+use super::super::frame::Frame;
+use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source, filter_may_have};
 use super::GroupEntry;
 use super::header::Header;
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
-use crate::{LineColumn, Needle, Row, Timestamp};
+use crate::inspect::GroupReport;
+use crate::{LineColumn, Needle, Projector, Row, Timestamp};
 
 /// An open group. Its columns are decoded when they are first needed, and kept as long as it is open.
 #[derive(Debug)]
@@ -19,6 +21,8 @@ pub(in crate::segment) struct Group {
     header: Arc<Header>,
     timestamps: Lazy<Arc<Vec<Timestamp>>>,
     metadata: Lazy<MetadataColumn>,
+    /// Set once the filter's checksum was seen to be right.
+    filter: Lazy<()>,
     cells: Cells,
 }
 
@@ -34,17 +38,34 @@ impl Source for Frames<'_> {
         if place.len == 0 {
             return read(&[]);
         }
-        let frame = self.group.header.frames.get(place.frame as usize);
-        let (offset, frame) = frame.ok_or_else(|| Damage(format!("frame {}", place.frame)))?;
-        let stored = slice(self.file, *offset, u64::from(frame.stored))?;
+        let (frame, stored) = self.frame(place.frame)?;
         let start = place.offset as usize;
         let part = start..start.saturating_add(place.len as usize);
         let key = (self.group.key, place.frame);
-        self.scratch.borrow_mut().with(key, *frame, stored, part, read)
+        self.scratch.borrow_mut().with(key, frame, stored, part, read)
+    }
+
+    fn may_have_value(&self, value: &[u8]) -> Decoded<bool> {
+        let place = self.group.header.filter;
+        if place.len == 0 {
+            return Ok(true);
+        }
+        let (frame, stored) = self.frame(place.frame)?;
+        self.group.filter.get_or_try(|| frame.check(stored))?;
+        filter_may_have(stored, value)
     }
 
     fn cells(&self) -> &Cells {
         &self.group.cells
+    }
+}
+
+impl<'a> Frames<'a> {
+    /// A frame and its bytes in the file.
+    fn frame(&self, number: u32) -> Decoded<(Frame, &'a [u8])> {
+        let frame = self.group.header.frames.get(number as usize);
+        let (offset, frame) = frame.ok_or_else(|| Damage(format!("frame {number}")))?;
+        Ok((*frame, slice(self.file, *offset, u64::from(frame.stored))?))
     }
 }
 
@@ -58,8 +79,14 @@ impl Group {
     ) -> Decoded<Self> {
         let header = Header::of(key, entry, file, scratch)?;
         let cells = Cells::new(header.cells);
-        let (timestamps, metadata) = (Lazy::default(), Lazy::default());
-        Ok(Self { key, header, timestamps, metadata, cells })
+        Ok(Self {
+            key,
+            header,
+            timestamps: Lazy::default(),
+            metadata: Lazy::default(),
+            filter: Lazy::default(),
+            cells,
+        })
     }
 
     /// Checks every frame, whether or not anybody reads it.
@@ -67,6 +94,24 @@ impl Group {
         self.header.frames.iter().try_for_each(|(offset, frame)| {
             frame.check(slice(file, *offset, u64::from(frame.stored))?)
         })
+    }
+
+    /// How its columns are stored.
+    pub(in crate::segment) fn describe(&self, entry: &GroupEntry) -> GroupReport {
+        let Header { times, metadata, filter, lines, .. } = &*self.header;
+        GroupReport {
+            offset: entry.offset,
+            bytes: entry.length,
+            rows: u64::from(entry.rows),
+            time: times.describe(),
+            metadata_bytes: u64::from(metadata.len),
+            filter_bytes: u64::from(filter.len),
+            templates: lines.describe(),
+        }
+    }
+
+    pub(super) const fn key(&self) -> GroupKey {
+        self.key
     }
 
     pub(in crate::segment) fn rows(&self) -> usize {
@@ -108,6 +153,31 @@ impl Group {
         scratch: &mut GroupScratch,
     ) -> Decoded<Hits> {
         self.header.lines.having(needle, &self.source(file, scratch))
+    }
+
+    /// What a projector wants of the lines.
+    pub(in crate::segment) fn projections(&self, projector: &mut dyn Projector) -> Projections {
+        Projections::of(&self.header.lines, projector)
+    }
+
+    /// As [`lines`](Self::lines), of values where they were asked for instead.
+    pub(in crate::segment) fn projected_lines(
+        &self,
+        numbers: &[u32],
+        projections: &Projections,
+        file: &[u8],
+        scratch: &mut GroupScratch,
+        out: &mut Vec<u8>,
+        rows: &mut [Row],
+    ) -> Decoded<()> {
+        let source = self.source(file, scratch);
+        let table = self.header.lines.load_projected(numbers, projections, &source)?;
+        for (number, row) in numbers.iter().zip(rows) {
+            row.line_start = out.len() as u32;
+            row.projection = table.push(*number as usize, out);
+            row.line_len = out.len() as u32 - row.line_start;
+        }
+        Ok(())
     }
 
     /// Makes the lines of some rows, which ascend, or finds their lengths. Appends to `out` and says in

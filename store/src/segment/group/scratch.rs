@@ -1,5 +1,6 @@
 //! What one reading thread keeps from group to group.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Weak};
 
 use parking_lot::Mutex;
@@ -24,10 +25,23 @@ pub(in crate::segment) struct GroupScratch {
     groups: Vec<(GroupKey, Arc<Group>)>,
     /// What was found in the group in front: small streams ask for the same again and again.
     hits: Vec<(Arc<Needle>, Arc<Hits>)>,
-    passing: Option<(LinePredicate, Arc<Hits>)>,
+    /// What passed the predicate used last, by group: chunks come by time as often as by stream, so that
+    /// small streams meet each of many groups again and again.
+    passing: Passing,
     pub(super) frames: FrameScratch,
     no_metadata: Option<Arc<Vec<Metadata>>>,
 }
+
+/// Which rows of groups pass a predicate.
+#[derive(Debug, Default)]
+struct Passing {
+    predicate: Option<LinePredicate>,
+    hits: HashMap<GroupKey, Arc<Hits>>,
+    bytes: usize,
+}
+
+/// Bytes of hits that a thread keeps: those of a hundred full groups, or of any number that have none.
+const PASSING_BYTES_MAX: usize = 4 << 20;
 
 /// A segment's identity and a group's number.
 pub(in crate::segment) type GroupKey = (u64, u32);
@@ -94,21 +108,31 @@ impl GroupScratch {
 
     fn forget_hits(&mut self) {
         self.hits.clear();
-        self.passing = None;
     }
 
-    /// Which rows of the group used last pass, found by `find` if that was not asked just before.
-    pub(super) fn passing(
+    /// Which rows of a group pass, if that is known.
+    pub(super) fn passing(&self, key: GroupKey, predicate: &LinePredicate) -> Option<&Arc<Hits>> {
+        let known = &self.passing;
+        let is_it = known.predicate.as_ref().is_some_and(|last| last.is_same(predicate));
+        known.hits.get(&key).filter(|_| is_it)
+    }
+
+    /// Keeps which rows of a group pass.
+    pub(super) fn keep_passing(
         &mut self,
+        key: GroupKey,
         predicate: &LinePredicate,
-        find: impl FnOnce(&mut Self) -> Decoded<Hits>,
-    ) -> Decoded<Arc<Hits>> {
-        if let Some((_, hits)) = self.passing.as_ref().filter(|(last, _)| last.is_same(predicate)) {
-            return Ok(Arc::clone(hits));
+        hits: Hits,
+    ) -> Arc<Hits> {
+        let known = &mut self.passing;
+        let is_it = known.predicate.as_ref().is_some_and(|last| last.is_same(predicate));
+        if !is_it || known.bytes > PASSING_BYTES_MAX {
+            *known = Passing { predicate: Some(predicate.clone()), ..Passing::default() };
         }
-        let hits = Arc::new(find(self)?);
-        self.passing = Some((predicate.clone(), Arc::clone(&hits)));
-        Ok(hits)
+        let hits = Arc::new(hits);
+        known.bytes += size_of::<GroupKey>() + hits.bytes();
+        known.hits.insert(key, Arc::clone(&hits));
+        hits
     }
 
     /// What a needle hits in the group used last, found by `find` if it was not looked for before.

@@ -3,6 +3,7 @@
 use std::io;
 
 use crate::Timestamp;
+use crate::inspect::ColumnReport;
 use crate::segment::codec::{Cursor, Damage, Decoded, put_varint, unzigzag, zigzag};
 use crate::segment::template::{IntColumn, Sink, Source};
 
@@ -29,6 +30,12 @@ impl Times {
         let units: Vec<u64> =
             timestamps.iter().map(|timestamp| behind(timestamp) / unit.unsigned_abs()).collect();
         Ok(Self { first, unit, column: IntColumn::write(&units, sink)? })
+    }
+
+    /// How they are stored, in words.
+    pub(super) fn describe(&self) -> ColumnReport {
+        let coding = format!("units of {} ns, {}", self.unit, self.column.describe());
+        ColumnReport { coding, encoded_bytes: self.column.encoded_bytes() }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {

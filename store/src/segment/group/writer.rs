@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::super::VERSION;
 use super::super::codec::put_varint;
 use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
@@ -82,12 +83,14 @@ impl GroupBuilder {
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
         let metadata = sink.put(&column)?;
+        let filter = sink.put_filter()?;
         let frames = sink.finish()?;
         let mut header = Vec::new();
         put_varint(&mut header, frames.len() as u64);
         frames.iter().for_each(|(frame, _)| frame.encode(&mut header));
         times.encode(&mut header);
         metadata.encode(&mut header);
+        filter.encode(&mut header);
         table.encode(&mut header);
         let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
         let offset = out.len();
@@ -97,6 +100,6 @@ impl GroupBuilder {
         self.text.clear();
         self.spans.clear();
         let length = (out.len() - offset) as u64;
-        Ok(GroupEntry { offset: offset as u64, length, rows, header })
+        Ok(GroupEntry { offset: offset as u64, length, rows, header, version: VERSION })
     }
 }

@@ -22,6 +22,12 @@ use crate::{MatchOp, Matcher, TenantId};
 
 pub(super) use self::build::build;
 
+/// Whether this build makes and reads label indexes.
+pub(super) const IS_THERE: bool = true;
+
+/// What goes wrong with an index that is there.
+pub(super) type IndexError = TantivyError;
+
 /// The one field of the documents.
 const FIELD: &str = "label";
 

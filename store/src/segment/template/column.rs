@@ -5,10 +5,11 @@
 //!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
 //!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
 //!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ places varint │ places           the lengths; the values one after the other
+//!   3 texts       integers │ longest word varint │ places varint │ places
+//!                                                             the lengths; the values one after the other
 //!   4 templates   table
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
-//! stamp      shortest varint │ longest - shortest varint │ bytes u64
+//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
 //! ```
 
 use std::io;
@@ -19,9 +20,10 @@ use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::ints::IntColumn;
 use super::sink::{Place, Sink};
 use super::split::Texts;
-use super::stamp::Stamp;
+use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
-use super::values::Cells;
+use super::values::Decoding;
+use crate::needle::longest_word;
 
 const NUMBERS: u8 = 0;
 const HEXADECIMAL: u8 = 1;
@@ -43,6 +45,9 @@ const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
 const NESTED_TEXT_LEN_MIN: usize = 12;
 const NESTED_TEXTS_MIN: usize = 32;
 
+/// Values with fewer digits than these are not in the filter.
+const FILTERED_LEN_MIN: u32 = 16;
+
 /// How deep tables are nested: a text in a JSON text in a line.
 pub(super) const DEPTH_MAX: usize = 3;
 
@@ -61,7 +66,7 @@ pub(super) enum Coding {
     Numbers { width: u32, values: IntColumn },
     Hexadecimal { digits: u32, is_upper: bool, place: Place },
     Dictionary { count: u32, values: Box<Column>, codes: IntColumn },
-    Texts { lengths: IntColumn, places: Vec<Place> },
+    Texts { lengths: IntColumn, word_max: u32, places: Vec<Place> },
     Templates(Box<Table>),
     Same { slot: u32 },
 }
@@ -86,11 +91,9 @@ impl Survey {
         }
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
-            let hex: &[u8] = if is_upper { b"ABCDEF" } else { b"abcdef" };
-            let mut allowed = Stamp::EMPTY;
-            allowed.add(b"0123456789");
-            allowed.add(hex);
-            stamp.bytes & !allowed.bytes == 0 && stamp.len_min == stamp.len_max && stamp.len_min > 3
+            let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
+            let allowed = ByteSet::of(hex);
+            stamp.bytes.is_in(allowed) && stamp.len_min == stamp.len_max && stamp.len_min > 3
         };
         Self {
             stamp,
@@ -161,7 +164,7 @@ impl Column {
             let place = sink.put(&pack_hex(texts))?;
             let is_upper = is_upper == 1;
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
-            return Ok(Self::new(stamp, coding));
+            return Ok(Self::new(stamp, coding).filtered(texts, sink));
         }
         let may_nest = is_quoted
             && depth < DEPTH_MAX
@@ -184,6 +187,35 @@ impl Column {
         Ok(Self::new(stamp, plain))
     }
 
+    /// Notes the values for the filter, if they go there.
+    fn filtered(self, texts: Texts<'_>, sink: &mut Sink) -> Self {
+        if self.is_in_filter() {
+            texts.iter().for_each(|text| sink.values().add(text));
+        }
+        self
+    }
+
+    /// Whether the filter has the values: those of columns of ids, which take long to read since they
+    /// hardly compress. Counters and times do, and there are too many of them.
+    pub(super) const fn is_in_filter(&self) -> bool {
+        match &self.coding {
+            Coding::Hexadecimal { digits, .. } => *digits >= FILTERED_LEN_MIN,
+            Coding::Numbers { values, .. } => {
+                self.stamp.len_max >= FILTERED_LEN_MIN && !values.is_smooth()
+            }
+            _ => false,
+        }
+    }
+
+    /// What no run of ASCII letters and digits in a value is longer than.
+    pub(super) fn word_max(&self) -> u32 {
+        match &self.coding {
+            Coding::Texts { word_max, .. } => self.stamp.len_max.min(*word_max),
+            Coding::Dictionary { values, .. } => values.word_max(),
+            _ => self.stamp.len_max,
+        }
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         self.stamp.encode(out);
         match &self.coding {
@@ -204,9 +236,10 @@ impl Column {
                 values.encode(out);
                 codes.encode(out);
             }
-            Coding::Texts { lengths, places } => {
+            Coding::Texts { lengths, word_max, places } => {
                 out.push(TEXTS);
                 lengths.encode(out);
+                put_varint(out, (*word_max).into());
                 put_varint(out, places.len() as u64);
                 places.iter().for_each(|place| place.encode(out));
             }
@@ -222,18 +255,22 @@ impl Column {
     }
 
     /// Reads how a column is stored, and counts its cells.
-    pub(super) fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
-        Self::decode_nested(cursor, depth, true, cells)
+    pub(super) fn decode(
+        cursor: &mut Cursor<'_>,
+        depth: usize,
+        decoding: &mut Decoding,
+    ) -> Decoded<Self> {
+        Self::decode_nested(cursor, depth, true, decoding)
     }
 
     fn decode_nested(
         cursor: &mut Cursor<'_>,
         depth: usize,
         may_be_dictionary: bool,
-        cells: &mut u32,
+        decoding: &mut Decoding,
     ) -> Decoded<Self> {
-        let cell = Cells::count(cells);
-        let stamp = Stamp::decode(cursor)?;
+        let cell = decoding.cell();
+        let stamp = Stamp::decode(cursor, decoding.version)?;
         let coding = match cursor.u8()? {
             NUMBERS => {
                 Coding::Numbers { width: width(cursor)?, values: IntColumn::decode(cursor)? }
@@ -245,17 +282,19 @@ impl Column {
             },
             DICTIONARY if may_be_dictionary => {
                 let count = cursor.varint_u32()?;
-                let values = Box::new(Self::decode_nested(cursor, depth, false, cells)?);
+                let values = Box::new(Self::decode_nested(cursor, depth, false, decoding)?);
                 Coding::Dictionary { count, values, codes: IntColumn::decode(cursor)? }
             }
             TEXTS => {
                 let lengths = IntColumn::decode(cursor)?;
+                let word_max =
+                    if decoding.version == 2 { u32::MAX } else { cursor.varint_u32()? };
                 let places: Decoded<Vec<_>> =
                     (0..cursor.count()?).map(|_| Place::decode(cursor)).collect();
-                Coding::Texts { lengths, places: places? }
+                Coding::Texts { lengths, word_max, places: places? }
             }
             TEMPLATES if depth < DEPTH_MAX => {
-                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, cells)?))
+                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, decoding)?))
             }
             SAME if may_be_dictionary => Coding::Same { slot: cursor.varint_u32()? },
             kind => return Err(Damage(format!("a column of the kind {kind} at depth {depth}"))),
@@ -275,7 +314,7 @@ fn write_numbers(texts: Texts<'_>, survey: &Survey, sink: &mut Sink) -> io::Resu
         |text: &[u8]| text.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
     let values: Vec<u64> = texts.iter().map(parse).collect();
     let values = IntColumn::write(&values, sink)?;
-    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values })))
+    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values }).filtered(texts, sink)))
 }
 
 fn pack_hex(texts: Texts<'_>) -> Vec<u8> {
@@ -310,7 +349,9 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     if !bytes.is_empty() {
         places.push(sink.put(&bytes)?);
     }
-    Ok(Coding::Texts { lengths, places })
+    let word_max = texts.iter().map(longest_word).max().unwrap_or_default();
+    let word_max = u32::try_from(word_max).unwrap_or(u32::MAX);
+    Ok(Coding::Texts { lengths, word_max, places })
 }
 
 /// Distinct texts, as places, and which of them each text is.

@@ -24,6 +24,14 @@ impl Hits {
         }
     }
 
+    /// About how many bytes it takes.
+    pub(in crate::segment) const fn bytes(&self) -> usize {
+        match self {
+            Self::None | Self::All => size_of::<Self>(),
+            Self::Some(bitmap) => size_of::<Self>() + bitmap.bytes(),
+        }
+    }
+
     pub(in crate::segment) fn contains(&self, number: usize) -> bool {
         match self {
             Self::None => false,

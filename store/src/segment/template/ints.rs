@@ -98,6 +98,11 @@ impl IntColumn {
         Ok(planes_column(places?))
     }
 
+    /// Whether values differ little from those before them.
+    pub(super) const fn is_smooth(&self) -> bool {
+        matches!(self, Self::Constant(_) | Self::Deltas { .. })
+    }
+
     /// Appends how the column is stored.
     pub(in crate::segment) fn encode(&self, out: &mut Vec<u8>) {
         match self {

@@ -9,9 +9,12 @@
 //! Nothing here knows of files: columns go to a [`Sink`] and come from a [`Source`].
 
 mod column;
+mod describe;
+mod filter;
 mod hits;
 mod ints;
 mod lazy;
+mod project;
 mod search;
 mod sink;
 mod split;
@@ -21,17 +24,21 @@ mod table;
 mod tests;
 mod tokens;
 mod values;
+mod view;
 
 use std::io;
 
 use self::split::Texts;
 
+pub(in crate::segment) use self::filter::may_have as filter_may_have;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
+pub(in crate::segment) use self::project::Projections;
 pub(in crate::segment) use self::sink::{Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
-pub(in crate::segment) use self::values::Cells;
+pub(in crate::segment) use self::values::{Cells, Decoding};
+pub(crate) use self::view::TemplateView;
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are.
 const SURE_RATIO: usize = 8;

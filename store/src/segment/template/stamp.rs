@@ -1,59 +1,116 @@
 //! What is known of a column's values without reading them.
 
-use super::super::codec::{Cursor, Decoded, put_varint};
+use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 
 /// The lengths of the values of a column and the bytes that they are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) len_min: u32,
     pub(super) len_max: u32,
-    /// A bit for each byte in [`bit_of`].
-    pub(super) bytes: u64,
+    pub(super) bytes: ByteSet,
 }
 
-/// Letters and digits have a bit each; the rest of ASCII shares one, all other bytes another.
-const BITS: [u64; 256] = {
-    let mut bits = [0; 256];
+/// A set of bytes. Those beyond ASCII are all in it, or none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ByteSet {
+    ascii: u128,
+    others: bool,
+}
+
+/// The bits of each byte in the low and the high half of a set: looked up, since columns are surveyed byte
+/// by byte.
+const BITS: [[u64; 256]; 2] = {
+    let mut bits = [[0; 256]; 2];
     let mut byte = 0;
-    while byte < 256 {
-        bits[byte] = 1
-            << match byte {
-                0x30..=0x39 => byte - 0x30,
-                0x41..=0x5a => byte - 0x41 + 10,
-                0x61..=0x7a => byte - 0x61 + 36,
-                0x00..=0x7f => 62,
-                _ => 63,
-            };
+    while byte < 128 {
+        bits[byte / 64][byte] = 1 << (byte % 64);
         byte += 1;
     }
     bits
 };
 
-/// The digits' bits.
-const DIGITS: u64 = (1 << 10) - 1;
+impl ByteSet {
+    /// The set of some bytes.
+    pub(super) fn of(bytes: &[u8]) -> Self {
+        let mut set = Self::default();
+        bytes.iter().for_each(|byte| set.add(*byte));
+        set
+    }
+
+    fn add(&mut self, byte: u8) {
+        match byte {
+            0..128 => self.ascii |= 1 << byte,
+            _ => self.others = true,
+        }
+    }
+
+    pub(super) const fn has(self, byte: u8) -> bool {
+        match byte {
+            0..128 => self.ascii >> byte & 1 != 0,
+            _ => self.others,
+        }
+    }
+
+    /// Bit `b` for the byte `b`.
+    pub(super) const fn ascii(self) -> u128 {
+        self.ascii
+    }
+
+    /// Whether every byte of it is in another set.
+    pub(super) const fn is_in(self, other: Self) -> bool {
+        self.ascii & !other.ascii == 0 && (other.others || !self.others)
+    }
+
+    const fn is_empty(self) -> bool {
+        self.ascii == 0 && !self.others
+    }
+
+    /// From the set of version 2, in which letters and digits have a bit each, the rest of ASCII one and
+    /// all other bytes another.
+    fn from_classes(classes: u64) -> Self {
+        let mut set = Self { ascii: 0, others: classes >> 63 != 0 };
+        for byte in 0..128_u8 {
+            let class = match byte {
+                b'0'..=b'9' => byte - b'0',
+                b'A'..=b'Z' => byte - b'A' + 10,
+                b'a'..=b'z' => byte - b'a' + 36,
+                _ => 62,
+            };
+            set.ascii |= u128::from(classes >> class & 1) << byte;
+        }
+        set
+    }
+}
 
 impl Stamp {
     /// Of no value.
-    pub(super) const EMPTY: Self = Self { len_min: u32::MAX, len_max: 0, bytes: 0 };
+    pub(super) const EMPTY: Self =
+        Self { len_min: u32::MAX, len_max: 0, bytes: ByteSet { ascii: 0, others: false } };
 
     /// Takes a value in.
     pub(super) fn add(&mut self, value: &[u8]) {
         let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
         self.len_min = self.len_min.min(len);
         self.len_max = self.len_max.max(len);
-        self.bytes |= bytes_of(value);
+        let (mut low, mut high, mut all) = (0, 0, 0);
+        for byte in value {
+            low |= BITS[0][*byte as usize];
+            high |= BITS[1][*byte as usize];
+            all |= byte;
+        }
+        self.bytes.ascii |= u128::from(high) << 64 | u128::from(low);
+        self.bytes.others |= !all.is_ascii();
     }
 
     /// Whether a value may have all of these bytes, whatever the case of letters if `ignores_case`.
     pub(super) fn may_have(&self, bytes: &[u8], ignores_case: bool) -> bool {
-        if !ignores_case {
-            return bytes_of(bytes) & !self.bytes == 0;
+        match ignores_case {
+            false => bytes.iter().all(|byte| self.bytes.has(*byte)),
+            true => bytes.iter().all(|byte| {
+                let cases = [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()];
+                cases.into_iter().any(|byte| self.bytes.has(byte))
+            }),
         }
-        bytes.iter().all(|byte| {
-            let either =
-                BITS[byte.to_ascii_lowercase() as usize] | BITS[byte.to_ascii_uppercase() as usize];
-            either & self.bytes != 0
-        })
     }
 
     /// Whether values may have that length.
@@ -62,24 +119,28 @@ impl Stamp {
     }
 
     /// Whether values are of digits alone.
-    pub(super) const fn is_digits(&self) -> bool {
-        self.bytes & !DIGITS == 0 && self.bytes != 0
+    pub(super) fn is_digits(&self) -> bool {
+        self.bytes.is_in(ByteSet::of(b"0123456789")) && !self.bytes.is_empty()
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.len_min.into());
-        put_varint(out, u64::from(self.len_max).wrapping_sub(self.len_min.into()));
-        out.extend_from_slice(&self.bytes.to_le_bytes());
+        let longer = u64::from(self.len_max.saturating_sub(self.len_min));
+        put_varint(out, longer << 1 | u64::from(self.bytes.others));
+        out.extend_from_slice(&self.bytes.ascii.to_le_bytes());
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    /// Reads a stamp of some version of the segment.
+    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
         let len_min = cursor.varint_u32()?;
-        let len_max = len_min.saturating_add(cursor.varint_u32()?);
-        Ok(Self { len_min, len_max, bytes: cursor.u64()? })
+        if version == 2 {
+            let len_max = len_min.saturating_add(cursor.varint_u32()?);
+            return Ok(Self { len_min, len_max, bytes: ByteSet::from_classes(cursor.u64()?) });
+        }
+        let longer = cursor.varint()?;
+        let len_max = u32::try_from(longer >> 1).ok().and_then(|more| len_min.checked_add(more));
+        let len_max = len_max.ok_or_else(|| Damage::new("values of over 4 GiB"))?;
+        let ascii = u128::from(cursor.u64()?) | u128::from(cursor.u64()?) << 64;
+        Ok(Self { len_min, len_max, bytes: ByteSet { ascii, others: longer & 1 != 0 } })
     }
-}
-
-/// The bits of some bytes.
-fn bytes_of(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0, |bits, byte| bits | BITS[*byte as usize])
 }

@@ -15,7 +15,8 @@ use super::column::{Coding, Column};
 use super::ints::IntColumn;
 use super::sink::Sink;
 use super::split::{Draft, Slot, Texts, split, whole_texts};
-use super::values::Cells;
+use super::values::Decoding;
+use crate::Needle;
 
 /// The most texts in a table: what a few bytes of a damaged one can make a reader allocate.
 pub(in crate::segment) const TEXTS_MAX: u32 = 1 << 18;
@@ -40,6 +41,8 @@ pub(super) struct Template {
     /// One more than slots.
     pub(super) statics: Statics,
     pub(super) slots: Vec<Column>,
+    /// What no run of ASCII letters and digits in a text is longer than.
+    pub(super) word_max: u64,
 }
 
 /// The texts before, between and behind the slots of a template.
@@ -53,6 +56,12 @@ impl Statics {
     fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.ends.push(u32::try_from(self.bytes.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Whether one of the texts has a needle.
+    pub(super) fn have(&self, needle: &Needle) -> bool {
+        // Most have it nowhere, which is seen at once; a place across two texts is none.
+        needle.find(&self.bytes).is_some() && self.iter().any(|text| needle.find(text).is_some())
     }
 
     /// Bytes of all texts together.
@@ -112,7 +121,7 @@ impl Table {
             let count = u32::try_from(draft.rows.len()).unwrap_or(u32::MAX);
             let mut statics = Statics::default();
             draft.statics.iter().for_each(|text| statics.push(text));
-            templates.push(Template { count, statics, slots });
+            templates.push(Template::new(count, statics, slots));
         }
         let count = u32::try_from(texts.len()).unwrap_or(u32::MAX);
         Ok(Self { count, numbers, templates, cell: 0 })
@@ -147,9 +156,9 @@ impl Table {
     pub(in crate::segment) fn decode(
         cursor: &mut Cursor<'_>,
         depth: usize,
-        cells: &mut u32,
+        decoding: &mut Decoding,
     ) -> Decoded<Self> {
-        let cell = Cells::count(cells);
+        let cell = decoding.cell();
         let (count, templates) = (cursor.varint_u32()?, cursor.count()?);
         if count > TEXTS_MAX {
             return Err(Damage(format!("a table of {count} texts")));
@@ -159,7 +168,7 @@ impl Table {
             _ => Some(IntColumn::decode(cursor)?),
         };
         let templates: Decoded<Vec<_>> =
-            (0..templates).map(|_| Template::decode(cursor, depth, cells)).collect();
+            (0..templates).map(|_| Template::decode(cursor, depth, decoding)).collect();
         let templates = templates?;
         let sum: u64 = templates.iter().map(|template| u64::from(template.count)).sum();
         if sum != u64::from(count) {
@@ -170,13 +179,35 @@ impl Table {
 }
 
 impl Template {
-    fn decode(cursor: &mut Cursor<'_>, depth: usize, cells: &mut u32) -> Decoded<Self> {
+    fn new(count: u32, statics: Statics, slots: Vec<Column>) -> Self {
+        let mut template = Self { count, statics, slots, word_max: 0 };
+        template.word_max = template.longest_word();
+        template
+    }
+
+    fn longest_word(&self) -> u64 {
+        let (mut longest, mut current) = (0, 0_u64);
+        for number in 0..=self.slots.len() {
+            for byte in self.statics.get(number) {
+                current = if byte.is_ascii_alphanumeric() { current + 1 } else { 0 };
+                longest = longest.max(current);
+            }
+            if let Some(column) = self.column(number) {
+                // A value that is not all letters and digits ends a word, and may begin one as long.
+                current += u64::from(column.word_max());
+                longest = longest.max(current);
+            }
+        }
+        longest
+    }
+
+    fn decode(cursor: &mut Cursor<'_>, depth: usize, decoding: &mut Decoding) -> Decoded<Self> {
         let (count, slot_count) = (cursor.varint_u32()?, cursor.count()?);
         let mut statics = Statics::default();
         statics.push(bytes(cursor)?);
         let mut slots: Vec<Column> = Vec::with_capacity(slot_count.min(64));
         for index in 0..slot_count {
-            let column = Column::decode(cursor, depth, cells)?;
+            let column = Column::decode(cursor, depth, decoding)?;
             if let Coding::Same { slot } = column.coding {
                 let earlier = slots.get(slot as usize).map(|column| &column.coding);
                 if earlier.is_none_or(|coding| matches!(coding, Coding::Same { .. })) {
@@ -189,7 +220,7 @@ impl Template {
         if count == 0 {
             return Err(Damage::new("a template of no text"));
         }
-        Ok(Self { count, statics, slots })
+        Ok(Self::new(count, statics, slots))
     }
 }
 

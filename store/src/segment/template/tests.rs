@@ -5,15 +5,17 @@ use std::cell::RefCell;
 
 use proptest::prelude::*;
 
+use super::super::VERSION;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
-use super::{Cells, Place, Sink, Source, Table, write};
+use super::{Cells, Decoding, Place, Sink, Source, Table, filter_may_have, write};
 use crate::Needle;
 
 /// Frames in memory.
 struct Frames {
     frames: Vec<(Frame, Vec<u8>)>,
     reader: RefCell<FrameReader>,
+    filter: Place,
     cells: Cells,
 }
 
@@ -24,6 +26,13 @@ impl Source for Frames {
         let mut raw = Vec::new();
         self.reader.borrow_mut().read_or_copy(*frame, stored, &mut raw)?;
         read(&raw[place.offset as usize..][..place.len as usize])
+    }
+
+    fn may_have_value(&self, value: &[u8]) -> Decoded<bool> {
+        match self.filter.len {
+            0 => Ok(true),
+            _ => self.with(self.filter, |filter| filter_may_have(filter, value)),
+        }
     }
 
     fn cells(&self) -> &Cells {
@@ -43,10 +52,12 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
     let table = write(&bytes, &spans, &mut sink).unwrap();
     let mut described = Vec::new();
     table.encode(&mut described);
-    let mut cells = 0;
-    let table = Table::decode(&mut Cursor::new(&described), 0, &mut cells).unwrap();
+    let mut decoding = Decoding::new(VERSION);
+    let table = Table::decode(&mut Cursor::new(&described), 0, &mut decoding).unwrap();
+    let filter = sink.put_filter().unwrap();
     let frames = sink.finish().unwrap();
-    (table, Frames { frames, reader: RefCell::default(), cells: Cells::new(cells) })
+    let cells = Cells::new(decoding.cells());
+    (table, Frames { frames, reader: RefCell::default(), filter, cells })
 }
 
 fn check_texts(texts: &[Vec<u8>]) {
@@ -197,6 +208,49 @@ fn needles_are_found_where_they_are() {
     println!("{pairs} needles, each in 400 lines");
 }
 
+/// Ids enough for a filter, looked for as they are, cut at every place, and changed in one digit.
+#[test]
+fn ids_are_found_whole_and_in_part() {
+    let mut dice = Dice(7);
+    let mut id = |digits: usize| -> String {
+        (0..digits).map(|_| char::from_digit(dice.roll(16) as u32, 16).unwrap()).collect()
+    };
+    let ids: Vec<[String; 3]> = (0..400).map(|_| [id(32), id(40).to_uppercase(), id(17)]).collect();
+    let texts: Vec<Vec<u8>> = (0_u64..)
+        .zip(&ids)
+        .map(|(n, [a, b, c])| {
+            let number = n.wrapping_mul(0x9e37_79b9_7f4a_7c15) % 10_u64.pow(19);
+            format!("trace={a} span={b} odd={c} blk_{number} {number:019}").into_bytes()
+        })
+        .collect();
+    let (table, frames) = stored(&texts);
+    assert_ne!(frames.filter.len, 0);
+    let check = |needle: &[u8]| check_needle(&table, &frames, &texts, &Needle::new(needle));
+    for text in texts.iter().step_by(97) {
+        let words = text.split(|byte| !byte.is_ascii_alphanumeric());
+        for word in words.filter(|word| word.len() > 8) {
+            check(word);
+            check(&word.to_ascii_lowercase());
+            for start in 0..word.len() {
+                for len in [2, 3, 4, 5, 8, 9, 31] {
+                    check(&word[start..word.len().min(start + len)]);
+                }
+            }
+            let mut other = word.to_vec();
+            other[word.len() / 2] ^= 1;
+            check(&other);
+        }
+    }
+    for [a, b, _] in &ids[..20] {
+        check(format!("={a} s").as_bytes());
+        check(format!("{} odd", &b[1..]).as_bytes());
+        for needle in [a.to_ascii_uppercase(), b.to_ascii_lowercase(), b[3..].to_owned()] {
+            let needle = Needle::in_either_case(needle.as_bytes()).unwrap();
+            check_needle(&table, &frames, &texts, &needle);
+        }
+    }
+}
+
 proptest! {
     /// Texts of few letters, in which needles lie across slots in many ways.
     #[test]
@@ -216,10 +270,11 @@ proptest! {
     /// Whatever the bytes are, a description is read or refused.
     #[test]
     fn arbitrary_descriptions_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let mut cells = 0;
-        if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0, &mut cells) {
-            let cells = Cells::new(cells);
-            let frames = Frames { frames: Vec::new(), reader: RefCell::default(), cells };
+        let mut decoding = Decoding::new(VERSION);
+        if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0, &mut decoding) {
+            let (cells, filter) = (Cells::new(decoding.cells()), Place::default());
+            let frames =
+                Frames { frames: Vec::new(), reader: RefCell::default(), filter, cells };
             let _ = table.having(&Needle::new(b"a1"), &frames);
             let _ = table.load_these(&[0, 1, 5], &frames).map(|table| table.len_of(1));
         }

@@ -17,17 +17,37 @@ impl Cells {
         Self((0..count).map(|_| Lazy::default()).collect())
     }
 
-    /// The number of the next cell.
-    pub(super) const fn count(cells: &mut u32) -> u32 {
-        let cell = *cells;
-        *cells = cell.saturating_add(1);
-        cell
-    }
-
     /// What is in a cell, read by `read` if nothing is.
     fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<Values>) -> Decoded<&Values> {
         let cell = self.0.get(cell as usize);
         cell.ok_or_else(|| Damage::new("a column without a cell"))?.get_or_try(read)
+    }
+}
+
+/// A description that is being read.
+#[derive(Debug)]
+pub(in crate::segment) struct Decoding {
+    /// The version of the segment.
+    pub(super) version: u32,
+    cells: u32,
+}
+
+impl Decoding {
+    /// Of a description in a segment of some version.
+    pub(in crate::segment) const fn new(version: u32) -> Self {
+        Self { version, cells: 0 }
+    }
+
+    /// The number of the next column's cell.
+    pub(super) const fn cell(&mut self) -> u32 {
+        let cell = self.cells;
+        self.cells = cell.saturating_add(1);
+        cell
+    }
+
+    /// How many cells its columns have.
+    pub(in crate::segment) const fn cells(&self) -> u32 {
+        self.cells
     }
 }
 
@@ -97,6 +117,23 @@ pub(in crate::segment) struct LoadedTable<'a> {
     places: Option<&'a TemplatePlaces>,
     /// `None` for those that no wanted text has.
     templates: Vec<Option<(&'a Template, Vec<Loaded<'a>>)>>,
+}
+
+impl TemplatePlaces {
+    /// The template of a text, and which of its texts it is.
+    pub(super) fn of(&self, text: usize) -> Option<(usize, usize)> {
+        Some((usize::from(*self.numbers.get(text)?), *self.ranks.get(text)? as usize))
+    }
+
+    /// Some texts as places in the columns of each of so many templates.
+    pub(super) fn by_template(&self, texts: &[u32], templates: usize) -> Vec<Vec<u32>> {
+        let mut ranks = vec![Vec::new(); templates];
+        for (number, rank) in texts.iter().filter_map(|text| self.of(*text as usize)) {
+            // Ranks are counted in 32 bits.
+            ranks[number].push(rank as u32);
+        }
+        ranks
+    }
 }
 
 impl TextValues {
@@ -221,7 +258,7 @@ impl Column {
                     None => Values::Codes(codes),
                 }
             }
-            Coding::Texts { lengths, places } => {
+            Coding::Texts { lengths, places, .. } => {
                 Values::Texts(TextValues::read(lengths, places, count, source)?)
             }
             Coding::Templates(table) if table.count as usize == count => Values::Templates,
@@ -304,15 +341,7 @@ impl Table {
                 }
             }
             (Wanted::These(texts), Some(places)) => {
-                let mut ranks = vec![Vec::new(); self.templates.len()];
-                for text in texts {
-                    let at = *text as usize;
-                    if let (Some(number), Some(rank)) =
-                        (places.numbers.get(at), places.ranks.get(at))
-                    {
-                        ranks[usize::from(*number)].push(*rank);
-                    }
-                }
+                let ranks = places.by_template(texts, self.templates.len());
                 for (template, ranks) in self.templates.iter().zip(&ranks) {
                     templates.push(match ranks.is_empty() {
                         true => None,
@@ -352,9 +381,7 @@ impl<'a> LoadedTable<'a> {
     fn parts(&self, text: usize) -> Option<(&'a Template, &[Loaded<'a>], usize)> {
         let (number, rank) = match self.places {
             None => (0, text),
-            Some(places) => {
-                (usize::from(*places.numbers.get(text)?), *places.ranks.get(text)? as usize)
-            }
+            Some(places) => places.of(text)?,
         };
         let (template, slots) = self.templates.get(number)?.as_ref()?;
         Some((template, slots, rank))

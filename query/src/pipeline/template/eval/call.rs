@@ -190,8 +190,8 @@ impl<'a> Run<'a, '_> {
             return self.call(dot, method, at, Some(receiver), args, last);
         }
         let type_name = receiver.type_name();
-        if matches!(receiver, Value::Labels | Value::Map(_)) && (!args.is_empty() || last.is_some())
-        {
+        let is_map = matches!(receiver, Value::Labels | Value::Map(_) | Value::Strings(_));
+        if is_map && (!args.is_empty() || last.is_some()) {
             return self.fail(&format!("{name} is not a method but has arguments"));
         }
         match receiver {
@@ -199,6 +199,12 @@ impl<'a> Run<'a, '_> {
             Value::NilInterface => self.fail(&format!("nil pointer evaluating {type_name}.{name}")),
             Value::Labels => Ok(Value::borrowed(self.context.data.label(name).unwrap_or_default())),
             Value::Map(map) => Ok(map.get(name.as_bytes()).cloned().unwrap_or(Value::NilInterface)),
+            Value::Strings(map) => {
+                Ok(map.get(name.as_bytes()).cloned().unwrap_or(Value::borrowed("")))
+            }
+            Value::Record(record) if record.get(name).is_some() => {
+                Ok(record.get(name).cloned().unwrap_or(Value::Nil))
+            }
             _ => self.fail(&format!("can't evaluate field {name} in type {type_name}")),
         }
     }

@@ -24,6 +24,8 @@ pub(super) struct Job<'a> {
     pub(super) trees: &'a Trees,
     pub(super) data: &'a dyn TemplateData,
     pub(super) regexes: &'a RegexCache,
+    /// The dot that the main template starts with.
+    pub(super) dot: Value<'a>,
 }
 
 /// Appends what the template prints to `out`. After an error `out` holds what was printed so far.
@@ -37,7 +39,7 @@ pub(super) fn execute<'a>(job: &'a Job<'a>, out: &mut Vec<u8>) -> Result<(), Str
         start: out.len(),
         out,
         name: job.name,
-        root: Value::Labels,
+        root: job.dot.clone(),
         variables: Vec::new(),
         stack: Vec::new(),
         at: At::Start,
@@ -48,7 +50,7 @@ pub(super) fn execute<'a>(job: &'a Job<'a>, out: &mut Vec<u8>) -> Result<(), Str
     let Some(main) = job.trees.get(job.name) else {
         return Ok(());
     };
-    match run.list(&Value::Labels, main) {
+    match run.list(&job.dot, main) {
         Err(Halt::Error(message)) => Err(message),
         _ => Ok(()),
     }
@@ -213,7 +215,7 @@ impl<'a> Run<'a, '_> {
                 let pairs = list.iter().enumerate();
                 return self.each(branch, pairs.map(|(i, item)| (index_of(i), item.clone())));
             }
-            Value::Map(map) => {
+            Value::Map(map) | Value::Strings(map) => {
                 let pairs = map.iter().map(|(k, v)| (Value::bytes(k.clone()), v.clone()));
                 return self.each(branch, pairs);
             }

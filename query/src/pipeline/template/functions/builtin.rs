@@ -88,7 +88,10 @@ fn not_comparable(context: &Context<'_>, a: &Value<'_>, b: &Value<'_>) -> String
     let is_same_kind = matches!(
         (a, b),
         (Value::List(_), Value::List(_))
-            | (Value::Map(_) | Value::Labels, Value::Map(_) | Value::Labels)
+            | (
+                Value::Map(_) | Value::Strings(_) | Value::Labels,
+                Value::Map(_) | Value::Strings(_) | Value::Labels
+            )
     );
     let (a_type, b_type) = (Value::borrowed(a.type_name()), Value::borrowed(b.type_name()));
     let message = if is_same_kind {
@@ -101,7 +104,8 @@ fn not_comparable(context: &Context<'_>, a: &Value<'_>, b: &Value<'_>) -> String
 }
 
 fn has_basic_kind(value: &Value<'_>) -> bool {
-    !matches!(value, Value::Time(_) | Value::List(_) | Value::Map(_) | Value::Labels)
+    use Value::{Labels, List, Map, Record, Strings, Time};
+    !matches!(value, Time(_) | List(_) | Map(_) | Strings(_) | Record(_) | Labels)
         && !value.is_nil()
 }
 
@@ -146,7 +150,7 @@ fn len<'a>(context: &Context<'a>, args: &[Value<'a>]) -> Returned<'a> {
     let length = match item {
         Value::Text(text) => text.as_bytes().len(),
         Value::List(list) => list.len(),
-        Value::Map(map) => map.len(),
+        Value::Map(map) | Value::Strings(map) => map.len(),
         Value::Labels => context.data.labels().len(),
         Value::NilInterface => return Err("len of nil pointer".to_owned()),
         Value::Nil => {
@@ -181,6 +185,7 @@ fn index_once<'a>(context: &Context<'a>, item: &Value<'a>, index: &Value<'a>) ->
             list.get(at).cloned().ok_or_else(|| "reflect: slice index out of range".to_owned())
         }
         Value::Map(map) => Ok(map.get(map_key(index)?).cloned().unwrap_or(Value::NilInterface)),
+        Value::Strings(map) => Ok(map.get(map_key(index)?).cloned().unwrap_or(Value::borrowed(""))),
         Value::Labels => {
             let name = String::from_utf8_lossy(map_key(index)?);
             Ok(Value::borrowed(context.data.label(&name).unwrap_or_default()))

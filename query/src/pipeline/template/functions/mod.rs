@@ -3,6 +3,7 @@
 //! A function gives its parameter types, so that arguments are checked in one place with Go's error
 //! texts, and takes values of exactly those types.
 
+mod alerting;
 mod builtin;
 mod convert;
 mod decimal;
@@ -86,16 +87,32 @@ const fn variadic(name: &'static str, params: &'static [Param], rest: Param, run
     Function { name, params, rest: Some(rest), run }
 }
 
+/// Which functions a template may call, beside Go's own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FunctionSet {
+    /// Those of `line_format` and `label_format`.
+    Pipeline,
+    /// Those of alerts.
+    Alerting,
+}
+
+type ByName = HashMap<&'static str, &'static Function>;
+
+fn by_name(groups: &[&'static [Function]]) -> ByName {
+    groups.iter().copied().flatten().map(|function| (function.name, function)).collect()
+}
+
 /// The function of that name.
-pub(super) fn find(name: &str) -> Option<&'static Function> {
-    static BY_NAME: LazyLock<HashMap<&str, &Function>> = LazyLock::new(|| {
-        [builtin::ALL, strings::ALL, encoding::ALL, math::ALL, time::ALL]
-            .into_iter()
-            .flatten()
-            .map(|function| (function.name, function))
-            .collect()
+pub(super) fn find(name: &str, set: FunctionSet) -> Option<&'static Function> {
+    static PIPELINE: LazyLock<ByName> = LazyLock::new(|| {
+        by_name(&[builtin::ALL, strings::ALL, encoding::ALL, math::ALL, time::ALL])
     });
-    BY_NAME.get(name).copied()
+    static ALERTING: LazyLock<ByName> = LazyLock::new(|| by_name(&[builtin::ALL, alerting::ALL]));
+    let functions = match set {
+        FunctionSet::Pipeline => &PIPELINE,
+        FunctionSet::Alerting => &ALERTING,
+    };
+    functions.get(name).copied()
 }
 
 /// Regular expressions of one template, compiled when first used. They are arguments like any other,

@@ -91,7 +91,7 @@ fn upper<'a>(_: &Context<'a>, args: &[Value<'a>]) -> Returned<'a> {
 }
 
 /// Upper case for the first letter of each word.
-fn title<'a>(_: &Context<'a>, args: &[Value<'a>]) -> Returned<'a> {
+pub(super) fn title<'a>(_: &Context<'a>, args: &[Value<'a>]) -> Returned<'a> {
     let mut starts_word = true;
     let text = utf8(args, 0);
     let title = text.chars().map(|c| {

@@ -6,7 +6,7 @@ mod number;
 use super::TemplateData;
 use super::limits::OUTPUT_BYTES_MAX;
 use super::time::{MONTHS, WEEKDAYS};
-use super::value::Value;
+use super::value::{Record, Value};
 use crate::golang::{format_duration, format_float_v, quote_bytes};
 
 pub(super) use self::directive::sprintf;
@@ -94,11 +94,12 @@ impl Printer<'_> {
             Value::Float(float) => self.float(value, *float, verb),
             Value::Text(text) => self.string(value, text.as_bytes(), verb),
             Value::List(list) => self.list(list, verb),
-            Value::Map(map) => {
+            Value::Map(map) | Value::Strings(map) => {
                 let pairs = map.iter().map(|(key, value)| (key.as_slice(), value));
                 self.map(value.type_name(), pairs, verb);
             }
             Value::Labels => self.labels(verb),
+            Value::Record(record) => self.record(record, verb),
             _ => self.named(value, verb),
         }
     }
@@ -197,6 +198,17 @@ impl Printer<'_> {
             self.element(item, verb);
         }
         self.push(close);
+    }
+
+    fn record(&mut self, record: &Record<'_>, verb: char) {
+        self.push("{");
+        for (i, (_, value)) in record.fields.iter().enumerate() {
+            if i > 0 {
+                self.push(" ");
+            }
+            self.element(value, verb);
+        }
+        self.push("}");
     }
 
     fn map<'v, 'a: 'v>(

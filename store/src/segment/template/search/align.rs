@@ -35,14 +35,8 @@ pub(super) enum Aligned<'n> {
 
 /// Finds all alignments, leaving out those that a column's stamp rules out.
 pub(super) fn align<'n>(template: &Template, test: &Test<'n>) -> Aligned<'n> {
-    let mut search = Search {
-        template,
-        needle: test.needle,
-        is_anchored_behind: matches!(test.lies, Lies::Whole | Lies::Last),
-        parts: Vec::new(),
-        found: Vec::new(),
-        steps: 0,
-    };
+    let mut search = Search::new(template, test.needle);
+    search.is_anchored_behind = matches!(test.lies, Lies::Whole | Lies::Last);
     let ended = match test.lies {
         Lies::Whole | Lies::First => search.at_static(0, 0, test.bytes),
         Lies::Within | Lies::Last => search.anywhere(test.bytes),
@@ -53,6 +47,13 @@ pub(super) fn align<'n>(template: &Template, test: &Test<'n>) -> Aligned<'n> {
         Ok(()) if search.found.is_empty() => Aligned::None,
         Ok(()) => Aligned::Some(search.found),
     }
+}
+
+/// Whether a needle can lie in a slot's value, or partly in one.
+pub(in crate::segment::template) fn may_touch_slots(template: &Template, needle: &Needle) -> bool {
+    let mut search = Search { passes_statics: true, ..Search::new(template, needle) };
+    let ended = search.anywhere(needle.bytes());
+    ended.is_err() || !search.found.is_empty()
 }
 
 /// Why a search ends before it has tried everything.
@@ -66,23 +67,39 @@ struct Search<'t, 'n> {
     needle: &'n Needle,
     /// Whether the text must end where the needle does.
     is_anchored_behind: bool,
+    /// Whether static text is of no interest.
+    passes_statics: bool,
     /// What the slots passed so far must be.
     parts: Alignment<'n>,
     found: Vec<Alignment<'n>>,
     steps: usize,
 }
 
-impl<'n> Search<'_, 'n> {
+impl<'t, 'n> Search<'t, 'n> {
+    const fn new(template: &'t Template, needle: &'n Needle) -> Self {
+        Self {
+            template,
+            needle,
+            is_anchored_behind: false,
+            passes_statics: false,
+            parts: Vec::new(),
+            found: Vec::new(),
+            steps: 0,
+        }
+    }
+
     fn anywhere(&mut self, bytes: &'n [u8]) -> Result<(), End> {
         let template = self.template;
-        if !self.is_anchored_behind {
-            let has = |text: &[u8]| self.needle.find(text).is_some();
-            if template.statics.iter().any(has) {
-                return Err(End::All);
-            }
+        let decided_by_statics = !self.is_anchored_behind && !self.passes_statics;
+        if decided_by_statics && template.statics.have(self.needle) {
+            return Err(End::All);
         }
         let first = bytes.first().copied().unwrap_or_default();
         for (number, text) in template.statics.iter().enumerate() {
+            // A needle that begins here covers the end of the text.
+            if text.last().is_some_and(|last| !self.needle.may_have(*last)) {
+                continue;
+            }
             // Within the text it does not lie, unless it has to end it: it reaches beyond.
             let start = match self.is_anchored_behind {
                 true => 0,
@@ -154,6 +171,7 @@ impl<'n> Search<'_, 'n> {
     /// go on as the needle does. All of them can where the text has to end there, too.
     fn cuts(&self, slot: usize, bytes: &[u8]) -> Vec<usize> {
         let mut cuts = match self.template.statics.get(slot + 1).first() {
+            Some(next) if !self.needle.may_have(*next) => Vec::new(),
             Some(next) => self.places(*next, bytes),
             None => (0..bytes.len()).collect(),
         };
@@ -205,7 +223,7 @@ impl<'n> Search<'_, 'n> {
 
     fn found(&mut self) -> Result<(), End> {
         if self.parts.is_empty() {
-            return Err(End::All);
+            return if self.passes_statics { Ok(()) } else { Err(End::All) };
         }
         if self.found.len() == ALIGNMENTS_MAX {
             return Err(End::TooMany);

@@ -20,6 +20,8 @@ use super::values::{TemplatePlaces, Wanted};
 use crate::segment::bitmap::Bitmap;
 
 use self::align::{Aligned, Alignment};
+
+pub(super) use self::align::may_touch_slots;
 use crate::Needle;
 
 /// How some bytes lie in a text.
@@ -115,6 +117,9 @@ fn spread(hits: &[Hits], places: &TemplatePlaces) -> Hits {
 impl Template {
     /// Which of the template's texts pass.
     fn passing(&self, test: &Test<'_>, source: &impl Source) -> Decoded<Hits> {
+        if test.lies == Lies::Within && test.needle.word_len() as u64 > self.word_max {
+            return Ok(Hits::None);
+        }
         match align::align(self, test) {
             Aligned::None => Ok(Hits::None),
             Aligned::All => Ok(Hits::All),

@@ -23,6 +23,13 @@ impl Column {
         // What is as long as the longest value can only be all of it, which is tested soonest.
         let lies = if is_longest { Lies::Whole } else { test.lies };
         let test = &Test { lies, ..*test };
+        if test.lies == Lies::Within && test.needle.word_len() > self.word_max() as usize {
+            return Ok(Hits::None);
+        }
+        let asks_filter = lies == Lies::Whole && self.is_in_filter() && !test.needle.ignores_case();
+        if asks_filter && !source.may_have_value(test.bytes)? {
+            return Ok(Hits::None);
+        }
         match &self.coding {
             Coding::Dictionary { count: distinct, values, .. } => {
                 let distinct = values.passing(*distinct as usize, test, source)?;
@@ -40,9 +47,9 @@ impl Column {
                     Loaded::Numbers { width, values } => numbers(values, width, &loaded, test),
                     Loaded::SmallNumbers { width, values } => numbers(values, width, &loaded, test),
                     Loaded::Digits { count: digits, is_upper, bytes }
-                        if test.lies == Lies::Whole && digits % 2 == 0 =>
+                        if digits % 2 == 0 && test.bytes.len() >= PACKED_DIGITS_MIN =>
                     {
-                        whole_digits(bytes, digits, is_upper, count, test)
+                        packed_digits(bytes, digits, is_upper, count, test)
                     }
                     Loaded::Texts(texts) if test.lies == Lies::Within => within(texts, count, test),
                     Loaded::Texts(texts) => Hits::of(count, |at| test.passes(texts.get(at))),
@@ -105,36 +112,58 @@ fn numbers<W: Word>(values: &[W], width: usize, loaded: &Loaded<'_>, test: &Test
     }
 }
 
-/// Compares digits, two at a time.
-fn whole_digits(
+/// Fewer digits than these hit too often to be searched for two at a time.
+const PACKED_DIGITS_MIN: usize = 4;
+
+/// Searches for digits two at a time: as they are packed where the needle's first one is a byte's high
+/// half, and where it is the low half.
+fn packed_digits(
     bytes: &[u8],
     digits: usize,
     is_upper: bool,
     count: usize,
     test: &Test<'_>,
 ) -> Hits {
+    let len = test.bytes.len();
     let is_odd_case =
         |digit: &u8| digit.is_ascii_alphabetic() && digit.is_ascii_uppercase() != is_upper;
-    let cannot = test.bytes.len() != digits
+    let cannot = len > digits
         || !test.bytes.iter().all(u8::is_ascii_hexdigit)
         || !test.needle.ignores_case() && test.bytes.iter().any(is_odd_case);
     if cannot {
         return Hits::None;
     }
-    let value = |digit: u8| match digit {
+    let value = |digit: &u8| match digit {
         b'0'..=b'9' => digit - b'0',
         _ => (digit | 0x20) - b'a' + 10,
     };
-    let pairs = test.bytes.chunks_exact(2);
-    let packed: Vec<u8> = pairs.map(|pair| value(pair[0]) << 4 | value(pair[1])).collect();
-    let (mut hits, finder, mut at) = (Bitmap::empty(count), Finder::new(&packed), 0);
-    while let Some(found) = bytes.get(at..).and_then(|rest| finder.find(rest)) {
-        let hit = at + found;
-        if hit % packed.len() == 0 {
-            hits.insert(u32::try_from(hit / packed.len()).unwrap_or(u32::MAX));
+    let nibbles: Vec<u8> = test.bytes.iter().map(value).collect();
+    let nibble = |at: usize| {
+        bytes.get(at / 2).map(|byte| if at.is_multiple_of(2) { byte >> 4 } else { byte & 15 })
+    };
+    let mut hits = Bitmap::empty(count);
+    for skipped in 0..2 {
+        let pairs = nibbles[skipped..].chunks_exact(2);
+        let packed: Vec<u8> = pairs.map(|pair| pair[0] << 4 | pair[1]).collect();
+        let (finder, mut at) = (Finder::new(&packed), 0);
+        while let Some(found) = bytes.get(at..).and_then(|rest| finder.find(rest)) {
+            // A hit may hide one that begins within it.
+            at = at + found + 1;
+            let Some(first) = (2 * (at - 1)).checked_sub(skipped) else { continue };
+            let (within, value) = (first % digits, first / digits);
+            let lies = match test.lies {
+                Lies::Whole => within == 0 && len == digits,
+                Lies::First => within == 0,
+                Lies::Last => within + len == digits,
+                Lies::Within => within + len <= digits,
+            };
+            // The first and the last digit may be half a byte that was not compared.
+            let ends_alike = nibble(first) == nibbles.first().copied()
+                && nibble(first + len - 1) == nibbles.last().copied();
+            if lies && ends_alike && value < count {
+                hits.insert(u32::try_from(value).unwrap_or(u32::MAX));
+            }
         }
-        // A hit across two values may hide one that is a value.
-        at = hit + 1;
     }
     Hits::from_bitmap(hits, count)
 }

@@ -1,15 +1,14 @@
-//! A log store inside a program: append, query, close, open again. No runtime, no server.
+//! A log store inside a program: append, read, close, open again. No runtime, no server.
 //!
 //! ```text
-//! cargo run -p timberline-store --example embed [DIRECTORY]
+//! cargo run -p timberline-store --example hello [DIRECTORY]
 //! ```
 
 use std::error::Error;
 use std::path::PathBuf;
 
 use timberline_store::{
-    Columns, Labels, LinePredicate, MatchOp, Matcher, ReadScratch, Store, TenantId, TimeRange,
-    WriteBatch,
+    Labels, LinePredicate, Matcher, Store, StoreError, TenantId, TimeRange, WriteBatch,
 };
 
 /// 14 November 2023, 22:13:20 UTC.
@@ -18,8 +17,8 @@ const SECOND: i64 = 1_000_000_000;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let given = std::env::args_os().nth(1).map(PathBuf::from);
-    let directory = given.unwrap_or_else(|| std::env::temp_dir().join("timberline-embed"));
-    let tenant = TenantId::new("example")?;
+    let directory = given.unwrap_or_else(|| std::env::temp_dir().join("timberline-hello"));
+    let tenant = TenantId::default();
 
     println!("opening {}", directory.display());
     let store = Store::open(&directory)?;
@@ -53,20 +52,15 @@ fn append(store: &Store, tenant: &TenantId) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Prints the failures of one service.
-fn find(store: &Store, tenant: &TenantId) -> Result<(), Box<dyn Error>> {
-    let selector = [Matcher::new("service", MatchOp::Equal, "checkout")?];
+/// Prints the failures of one service, the latest first.
+fn find(store: &Store, tenant: &TenantId) -> Result<(), StoreError> {
+    let checkout = [Matcher::equal("service", "checkout")];
     let range = TimeRange::new(START, START + 3_600 * SECOND);
     let failed = LinePredicate::contains(b"status=500");
-    let mut scratch = ReadScratch::new();
-    let snapshot = store.snapshot();
-    for chunk in snapshot.chunks(tenant, &selector, range)? {
-        let batch = chunk.read(range, &failed, Columns::ALL, &mut scratch)?;
-        for row in batch.rows() {
-            let seconds = (row.timestamp - START) / SECOND;
-            let line = String::from_utf8_lossy(batch.line(row));
-            println!("  +{seconds}s {} {line} {}", chunk.labels(), batch.metadata(row));
-        }
+    for entry in store.entries(tenant, &checkout, range)?.matching(failed).newest_first() {
+        let entry = entry?;
+        let seconds = (entry.timestamp - START) / SECOND;
+        println!("  +{seconds}s {} {} {}", entry.labels, entry.text(), entry.metadata);
     }
     Ok(())
 }

@@ -1,0 +1,188 @@
+//! Queries that read some values of lines, over a store that has templates and over one that has none.
+//!
+//! `TIMBERLINE_SEED` says with which seed lines are made. A failure prints it and the query.
+
+use timberline_store::{LinePredicate, ProjectionScratch, ReadScratch, TimeRange};
+
+use super::random::Random;
+use super::support::{Fixture, SECOND, range};
+use crate::pipeline::{Hints, NeededLabels, TemplateParser};
+use crate::plan::Selection;
+use crate::syntax::{Expr, parse};
+use crate::{EngineLimits, QueryValue};
+
+/// Lines of each kind: enough for templates, filters of ids and several parts of a word.
+const LINES: u64 = 300;
+
+/// What services write, and what parsers stumble over.
+fn line(kind: u64, random: &mut Random) -> String {
+    let number = random.below(1 << 40);
+    let (small, level) = (number % 7, ["info", "warn", "error", "debug"][(number % 4) as usize]);
+    match kind {
+        0 => format!(
+            r#"{{"level":"{level}","status":{},"took":{}.{:02},"path":"/v1/{}/x y","user":{{"id":{},"name":"n{small}"}},"ok":{}}}"#,
+            200 + small * 50,
+            number % 900,
+            number % 100,
+            number % 50,
+            number % 1000,
+            small == 1,
+        ),
+        1 => format!(
+            "ts=2026-10-{:02}T01:02:03Z level={level} status={} took={}ms msg=\"GET /a?x={small} done\" id={number:016x}",
+            1 + number % 28,
+            200 + small * 50,
+            number % 900,
+        ),
+        2 => format!(
+            "10.0.{small}.{} - - [{:02}/Oct/2026] \"GET /a/{} HTTP/1.1\" {} {} status: {} len: {} time: 0.{}",
+            number % 250,
+            1 + number % 28,
+            number % 30,
+            200 + small * 50,
+            number % 5000,
+            200 + small,
+            number % 5000,
+            number % 100_000,
+        ),
+        // Keys that are values, arrays, escapes, keys named twice, zeros in front, text beyond ASCII.
+        3 => format!(
+            r#"{{"{level}":{},"status":"{small}","list":["{number}",{small}],"user_id":"{small}","user":{{"id":{}}}}}"#,
+            number % 90,
+            number % 9,
+        ),
+        4 => format!(r#"{{"status":0{small},"level":"{level}"}}"#),
+        5 => format!(r#"{{"level":"{level}","status":{small},"msg":"q \" {number} \\ {small}"}}"#),
+        6 => format!(
+            "level={level} level=x{small} status=\"{small}\" {level} took={number} bad=\"{small}"
+        ),
+        7 => format!("status={small}={number} level=größe{small} took=\"{}\"", number % 10),
+        8 => format!("status: status: {small} len: time: time: {} len: {level}", number % 10),
+        9 => format!(r#"{{"level":{level},"status":{small}}}"#),
+        _ => format!("{level} {small} status={} took={} level={level}", number % 9, number % 100),
+    }
+}
+
+fn fixtures(random: &mut Random) -> [Fixture; 2] {
+    let mut fixtures = [Fixture::new(), Fixture::new()];
+    for number in 0..LINES * 11 {
+        let (kind, time) = (number % 11, i64::try_from(number).unwrap() * SECOND / 50);
+        let line = line(kind, random);
+        let (job, status) = (format!("j{kind}"), format!("{}", random.below(3)));
+        let own = [("job", job.as_str()), ("name", "n")];
+        let metadata = [("status", status.as_str())];
+        let metadata = if random.below(9) == 0 { &metadata[..] } else { &[] };
+        fixtures.iter_mut().for_each(|fixture| fixture.push(&own, time, &line, metadata));
+    }
+    fixtures[0].store.flush().unwrap();
+    fixtures
+}
+
+const PIPELINES: [&str; 16] = [
+    "| json | status >= 300",
+    "| json | level = \"error\" or user_id > 500",
+    "| json s=\"status\", u=\"user.id\", l=\"level\" | s != \"\"",
+    "| json user=\"user\" | user != \"\"",
+    "| json | drop level | status != \"250\"",
+    "| logfmt | level =~ \"warn|error\"",
+    "| logfmt | took > 400ms",
+    "| logfmt --strict | status = 300",
+    "| logfmt lev=\"level\", status | lev != \"info\"",
+    "| logfmt --keep-empty | status != \"\"",
+    "| pattern \"<_> status: <status> len: <_>\" | status != \"\"",
+    "| pattern \"<ip> - - [<_>] \\\"<method> <path> <_>\\\" <status> <size>\" | status >= 300",
+    "| regexp \"time: (?P<took>[0-9.]+)\"",
+    "| regexp \"status[:=] ?(?P<status>\\\\d+)\" | status != \"\"",
+    "|= \"a\" | regexp \"(?i)level=(?P<level>\\\\w+)\" | level != \"\"",
+    "| json | label_format status=\"{{.level}}-{{.status}}\"",
+];
+
+const SHAPES: [&str; 6] = [
+    "sum by (status) (count_over_time({job=~\".+\"} PIPELINE [10s]))",
+    "sum by (level, name) (rate({job=~\".+\"} PIPELINE [20s]))",
+    "sum(count_over_time({job=~\".+\"} PIPELINE | __error__=\"\" [10s]))",
+    "sum by (level) (sum_over_time({job=~\".+\"} PIPELINE | unwrap took | __error__=\"\" [10s]))",
+    "max_over_time({job=~\".+\"} PIPELINE | unwrap duration(took) | __error__=\"\" [10s]) by (level)",
+    "quantile_over_time(0.9, {job=~\".+\"} PIPELINE | unwrap status | __error__=\"\" [10s]) by (job, status_extracted)",
+];
+
+fn answer(fixture: &Fixture, query: &str) -> Result<Vec<String>, String> {
+    let query = range(query, 0, 70 * SECOND);
+    let answer = fixture.ask(&query).map_err(|error| error.to_string())?;
+    let QueryValue::Matrix(mut series) = answer.value else { panic!("a matrix is expected") };
+    series.sort_by_key(|series| series.labels.to_string());
+    // Threads add numbers up in one order or another.
+    let point = |(time, value): &(i64, f64)| format!("{time}={value:.8e}");
+    let points = series.iter().map(|series| series.points.iter().map(point).collect::<Vec<_>>());
+    Ok(series
+        .iter()
+        .zip(points)
+        .map(|(series, points)| format!("{} {points:?}", series.labels))
+        .collect())
+}
+
+#[test]
+fn values_tell_what_lines_tell() {
+    let seed = std::env::var("TIMBERLINE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(11);
+    println!("seed {seed}");
+    let [stored, in_memory] = fixtures(&mut Random(seed));
+    let mut answered = 0;
+    for pipeline in PIPELINES {
+        for shape in SHAPES {
+            let query = shape.replace("PIPELINE", pipeline);
+            let (left, right) = (answer(&stored, &query), answer(&in_memory, &query));
+            answered += usize::from(left.as_ref().is_ok_and(|series| !series.is_empty()));
+            assert_eq!(left, right, "seed {seed}, {query}");
+        }
+    }
+    assert!(answered > 60, "{answered} queries found something");
+}
+
+/// How many rows of a job's lines are read as values, of how many.
+fn projected(fixture: &Fixture, job: &str, pipeline: &str, needed: &[&str]) -> (usize, usize) {
+    let query = format!("{{job=\"{job}\"}} {pipeline}");
+    let Ok(Expr::Log(expr)) = parse(&query) else { panic!("{query}") };
+    let needed = needed.iter().map(|label| (*label).to_owned()).collect();
+    let hints = Hints { labels: NeededLabels::Only(needed), line: false };
+    let selection = Selection::new(&expr, None, &hints, &EngineLimits::default()).unwrap();
+    let Some(parser) = TemplateParser::new(&selection.pipeline) else { return (0, 0) };
+    let (mut projections, mut scratch) = (ProjectionScratch::new(parser), ReadScratch::new());
+    let chunks =
+        fixture.store.snapshot().chunks(&fixture.tenant, &selection.matchers, TimeRange::ALL);
+    let (mut count, mut all) = (0, 0);
+    for chunk in chunks.unwrap() {
+        let found = chunk.select(TimeRange::ALL, &LinePredicate::Always, &mut scratch).unwrap();
+        let part = 0..found.len();
+        let batch = chunk.fetch_projected(&found, part, &mut projections, &mut scratch).unwrap();
+        count += batch.rows().iter().filter(|row| row.projection.is_some()).count();
+        all += batch.rows().len();
+    }
+    (count, all)
+}
+
+#[test]
+fn values_are_read_where_templates_allow() {
+    let [stored, in_memory] = fixtures(&mut Random(3));
+    for (job, pipeline, needed) in [
+        ("j0", "| json | status >= 300", "status"),
+        ("j0", "| json id=\"user.id\"", "id"),
+        ("j1", "| logfmt | took > 400ms", "level"),
+        ("j1", "| logfmt took", "took"),
+        ("j2", "| pattern \"<_> status: <status> len: <_>\"", "status"),
+        ("j2", "| regexp \"time: (?P<took>[0-9.]+)\"", "took"),
+    ] {
+        let (count, all) = projected(&stored, job, pipeline, &[needed]);
+        assert!(count * 10 >= all * 9 && all > 0, "{count} of {all}: {pipeline}");
+        assert_eq!(projected(&in_memory, job, pipeline, &[needed]).0, 0);
+    }
+    for (job, pipeline) in [
+        // Arrays, keys that are values, labels that are all needed, lines that are made anew.
+        ("j3", "| json | status >= 300"),
+        ("j4", "| json | status >= 300"),
+        ("j8", "| pattern \"<_> status: <status> len: <_>\" | line_format \"x\" | logfmt"),
+        ("j2", "| regexp \"(?P<took>[0-9.]+)$\""),
+    ] {
+        assert_eq!(projected(&stored, job, pipeline, &["status"]).0, 0, "{pipeline}");
+    }
+}

@@ -1,0 +1,202 @@
+//! Parsing templates instead of lines.
+//!
+//! Segments keep lines as templates and the values of their slots. Where a query needs a few labels of what
+//! its parser finds, the parser is run once on a template to see which slots those labels are made of; of
+//! the lines only these values are read. The line that then goes through the pipeline has them in their
+//! places and something of the same kind in all others ([`Plan::line`]). It ends as the line itself would:
+//! that has to be proved for each template ([`marks`], [`spans`]), or its lines are read whole.
+//!
+//! Many lines have the same few values (a level, a status), and end the same way; those are not parsed
+//! again ([`Memo`]).
+
+mod marks;
+mod memo;
+mod spans;
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+use timberline_store::{LineTemplate, Projection, Projector, SlotValues};
+
+use super::hash::FoldState;
+use super::names::{NameId, Names};
+use super::step::Step;
+use super::{Pipeline, Required};
+
+pub(crate) use self::memo::End;
+pub(super) use self::memo::Memo;
+
+/// More plans than these are not made; the lines of further templates are read whole.
+const PLANS_MAX: usize = 1 << 14;
+
+/// What is known of a line for its labels.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Piece {
+    Text(Vec<u8>),
+    /// The next wanted value.
+    Value,
+}
+
+/// How the line of a template is made of its wanted values.
+#[derive(Debug, Default)]
+pub(crate) struct Plan {
+    pieces: Vec<Piece>,
+    /// The wanted slots, in the order of the line; empty once the plan is known by its number, since
+    /// templates share plans.
+    slots: Vec<u32>,
+}
+
+impl Plan {
+    fn text(&mut self, text: &[u8]) {
+        if text.is_empty() {
+            return;
+        }
+        match self.pieces.last_mut() {
+            Some(Piece::Text(last)) => last.extend_from_slice(text),
+            _ => self.pieces.push(Piece::Text(text.to_vec())),
+        }
+    }
+
+    fn value(&mut self, slot: usize) {
+        self.pieces.push(Piece::Value);
+        // A template has fewer slots than a line has bytes.
+        self.slots.push(slot as u32);
+    }
+
+    /// Appends the line that has these values.
+    pub(crate) fn line<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
+        for piece in &self.pieces {
+            match piece {
+                Piece::Text(text) => out.extend_from_slice(text),
+                Piece::Value => out.extend_from_slice(values.next().unwrap_or_default()),
+            }
+        }
+    }
+}
+
+/// Makes plans for a pipeline's parser.
+#[derive(Debug)]
+pub(crate) struct TemplateParser<'p> {
+    step: &'p Step,
+    /// The labels that are needed, in the numbers of `names`.
+    needed: &'p [NameId],
+    names: &'p Names,
+    plans: Vec<Plan>,
+    numbers: HashMap<Vec<Piece>, NonZeroU32, FoldState>,
+    /// By what is known of a template. The same templates come in many groups.
+    known: HashMap<Vec<u8>, Option<Projection>, FoldState>,
+}
+
+impl<'p> TemplateParser<'p> {
+    /// The parser of a pipeline; `None` where lines have to be whole.
+    pub(crate) fn new(pipeline: &'p Pipeline) -> Option<Self> {
+        if pipeline.reads_line_behind {
+            return None;
+        }
+        let Required { names: Some(needed), .. } = &pipeline.required else { return None };
+        let mut reading = pipeline.steps.iter().filter(|step| step.needs_line());
+        let (step, others) = (reading.next()?, reading.next());
+        let is_parser = match step {
+            Step::Json | Step::JsonExpressions(_) | Step::Logfmt(_) | Step::Pattern(_) => true,
+            Step::Regexp(regexp) => regexp.prefixes().is_some(),
+            _ => false,
+        };
+        let makes_no_line = !pipeline.steps.iter().any(|step| matches!(step, Step::LineFormat(_)));
+        (is_parser && others.is_none() && makes_no_line).then(|| Self {
+            step,
+            needed,
+            names: &pipeline.names,
+            plans: Vec::new(),
+            numbers: HashMap::default(),
+            known: HashMap::default(),
+        })
+    }
+
+    /// A plan by its number.
+    pub(crate) fn plan(&self, number: NonZeroU32) -> Option<&Plan> {
+        self.plans.get(number.get() as usize - 1)
+    }
+
+    /// Gives a plan its number, that of another one with the same pieces if there is one.
+    fn number(&mut self, plan: Plan) -> Option<Projection> {
+        let Plan { pieces, slots } = plan;
+        if let Some(number) = self.numbers.get(&pieces) {
+            return Some(Projection { number: *number, slots });
+        }
+        let number = self.plans.len() + 1;
+        let number = u32::try_from(number).ok().filter(|_| number <= PLANS_MAX);
+        let number = NonZeroU32::new(number?)?;
+        self.numbers.insert(pieces.clone(), number);
+        self.plans.push(Plan { pieces, slots: Vec::new() });
+        Some(Projection { number, slots })
+    }
+
+    fn make(&self, template: &Template<'_>) -> Option<Plan> {
+        match self.step {
+            Step::Pattern(pattern) => spans::of_pattern(pattern, self.needed, template),
+            Step::Regexp(regexp) => spans::of_regexp(regexp, template),
+            step => marks::plan(step, self.needed, self.names, template),
+        }
+    }
+}
+
+impl Projector for TemplateParser<'_> {
+    fn project(&mut self, template: &LineTemplate<'_>) -> Option<Projection> {
+        let template = Template::new(template);
+        let key = template.key();
+        if let Some(known) = self.known.get(&key) {
+            return known.clone();
+        }
+        let projection = self.make(&template).and_then(|plan| self.number(plan));
+        self.known.insert(key, projection.clone());
+        projection
+    }
+}
+
+/// A template and what is known of its values.
+struct Template<'t> {
+    lines: &'t LineTemplate<'t>,
+    /// One more than slots.
+    texts: Vec<&'t [u8]>,
+    values: Vec<SlotValues>,
+}
+
+impl<'t> Template<'t> {
+    fn new(lines: &'t LineTemplate<'t>) -> Self {
+        let slots = lines.slots();
+        Self {
+            lines,
+            texts: (0..=slots).map(|number| lines.text(number)).collect(),
+            values: (0..slots).map(|slot| lines.values(slot)).collect(),
+        }
+    }
+
+    /// Bytes that are the same for templates of which the same is known.
+    fn key(&self) -> Vec<u8> {
+        let mut key = Vec::new();
+        for text in &self.texts {
+            key.extend_from_slice(&text.len().to_le_bytes());
+            key.extend_from_slice(text);
+        }
+        for SlotValues { len_min, len_max, ascii, beyond_ascii, are_numbers } in &self.values {
+            key.extend_from_slice(&len_min.to_le_bytes());
+            key.extend_from_slice(&len_max.to_le_bytes());
+            key.extend_from_slice(&ascii.to_le_bytes());
+            key.extend([u8::from(*beyond_ascii), u8::from(*are_numbers)]);
+        }
+        key
+    }
+
+    /// The line with these values, and where each of them is.
+    fn line(&self, values: &[Vec<u8>]) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
+        let (mut line, mut places) = (Vec::new(), Vec::with_capacity(values.len()));
+        let mut texts = self.texts.iter();
+        line.extend_from_slice(texts.next().copied().unwrap_or_default());
+        for (value, behind) in values.iter().zip(texts) {
+            places.push(line.len()..line.len() + value.len());
+            line.extend_from_slice(value);
+            line.extend_from_slice(behind);
+        }
+        (line, places)
+    }
+}

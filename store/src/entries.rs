@@ -1,0 +1,250 @@
+//! The entries of a view one by one, by time, whatever stream and chunk they are in.
+
+use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use crate::{
+    Batch, Chunk, Columns, Labels, LinePredicate, Metadata, ReadScratch, Selection, StoreError,
+    TimeRange, Timestamp,
+};
+
+/// How many rows of a chunk are read at once.
+const ROWS_PER_FETCH: usize = 1024;
+
+/// One line with all that is known of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Entry {
+    /// When.
+    pub timestamp: Timestamp,
+    /// The labels of its stream.
+    pub labels: Labels,
+    /// The line's bytes, as they were appended.
+    pub line: Vec<u8>,
+    /// Its structured metadata.
+    pub metadata: Metadata,
+}
+
+impl Entry {
+    /// The line as text; what is no UTF-8 is replaced by U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'_, str> {
+        String::from_utf8_lossy(&self.line)
+    }
+}
+
+/// Entries by time: an iterator that [`Snapshot::entries`](crate::Snapshot::entries) gives.
+///
+/// The oldest come first, or the newest after [`newest_first`](Self::newest_first). Entries of one stream
+/// with one timestamp come in the order of their arrival, or the reverse. Reads a chunk when its time has
+/// come, and holds about a thousand entries of each chunk that overlaps the moment; stop early and the
+/// rest is never read.
+///
+/// A chunk that is damaged gives an error, and the iteration goes on with the others.
+///
+/// ```
+/// use timberline_store::{Labels, LinePredicate, Matcher, Store, TenantId, TimeRange, WriteBatch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::open(directory.path())?;
+/// let tenant = TenantId::default();
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// for (second, line) in [(1, "order 17 paid"), (2, "order 18 refused"), (3, "order 19 paid")] {
+///     batch.push(second * 1_000_000_000, line.as_bytes(), &[])?;
+/// }
+/// store.append(&tenant, &batch)?;
+///
+/// let shop = [Matcher::equal("app", "shop")];
+/// let paid = store.entries(&tenant, &shop, TimeRange::ALL)?
+///     .matching(LinePredicate::contains(b"paid"))
+///     .newest_first();
+/// let lines: Result<Vec<String>, _> = paid.map(|entry| Ok(entry?.text().into_owned())).collect();
+/// # let lines: Result<Vec<String>, timberline_store::StoreError> = lines;
+/// assert_eq!(lines?, ["order 19 paid", "order 17 paid"]);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Entries {
+    range: TimeRange,
+    predicate: LinePredicate,
+    is_newest_first: bool,
+    /// Not opened yet; with what is next at the end, once the iteration has begun.
+    waiting: Vec<(Chunk, usize)>,
+    has_begun: bool,
+    open: Vec<Option<OpenChunk>>,
+    /// The next entry of each open chunk, the first of all at the top.
+    next: BinaryHeap<Next>,
+    /// Of a chunk whose entries end before it; told next.
+    failure: Option<StoreError>,
+    scratch: ReadScratch,
+}
+
+/// The order of entries, greatest first: time, then the place of the chunk, either reversed; and which
+/// open chunk it is.
+type Next = (Timestamp, isize, usize);
+
+/// A chunk that has come to its turn.
+#[derive(Debug)]
+struct OpenChunk {
+    chunk: Chunk,
+    order: usize,
+    selection: Selection,
+    /// Rows of the selection that were not fetched yet.
+    left: std::ops::Range<usize>,
+    batch: Batch,
+    /// Rows of the batch that were not given yet.
+    rows: std::ops::Range<usize>,
+}
+
+impl Entries {
+    pub(crate) fn new(chunks: Vec<Chunk>, range: TimeRange) -> Self {
+        let waiting = chunks.into_iter().enumerate().map(|(order, chunk)| (chunk, order));
+        Self {
+            range,
+            predicate: LinePredicate::Always,
+            is_newest_first: false,
+            waiting: waiting.collect(),
+            has_begun: false,
+            open: Vec::new(),
+            next: BinaryHeap::new(),
+            failure: None,
+            scratch: ReadScratch::new(),
+        }
+    }
+
+    /// Only the entries whose line passes. To be said before the first entry is taken.
+    #[must_use]
+    pub fn matching(mut self, predicate: LinePredicate) -> Self {
+        self.predicate = predicate;
+        self
+    }
+
+    /// The newest first. To be said before the first entry is taken.
+    #[must_use]
+    pub fn newest_first(mut self) -> Self {
+        self.is_newest_first = true;
+        self
+    }
+
+    /// Sorts the chunks so that the one whose turn comes first is the last.
+    fn begin(&mut self) {
+        if std::mem::replace(&mut self.has_begun, true) {
+            return;
+        }
+        if self.is_newest_first {
+            self.waiting.sort_by_key(|(chunk, order)| (chunk.time_bounds().1, *order));
+        } else {
+            self.waiting.sort_by_key(|(chunk, order)| Reverse((chunk.time_bounds().0, *order)));
+        }
+    }
+
+    /// Where an entry stands in the order.
+    fn key(&self, timestamp: Timestamp, order: usize) -> (Timestamp, isize) {
+        // `!` turns an order round, and has no number that it cannot turn.
+        let order = order as isize;
+        if self.is_newest_first { (timestamp, order) } else { (!timestamp, !order) }
+    }
+
+    /// Whether a chunk that waits may have an entry before all of those that are open.
+    fn is_due(&self) -> bool {
+        let Some((chunk, order)) = self.waiting.last() else { return false };
+        let (first, last) = chunk.time_bounds();
+        let earliest = if self.is_newest_first { last } else { first };
+        let due = self.key(earliest, *order);
+        self.next.peek().is_none_or(|(timestamp, order, _)| due >= (*timestamp, *order))
+    }
+
+    fn open_next(&mut self) -> Result<(), StoreError> {
+        let Some((chunk, order)) = self.waiting.pop() else { return Ok(()) };
+        let selection = chunk.select(self.range, &self.predicate, &mut self.scratch)?;
+        let left = 0..selection.len();
+        let batch = Batch::default();
+        self.open.push(Some(OpenChunk { chunk, order, selection, left, batch, rows: 0..0 }));
+        self.advance(self.open.len() - 1)
+    }
+
+    /// Puts the next entry of an open chunk into the order; closes the chunk at its end.
+    fn advance(&mut self, number: usize) -> Result<(), StoreError> {
+        let Some(mut open) = self.open[number].take() else { return Ok(()) };
+        if open.rows.is_empty() && !open.fetch(self.is_newest_first, &mut self.scratch)? {
+            return Ok(());
+        }
+        let row = &open.batch.rows()[open.at(self.is_newest_first)];
+        let (timestamp, order) = self.key(row.timestamp, open.order);
+        self.next.push((timestamp, order, number));
+        self.open[number] = Some(open);
+        Ok(())
+    }
+}
+
+impl OpenChunk {
+    /// The row of the batch that is next.
+    const fn at(&self, is_newest_first: bool) -> usize {
+        if is_newest_first { self.rows.end - 1 } else { self.rows.start }
+    }
+
+    /// Reads on; whether there was something.
+    fn fetch(
+        &mut self,
+        is_newest_first: bool,
+        scratch: &mut ReadScratch,
+    ) -> Result<bool, StoreError> {
+        let count = self.left.len().min(ROWS_PER_FETCH);
+        let part = if is_newest_first {
+            self.left.end -= count;
+            self.left.end..self.left.end + count
+        } else {
+            self.left.start += count;
+            self.left.start - count..self.left.start
+        };
+        if part.is_empty() {
+            return Ok(false);
+        }
+        self.batch = self.chunk.fetch(&self.selection, part, Columns::ALL, scratch)?;
+        self.rows = 0..self.batch.rows().len();
+        Ok(!self.rows.is_empty())
+    }
+
+    fn take(&mut self, is_newest_first: bool) -> Entry {
+        let row = &self.batch.rows()[self.at(is_newest_first)];
+        let entry = Entry {
+            timestamp: row.timestamp,
+            labels: self.chunk.labels().clone(),
+            line: self.batch.line(row).to_vec(),
+            metadata: self.batch.metadata(row),
+        };
+        if is_newest_first {
+            self.rows.end -= 1;
+        } else {
+            self.rows.start += 1;
+        }
+        entry
+    }
+}
+
+impl Iterator for Entries {
+    type Item = Result<Entry, StoreError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(error) = self.failure.take() {
+            return Some(Err(error));
+        }
+        self.begin();
+        while self.is_due() {
+            if let Err(error) = self.open_next() {
+                return Some(Err(error));
+            }
+        }
+        let (.., number) = *self.next.peek()?;
+        let is_newest_first = self.is_newest_first;
+        let entry = self.open[number].as_mut().map(|open| open.take(is_newest_first));
+        self.next.pop();
+        // What is damaged behind this entry is told behind it.
+        self.failure = self.advance(number).err();
+        entry.map(Ok)
+    }
+}
