@@ -67,7 +67,7 @@ enum Command {
     Asking(Box<Asking>),
     /// Holds a query's numbers against thresholds, as a plugin of Nagios, Icinga and their like.
     #[command(after_help = check::HELP)]
-    CheckQuery(CheckQuery),
+    CheckQuery(Box<CheckQuery>),
 }
 
 #[derive(Args, Debug)]

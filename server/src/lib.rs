@@ -24,6 +24,7 @@ mod listen;
 mod logs;
 mod maintenance;
 pub mod metrics;
+mod peer;
 mod reload;
 mod rfc3339;
 pub mod ruler;

@@ -15,11 +15,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::access::{Access, CredentialsError};
-use crate::config::{Config, Layers};
+use crate::access::Access;
+use crate::config::{Config, FileError, Layers};
 use crate::guarded::{GuardedStream, Patience};
 pub use crate::listen::ListenError;
 use crate::listen::Listeners;
+use crate::peer::{FromPeer, Peer};
 use crate::reload::Reloader;
 use crate::ruler::RulerError;
 use crate::state::{AppState, OpenError};
@@ -69,7 +70,7 @@ pub enum ServeError {
     Tls(#[from] TlsError),
     /// The credentials file cannot be used.
     #[error(transparent)]
-    Credentials(#[from] CredentialsError),
+    Credentials(#[from] FileError),
     /// One of the ports of the section `ingest` cannot be used.
     #[error(transparent)]
     Ingest(#[from] ListenError),
@@ -281,7 +282,7 @@ impl<'s> Acceptor<'s> {
             match listener.accept().await {
                 Ok((stream, peer)) => {
                     tracing::trace!(%peer, "connection");
-                    self.spawn(stream, place);
+                    self.spawn(stream, Peer(peer.ip()), place);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
@@ -291,13 +292,13 @@ impl<'s> Acceptor<'s> {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
+    fn spawn(&self, stream: TcpStream, peer: Peer, place: OwnedSemaphorePermit) {
         // Answers are written whole: waiting to fill a packet would only delay their last part.
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
-        let (builder, service) =
-            (self.builder.clone(), TowerToHyperService::new(self.router.clone()));
+        let service = FromPeer { service: self.router.clone(), peer };
+        let (builder, service) = (self.builder.clone(), TowerToHyperService::new(service));
         let (watcher, patience) = (self.connections.watcher(), self.patience);
         let Some(tls) = self.tls.as_ref().map(|tls| tls.acceptor()) else {
             let connection = serve_stream(builder, service, watcher, stream, patience);
@@ -322,7 +323,7 @@ async fn hold(place: OwnedSemaphorePermit, connection: impl Future<Output = ()>)
 
 async fn serve_stream<S>(
     builder: auto::Builder<TokioExecutor>,
-    service: TowerToHyperService<Router>,
+    service: TowerToHyperService<FromPeer<Router>>,
     watcher: Watcher,
     stream: S,
     patience: Patience,

@@ -13,11 +13,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::{Response, TestServer};
+use common::tail::Tail;
+use common::{Response, TestServer, grpc};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use timberline::access::hash_secret;
 use timberline::config::Config;
+use tonic::Code;
 
 const SECOND: i64 = 1_793_538_000;
 const JSON: (&str, &str) = ("Content-Type", "application/json");
@@ -159,6 +161,122 @@ fn rights_are_what_they_say() {
         let answer = ask(&server, name, operation, &[JSON], &push_body("line"));
         assert_eq!(answer.status, status, "{name} {operation:?}: {}", answer.text());
     }
+}
+
+/// Methods of gRPC, and whether they ask or push.
+const GRPC: [(&str, &str); 10] = [
+    ("read", "/logproto.Querier/Query"),
+    ("read", "/logproto.Querier/QuerySample"),
+    ("read", "/logproto.Querier/Label"),
+    ("read", "/logproto.Querier/Series"),
+    ("read", "/logproto.Querier/Tail"),
+    ("read", "/logproto.Querier/TailersCount"),
+    ("read", "/logproto.Querier/GetStats"),
+    ("read", "/logproto.Querier/GetVolume"),
+    ("write", "/logproto.Pusher/Push"),
+    ("write", "/opentelemetry.proto.collector.logs.v1.LogsService/Export"),
+];
+
+#[test]
+fn grpc_methods_are_refused_by_credential_and_right() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let told = |method, shown: Option<&str>| match grpc::call_as(&server, method, shown) {
+        Ok(()) => (Code::Ok, String::new()),
+        Err(status) => (status.code(), status.message().to_owned()),
+    };
+    for (right, method) in GRPC {
+        let refused = |code, text: &str| (code, text.to_owned());
+        assert_eq!(told(method, None), refused(Code::Unauthenticated, "no credentials"));
+        let wrong = "Bearer root.wrong";
+        assert_eq!(told(method, Some(wrong)), refused(Code::Unauthenticated, "wrong credentials"));
+        let (other, may) = if right == "read" { ("write", "read") } else { ("read", "write") };
+        let text = format!("credential '{other}-a' lacks the right to {may}");
+        let shown = bearer(&format!("{other}-a"));
+        assert_eq!(told(method, Some(&shown)), refused(Code::PermissionDenied, &text), "{method}");
+        let shown = bearer("admin-a");
+        assert_eq!(told(method, Some(&shown)).0, Code::PermissionDenied, "{method}");
+        // Whoever may gets as far as the empty message, which says nothing that could be done.
+        let (code, text) = told(method, Some(&bearer(&format!("{right}-a"))));
+        let is_refused = matches!(code, Code::Unauthenticated | Code::PermissionDenied);
+        assert!(!is_refused, "{method}: {code:?} {text}");
+    }
+}
+
+#[test]
+fn live_tails_are_refused_by_credential_and_right() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    for path in ["/loki/api/v1/tail", "/api/prom/tail"] {
+        let target = format!("{path}?{}", window("{app=\"x\"}"));
+        let open = |shown: Option<String>| {
+            let shown: Vec<_> = shown.iter().map(|one| ("Authorization", one.as_str())).collect();
+            Tail::open(server.address(), &target, &shown).map(drop)
+        };
+        assert_eq!(open(None).unwrap_err().0, 401);
+        assert_eq!(open(Some("Bearer root.wrong".to_owned())).unwrap_err().0, 401);
+        assert_eq!(open(Some(bearer("write-a"))).unwrap_err().0, 403);
+        assert_eq!(open(Some(bearer("admin-a"))).unwrap_err().0, 403);
+        assert!(open(Some(bearer("read-a"))).is_ok(), "{path}");
+    }
+}
+
+#[test]
+fn what_changes_something_is_refused_by_credential_and_right() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let delete = format!("/loki/api/v1/delete?{}", window("{app=\"x\"}"));
+    let operations = [
+        ("POST", "/otlp/v1/logs", "write-a"),
+        ("POST", "/loki/api/v1/push", "write-a"),
+        ("POST", &*delete, "admin-a"),
+        ("PUT", &delete, "admin-a"),
+        ("GET", "/loki/api/v1/delete", "admin-a"),
+        ("DELETE", "/loki/api/v1/delete?request_id=00000001", "admin-a"),
+        ("POST", "/flush", "root"),
+        ("GET", "/flush", "root"),
+        ("POST", "/log_level?log_level=info", "root"),
+        ("POST", "/timberline/api/v1/backup?name=x", "root"),
+    ];
+    for (method, target, may) in operations {
+        let plain = server.request(method, target, &[JSON], b"{}");
+        assert_eq!(plain.status, 401, "{method} {target}");
+        let wrong = [JSON, ("Authorization", "Bearer root.wrong")];
+        assert_eq!(server.request(method, target, &wrong, b"{}").status, 401);
+        for name in ["read-a", "write-a", "admin-a"].into_iter().filter(|name| *name != may) {
+            let answer = ask(&server, name, (method, target), &[JSON], b"{}");
+            let text = answer.text();
+            assert_eq!(answer.status, 403, "{name} {method} {target}: {text}");
+            assert!(text.contains(" lacks the right to "), "{text}");
+        }
+        let tenant = ("X-Scope-OrgID", "a");
+        let answer = ask(&server, may, (method, target), &[JSON, tenant], b"{}");
+        assert!(!matches!(answer.status, 401 | 403), "{may} {method} {target}: {}", answer.text());
+    }
+}
+
+#[test]
+fn a_flood_of_wrong_secrets_does_not_shut_out_whoever_is_known() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let labels = ("GET", "/loki/api/v1/labels");
+    assert_eq!(ask(&server, "read-a", labels, &[], b"").status, 200);
+    let wrong = [("Authorization", "Bearer read-a.wrong")];
+    let flood: Vec<u16> = std::thread::scope(|scope| {
+        let sender = || {
+            scope.spawn(|| {
+                (0..60)
+                    .map(|_| server.request(labels.0, labels.1, &wrong, b"").status)
+                    .collect::<Vec<_>>()
+            })
+        };
+        let senders: Vec<_> = (0..4).map(|_| sender()).collect();
+        senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
+    });
+    let count = |status| flood.iter().filter(|one| **one == status).count();
+    assert_eq!(count(401) + count(429), flood.len());
+    assert!(count(401) >= 20 && count(429) > 0, "{} and {}", count(401), count(429));
+    assert_eq!(ask(&server, "read-a", labels, &[], b"").status, 200);
 }
 
 #[test]

@@ -13,13 +13,14 @@
 //! ```
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::Deserialize;
 use timberline_query::Tenants;
 use timberline_store::TenantId;
 
 use super::secret::{InvalidHash, SecretHash};
+use crate::config::file::{self, FileError};
 
 /// Stands for every tenant.
 const EVERY_TENANT: &str = "*";
@@ -34,28 +35,6 @@ pub enum Right {
     Write,
     /// To operate: to see the configuration and every tenant's figures, to flush, to delete.
     Admin,
-}
-
-/// Why a credentials file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CredentialsError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The file is not what one looks like; the message has line and column where there is one.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        message: String,
-    },
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,11 +104,8 @@ pub(super) struct Credentials(HashMap<String, Credential>);
 
 impl Credentials {
     /// Reads the file. Credentials name their tenants where there are any: with `auth_enabled`.
-    pub(super) fn read(path: &Path, auth_enabled: bool) -> Result<Self, CredentialsError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| CredentialsError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, auth_enabled)
-            .map_err(|message| CredentialsError::File { path: path.to_owned(), message })
+    pub(super) fn read(path: &Path, auth_enabled: bool) -> Result<Self, FileError> {
+        file::read(path, |text| Self::parse(text, auth_enabled))
     }
 
     fn parse(text: &str, auth_enabled: bool) -> Result<Self, String> {

@@ -5,12 +5,15 @@
 //! tenant header of a request that is let through names only tenants that the credential is for, so that
 //! whatever is behind may rely on it.
 
+mod backoff;
 mod credentials;
 mod secret;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
@@ -22,12 +25,13 @@ use timberline_query::Tenants;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 
-pub use self::credentials::{CredentialsError, Right};
+pub use self::credentials::Right;
 pub use self::secret::{InvalidHash, generate_secret, hash_secret};
 
+use self::backoff::Backoff;
 use self::credentials::{Credential, Credentials};
 use self::secret::{Fingerprint, Fingerprinter, SecretHash};
-use crate::config::Config;
+use crate::config::{Config, FileError};
 use crate::error::text_response;
 use crate::tenant::{TENANT_HEADER, TenantError, tenants_of};
 
@@ -64,6 +68,9 @@ pub(crate) enum Denied {
     /// Too many secrets wait for their check.
     #[error("too many sign-ins at once: try again later")]
     Busy,
+    /// Too many wrong secrets came from the client's address.
+    #[error("too many wrong secrets from this address: try again in a second")]
+    TooManyWrong,
     /// The credential has not the right.
     #[error("credential '{name}' lacks the right to {what}")]
     Lacks { name: String, what: &'static str },
@@ -81,7 +88,7 @@ impl Denied {
             Self::NoCredentials | Self::Wrong | Self::Tenant(TenantError::Missing) => {
                 StatusCode::UNAUTHORIZED
             }
-            Self::Busy => StatusCode::TOO_MANY_REQUESTS,
+            Self::Busy | Self::TooManyWrong => StatusCode::TOO_MANY_REQUESTS,
             Self::Lacks { .. } | Self::Foreign { .. } => StatusCode::FORBIDDEN,
             Self::Tenant(_) => StatusCode::BAD_REQUEST,
         }
@@ -93,6 +100,7 @@ impl Denied {
             Self::NoCredentials => "no_credentials",
             Self::Wrong => "wrong_credentials",
             Self::Busy => "busy",
+            Self::TooManyWrong => "too_many_wrong",
             Self::Lacks { .. } => "lacks_right",
             Self::Foreign { .. } => "foreign_tenant",
             Self::Tenant(_) => "bad_tenant",
@@ -129,6 +137,7 @@ pub struct Access {
     checks: Arc<Semaphore>,
     /// Places in front of the checks.
     waiting: Semaphore,
+    backoff: Backoff,
 }
 
 /// The credentials in force, with what is known about secrets since they are.
@@ -175,7 +184,7 @@ impl Access {
     ///
     /// # Errors
     /// A file that cannot be used.
-    pub fn new(config: &Config) -> Result<Self, CredentialsError> {
+    pub fn new(config: &Config) -> Result<Self, FileError> {
         let file = &config.server.credentials_file;
         let access = Self {
             auth_enabled: config.auth_enabled,
@@ -183,6 +192,7 @@ impl Access {
             current: RwLock::default(),
             checks: Arc::new(Semaphore::new(CHECKS_MAX)),
             waiting: Semaphore::new(CHECKS_WAITING_MAX),
+            backoff: Backoff::default(),
         };
         access.reload()?;
         Ok(access)
@@ -192,7 +202,7 @@ impl Access {
     ///
     /// # Errors
     /// A file that cannot be used; the credentials are then as before.
-    pub fn reload(&self) -> Result<(), CredentialsError> {
+    pub fn reload(&self) -> Result<(), FileError> {
         if let Some(file) = &self.file {
             let credentials = Credentials::read(file, self.auth_enabled)?;
             *self.current.write() = Some(Arc::new(Book::new(credentials)));
@@ -200,15 +210,21 @@ impl Access {
         Ok(())
     }
 
-    /// Lets a request with these headers through, or not. The tenant header is then the one that holds.
+    /// Lets a request with these headers, from that address, through, or not. The tenant header is then the
+    /// one that holds.
     ///
     /// # Errors
     /// [`Denied`].
-    pub(crate) async fn admit(&self, need: Need, headers: &mut HeaderMap) -> Result<(), Denied> {
+    pub(crate) async fn admit(
+        &self,
+        need: Need,
+        headers: &mut HeaderMap,
+        from: IpAddr,
+    ) -> Result<(), Denied> {
         let book = self.current.read().clone();
         let Some(book) = book.filter(|_| need != Need::Nothing) else { return Ok(()) };
         let (name, secret) = shown(headers)?;
-        self.check(&book, &name, secret).await?;
+        self.check(&book, &name, secret, from).await?;
         let credential = book.credentials.get(&name).ok_or(Denied::Wrong)?;
         check_right(credential, need)?;
         if self.auth_enabled && need != Need::Anyone {
@@ -218,10 +234,19 @@ impl Access {
     }
 
     /// Checks a secret; at once where it was right before.
-    async fn check(&self, book: &Arc<Book>, name: &str, secret: Vec<u8>) -> Result<(), Denied> {
+    async fn check(
+        &self,
+        book: &Arc<Book>,
+        name: &str,
+        secret: Vec<u8>,
+        from: IpAddr,
+    ) -> Result<(), Denied> {
         let print = book.prints.of(&secret);
         if book.is_known(name, &print) {
             return Ok(());
+        }
+        if self.backoff.has_to_wait(from, Instant::now()) {
+            return Err(Denied::TooManyWrong);
         }
         let _place = self.waiting.try_acquire().map_err(|_| Denied::Busy)?;
         let permit = Arc::clone(&self.checks).acquire_owned().await.map_err(|_| Denied::Busy)?;
@@ -235,6 +260,7 @@ impl Access {
             checked.check(&of, &secret)
         });
         if !right.await.unwrap_or(false) {
+            self.backoff.add(from, Instant::now());
             return Err(Denied::Wrong);
         }
         book.known.lock().insert(name.to_owned(), print);

@@ -1,3 +1,5 @@
+use std::net::Ipv4Addr;
+
 use super::*;
 
 /// An access with one credential of each kind; all have the secret `s3cret`.
@@ -44,7 +46,10 @@ fn admit(access: &Access, need: Need, shown: &str, tenants: &[&str]) -> Result<S
         headers.append(TENANT_HEADER, tenant.parse().unwrap());
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(access.admit(need, &mut headers)).map_err(|denied| denied.to_string())?;
+    let from = Ipv4Addr::LOCALHOST.into();
+    runtime
+        .block_on(access.admit(need, &mut headers, from))
+        .map_err(|denied| denied.to_string())?;
     let left: Vec<_> =
         headers.get_all(TENANT_HEADER).iter().map(|value| value.to_str().unwrap()).collect();
     Ok(left.join(" and "))

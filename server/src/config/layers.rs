@@ -1,11 +1,12 @@
 //! What was said: the layers, and how they become one [`Config`].
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use super::file::{self, FileError};
 use super::keys::{is_section, keys};
 use super::{Config, LogFormat};
 
@@ -18,22 +19,9 @@ const PREFIX: &str = "TIMBERLINE_";
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-    /// The file is not what a configuration looks like; the message has line and column.
-    #[error("{}: {message}", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        message: String,
-    },
+    /// The file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// A variable begins with `TIMBERLINE_` but is no key, nor one of those that Kubernetes makes.
     #[error("unknown environment variable {0}: `timberline config --print` lists the keys")]
     UnknownVariable(String),
@@ -75,7 +63,7 @@ impl Layers {
     /// [`ConfigError`] names the file's line and column, or the variable.
     pub fn load(self) -> Result<Config, ConfigError> {
         let mut tree = match &self.file {
-            Some(path) => read_file(path)?,
+            Some(path) => file::read(path, parse_yaml)?,
             None => Value::Object(Map::new()),
         };
         for (name, value) in &self.environment {
@@ -96,12 +84,6 @@ impl Layers {
         }
         Ok(config)
     }
-}
-
-fn read_file(path: &Path) -> Result<Value, ConfigError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-    parse_yaml(&text).map_err(|message| ConfigError::File { path: path.to_owned(), message })
 }
 
 /// The tree of a YAML text that holds a configuration; a text without content is an empty tree.

@@ -9,6 +9,7 @@
 //! parts). What is not known is refused: a misspelt limit must not silently be no limit.
 
 mod compactor;
+pub(crate) mod file;
 mod ingest;
 mod keys;
 mod layers;
@@ -30,6 +31,7 @@ use timberline_query::LogqlFilters;
 use timberline_store::{Durability, Store, StoreBuilder};
 
 pub use compactor::{CompactorConfig, DeletionMode, RetentionLimits, SelectorText, StreamPeriod};
+pub use file::FileError;
 pub(crate) use ingest::is_label_name;
 pub use ingest::{
     ElasticsearchConfig, ForwardListener, IngestConfig, JournaldConfig, JsonlineConfig,

@@ -5,8 +5,9 @@
 use std::sync::Arc;
 
 use ::http::header::HeaderName;
+use ::http::request::Parts;
 use ::http::{HeaderValue, StatusCode};
-use axum::extract::{RawQuery, State};
+use axum::extract::{FromRequestParts, State};
 use axum::response::{IntoResponse, Response};
 use timberline_query::DeleteQuery;
 use timberline_store::{
@@ -59,6 +60,26 @@ impl IntoResponse for DeleteError {
     }
 }
 
+/// Who asks about delete requests, and may, with the parameters of the URL.
+#[derive(Debug)]
+pub(super) struct Asked {
+    tenant: TenantId,
+    params: Params,
+}
+
+impl FromRequestParts<Arc<AppState>> for Asked {
+    type Rejection = DeleteError;
+
+    async fn from_request_parts(
+        parts: &mut Parts,
+        state: &Arc<AppState>,
+    ) -> Result<Self, DeleteError> {
+        let Tenant(tenant) = Tenant::from_request_parts(parts, state).await?;
+        check_allowed(state, &tenant)?;
+        Ok(Self { tenant, params: Params::of_url(parts.uri.query()) })
+    }
+}
+
 /// Whether the tenant may delete at all.
 fn check_allowed(state: &AppState, tenant: &TenantId) -> Result<(), DeleteError> {
     if !state.config.compactor.retention_enabled {
@@ -74,11 +95,9 @@ fn check_allowed(state: &AppState, tenant: &TenantId) -> Result<(), DeleteError>
 /// `POST` and `PUT`: makes a request.
 pub(super) async fn create(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
-    RawQuery(query): RawQuery,
+    Asked { tenant, params }: Asked,
 ) -> Result<Response, DeleteError> {
-    check_allowed(&state, &tenant)?;
-    let request = read_request(&tenant, &Params::of_url(query.as_deref()), now(), &state)?;
+    let request = read_request(&tenant, &params, now(), &state)?;
     let id = on_store(&state, move |state| state.store.delete(request)).await?;
     tracing::info!(%tenant, id, "a delete request was recorded");
     let id = HeaderValue::from_str(&id_text(id));
@@ -90,11 +109,8 @@ pub(super) async fn create(
 /// given.
 pub(super) async fn list(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
-    RawQuery(query): RawQuery,
+    Asked { tenant, params }: Asked,
 ) -> Result<Response, DeleteError> {
-    check_allowed(&state, &tenant)?;
-    let params = Params::of_url(query.as_deref());
     let mut deletions = state.store.deletes(&tenant);
     if let Some(range) = list_range(&params)? {
         deletions.retain(|deletion| {
@@ -108,11 +124,8 @@ pub(super) async fn list(
 /// `DELETE`: takes a request back.
 pub(super) async fn cancel(
     State(state): State<Arc<AppState>>,
-    Tenant(tenant): Tenant,
-    RawQuery(query): RawQuery,
+    Asked { tenant, params }: Asked,
 ) -> Result<Response, DeleteError> {
-    check_allowed(&state, &tenant)?;
-    let params = Params::of_url(query.as_deref());
     let force = params.first("force") == "true";
     let id = id_of(params.first("request_id")).ok_or_else(DeleteError::not_found)?;
     let of_tenant = tenant.clone();

@@ -1,5 +1,6 @@
 //! Routes, each with what it needs of a credential.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use ::http::HeaderMap;
@@ -14,6 +15,7 @@ use tonic::Status;
 
 use crate::access::{Need, Right};
 use crate::error::text_response;
+use crate::peer::Peer;
 use crate::state::AppState;
 
 /// What requests that ask need.
@@ -67,13 +69,20 @@ async fn authorize(
     mut request: Request,
     next: Next,
 ) -> Response {
-    match state.access.admit(need, request.headers_mut()).await {
+    let from = peer_of(&request);
+    match state.access.admit(need, request.headers_mut(), from).await {
         Ok(()) => next.run(request).await,
         Err(denied) => {
             state.metrics.count_denied(denied.reason());
             denied.into_response(is_grpc(request.headers()))
         }
     }
+}
+
+/// Where a request came from. All are given a [`Peer`] before they come here.
+fn peer_of(request: &Request) -> IpAddr {
+    let peer = request.extensions().get().copied();
+    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| address)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

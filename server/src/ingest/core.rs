@@ -131,7 +131,7 @@ impl<B: Backend> Core<B> {
         let mut gathered = Gathered::new(&limits.ingest, &mut share);
         read(&text, self, &mut gathered).map_err(undecodable)?;
         match gathered.finish() {
-            (push, order) if order.is_empty() => Ok(drop(push)),
+            (_, order) if order.is_empty() => Ok(()),
             (push, _) => self.accept(tenant, push),
         }
     }

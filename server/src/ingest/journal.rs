@@ -225,7 +225,7 @@ mod tests {
     fn entries_are_read() {
         let stream = r#"{hostname="box",syslog_identifier="cron"}"#.to_owned();
         let entry = (stream, 1_793_534_400_000_001_000, "two\nlines".to_owned());
-        assert_eq!(entries(ENTRY).unwrap(), [entry.clone()]);
+        assert_eq!(entries(ENTRY).unwrap(), std::slice::from_ref(&entry));
         let twice = [ENTRY, b"\n", &ENTRY[..ENTRY.len() - 1]].concat();
         assert_eq!(entries(&twice).unwrap(), [entry.clone(), entry]);
         let bare = entries(b"A=1\nB=2\n").unwrap();

@@ -104,6 +104,7 @@ impl<'s, 'b> Charge<'s, 'b> {
     }
 
     /// Counts an entry with these pairs.
+    #[expect(clippy::ptr_arg, reason = "whose the bytes are is what is asked")]
     pub(crate) fn entry(
         &mut self,
         line: &Cow<'_, str>,

@@ -158,11 +158,11 @@ impl Receiver {
     ) {
         // Acknowledgements are short, and waited for.
         let _ = stream.set_nodelay(true);
-        if let Err(Closed(reason, text)) = self.converse(&mut stream, &mut stopping).await {
-            if !reason.is_empty() {
-                self.metrics.refused(reason);
-                tracing::warn!(%peer, reason, %text, "connection of the forward protocol closed");
-            }
+        if let Err(Closed(reason, text)) = self.converse(&mut stream, &mut stopping).await
+            && !reason.is_empty()
+        {
+            self.metrics.refused(reason);
+            tracing::warn!(%peer, reason, %text, "connection of the forward protocol closed");
         }
     }
 

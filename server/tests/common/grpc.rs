@@ -105,6 +105,24 @@ where
     })
 }
 
+/// Calls a method with what a client shows of itself, and takes what comes back as it is.
+pub fn call_as(
+    server: &TestServer,
+    method: &'static str,
+    authorization: Option<&str>,
+) -> Result<(), Status> {
+    block_on(async {
+        let mut client = client(server.address()).await;
+        let mut request = request(None, ());
+        if let Some(authorization) = authorization {
+            request.metadata_mut().insert("authorization", authorization.parse().unwrap());
+        }
+        let codec = ProstCodec::<(), ()>::default();
+        let method = PathAndQuery::from_static(method);
+        client.server_streaming(request, method, codec).await.map(drop)
+    })
+}
+
 /// Calls a method that takes a message and answers many; all of them.
 pub fn call_streaming<M, R>(
     server: &TestServer,

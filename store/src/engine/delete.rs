@@ -30,6 +30,8 @@ impl Core {
                 "{DELETES_MAX} delete requests are waiting to be carried out; no more can be taken"
             )));
         }
+        // What comes behind this is not meant.
+        let position = self.subscribers.position();
         if self.may_be_in_head(&delete) {
             self.guard(|| self.flush_all())?;
         }
@@ -39,8 +41,9 @@ impl Core {
         // Still under the lock, so that nobody takes it back in between.
         let active = Arc::new(delete.numbered(id));
         let is_final = self.is_final(active.body.created);
-        self.publish(|view| Arc::make_mut(&mut view.deletes).push(active));
+        self.publish(|view| Arc::make_mut(&mut view.deletes).push(Arc::clone(&active)));
         drop((manifest, sealing));
+        self.subscribers.hide(&active, position);
         if is_final {
             self.control.lock().may_compact = true;
             self.compaction.notify_all();

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use self::compact::Pacer;
+use self::compact::{BelievedTime, Pacer};
 pub(crate) use self::compact::{Haste, Pace};
 pub(crate) use self::recover::open;
 pub(crate) use self::worker::Workers;
@@ -28,8 +28,8 @@ use crate::subscribe::{Subscriber, Subscribers};
 use crate::view::View;
 use crate::wal::Wal;
 use crate::{
-    AppendReport, Clock, Durability, FilterCompiler, Matcher, ReadScratch, Retention, Snapshot,
-    StoreError, StoreStats, Subscription, TenantId, Timestamp, Vfs,
+    AppendReport, Clock, Durability, FilterCompiler, Labels, Matcher, ReadScratch, Retention,
+    Snapshot, StoreError, StoreStats, Subscription, TenantId, Timestamp, Vfs,
 };
 
 /// Appends wait for a flush when the head is larger than its budget by this factor.
@@ -97,6 +97,8 @@ struct Compacting {
     expiries: HashMap<u64, Timestamp>,
     /// The retention that this is by.
     retention: Arc<Retention>,
+    /// The time of day as compaction in the background goes by it.
+    believed: Option<BelievedTime>,
 }
 
 impl Compacting {
@@ -172,7 +174,12 @@ impl Core {
         let sealed_newest = drop_sealed(&view, tenant, pending)?;
         let now = self.options.clock.elapsed();
         if self.subscribers.are_there() {
-            self.subscribers.publish(tenant, |added| {
+            let time = self.options.clock.unix_time();
+            let retention = view.retention.of(tenant);
+            let cutoff = |labels: &Labels| {
+                retention.map_or(Timestamp::MIN, |retention| retention.cutoff(labels, time))
+            };
+            self.subscribers.publish(tenant, cutoff, |added| {
                 view.head.apply(tenant, pending, &sealed_newest, now, added)
             })?;
         } else {

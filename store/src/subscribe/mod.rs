@@ -8,6 +8,9 @@
 //! The head takes in an append and the queues get it under one lock, in which a view can be taken, too
 //! ([`Store::snapshot_with_position`](crate::Store::snapshot_with_position)): an entry is in the view or
 //! comes through the queue, never both, never neither.
+//!
+//! What no view would show does not come: what is past its retention when it is appended, and what a delete
+//! request takes while it waits in a queue.
 
 mod queue;
 mod subscription;
@@ -20,8 +23,9 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 
 use self::queue::Queue;
 pub use self::subscription::{Appended, DroppedEntries, Subscription};
+use crate::deletes::ActiveDelete;
 use crate::head::NewRun;
-use crate::{Labels, Matcher, StoreError, TenantId};
+use crate::{Labels, Matcher, StoreError, TenantId, Timestamp};
 
 /// Streams whose subscribers are remembered per tenant. Past it all are worked out anew.
 const ROUTES_MAX: usize = 65_536;
@@ -127,13 +131,15 @@ impl Subscribers {
         }
     }
 
-    /// Lets `apply` take an append into the head, and hands on the runs that it adds to what it is given.
+    /// Lets `apply` take an append into the head, and hands on the runs that it adds to what it is given, but
+    /// for entries of a stream before its `cutoff`.
     ///
     /// # Errors
     /// Those of `apply`; nothing is then handed on.
     pub(crate) fn publish(
         &self,
         tenant: &TenantId,
+        cutoff: impl Fn(&Labels) -> Timestamp,
         apply: impl FnOnce(Option<&mut Vec<NewRun>>) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut registry = self.registry.lock();
@@ -147,7 +153,12 @@ impl Subscribers {
             if route.is_empty() {
                 continue;
             }
-            let appended = Arc::new(Appended::new(labels, &run, position));
+            let start = cutoff(&labels);
+            let appended = Appended::new(labels, &run, position).from(start);
+            if appended.is_empty() {
+                continue;
+            }
+            let appended = Arc::new(appended);
             route.iter().for_each(|queue| queue.push(&appended));
             reached.push(route);
         }
@@ -162,6 +173,20 @@ impl Subscribers {
     pub(crate) fn at_position<T>(&self, take: impl FnOnce() -> T) -> (T, u64) {
         let registry = self.registry.lock();
         (take(), registry.position)
+    }
+
+    /// The position of what was handed on last.
+    pub(crate) fn position(&self) -> u64 {
+        self.registry.lock().position
+    }
+
+    /// Takes out of the queues what a request takes of what was handed on up to a position.
+    pub(crate) fn hide(&self, delete: &ActiveDelete, position: u64) {
+        let registry = self.registry.lock();
+        let Some(tenant) = registry.tenants.get(&delete.body.tenant) else { return };
+        let queues: Vec<_> = tenant.by_id.values().map(|one| Arc::clone(&one.queue)).collect();
+        drop(registry);
+        queues.iter().for_each(|queue| queue.hide(delete, position));
     }
 
     /// Ends all subscriptions once they have given what is in their queues.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex};
 
 use super::{Appended, DroppedEntries};
+use crate::deletes::ActiveDelete;
 
 /// Dropped entries that are told one by one. The others are counted.
 const DROPPED_TOLD_MAX: usize = 1000;
@@ -46,6 +47,23 @@ impl Queue {
         }
         state.bytes = bytes;
         state.waiting.push_back(Arc::clone(appended));
+    }
+
+    /// Takes out what a request takes of what came up to a position.
+    pub(super) fn hide(&self, delete: &ActiveDelete, position: u64) {
+        let mut state = self.state.lock();
+        let State { waiting, bytes, .. } = &mut *state;
+        waiting.retain_mut(|appended| {
+            if appended.position() <= position
+                && let Some(rest) = appended.without(delete)
+            {
+                *appended = Arc::new(rest);
+            }
+            if appended.is_empty() {
+                *bytes = bytes.saturating_sub(appended.bytes());
+            }
+            !appended.is_empty()
+        });
     }
 
     pub(super) fn wake(&self) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::Subscribers;
 use super::queue::Queue;
+use crate::deletes::ActiveDelete;
 use crate::head::{HeadRun, metadata_bytes};
 use crate::{Batch, Labels, TenantId, Timestamp};
 
@@ -47,6 +48,32 @@ impl Appended {
         self.position
     }
 
+    /// Without what is older than `start`.
+    pub(super) fn from(mut self, start: Timestamp) -> Self {
+        self.batch.rows.retain(|row| row.timestamp >= start);
+        self
+    }
+
+    /// The rest, where a request takes some of it. It counts the same in a queue: the text is still held.
+    pub(super) fn without(&self, delete: &ActiveDelete) -> Option<Self> {
+        if !delete.selects(&self.labels) {
+            return None;
+        }
+        let mut is_taken = vec![false; self.batch.rows.len()];
+        delete.mark(&self.labels, &self.batch, &mut is_taken);
+        if !is_taken.contains(&true) {
+            return None;
+        }
+        let mut rest = self.clone();
+        let mut marks = is_taken.into_iter();
+        rest.batch.rows.retain(|_| !marks.next().unwrap_or(false));
+        Some(rest)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.batch.rows.is_empty()
+    }
+
     /// What it counts in a queue.
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
@@ -66,7 +93,8 @@ pub struct DroppedEntries {
 /// Gives what is appended to the streams that a selector names, from the moment it was made.
 ///
 /// Made by [`Store::subscribe`](crate::Store::subscribe). Every entry that is new to the store comes
-/// once, after it is durable and before its append returns. The queue is bounded: what finds no room is
+/// once, after it is durable and before its append returns, unless it is past its retention by then or
+/// deleted before it is received. The queue is bounded: what finds no room is
 /// dropped and told by [`take_dropped`](Self::take_dropped). Receive by blocking ([`recv`](Self::recv)),
 /// by asking ([`try_recv`](Self::try_recv)), or from any async runtime ([`poll_recv`](Self::poll_recv)).
 ///

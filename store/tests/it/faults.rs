@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use timberline_store::{LockOutcome, Mapped, MemVfs, Vfs, WriteFile};
 
@@ -72,8 +72,8 @@ pub(crate) enum Lie {
 /// No space left, an error of the device, too many open files, a read-only file system: what Linux calls
 /// them, and other systems mostly too.
 const ENOSPC: i32 = 28;
-const EIO: i32 = 5;
-const EMFILE: i32 = 24;
+pub(crate) const EIO: i32 = 5;
+pub(crate) const EMFILE: i32 = 24;
 const EROFS: i32 = 30;
 
 #[derive(Clone, Debug)]
@@ -88,6 +88,8 @@ struct State {
     seed: u64,
     operations: AtomicU64,
     is_stopped: AtomicBool,
+    /// What reading fails with; 0 for nothing.
+    read_error: AtomicI32,
 }
 
 /// What becomes of an operation.
@@ -100,7 +102,8 @@ enum Fate {
 impl FaultVfs {
     pub(crate) fn new(under: &MemVfs, plan: Plan, seed: u64) -> Self {
         let (operations, is_stopped) = (AtomicU64::new(0), AtomicBool::new(false));
-        let state = Arc::new(State { plan, seed, operations, is_stopped });
+        let read_error = AtomicI32::new(0);
+        let state = Arc::new(State { plan, seed, operations, is_stopped, read_error });
         Self { under: under.clone(), state }
     }
 
@@ -118,6 +121,11 @@ impl FaultVfs {
         self.state.operations.load(Ordering::SeqCst)
     }
 
+    /// Lets every file that is opened for reading from now on fail with this error, or with none.
+    pub(crate) fn fail_reads(&self, error: Option<i32>) {
+        self.state.read_error.store(error.unwrap_or(0), Ordering::SeqCst);
+    }
+
     /// Lets nothing happen from now on.
     pub(crate) fn stop(&self) {
         self.state.is_stopped.store(true, Ordering::SeqCst);
@@ -129,6 +137,13 @@ impl FaultVfs {
 }
 
 impl State {
+    fn check_read(&self) -> io::Result<()> {
+        match self.read_error.load(Ordering::SeqCst) {
+            0 => Ok(()),
+            error => Err(io::Error::from_raw_os_error(error)),
+        }
+    }
+
     fn fate(&self) -> Fate {
         let number = self.operations.fetch_add(1, Ordering::SeqCst);
         let random = Random::new(self.seed ^ number.wrapping_mul(0x9e37_79b9));
@@ -190,10 +205,12 @@ impl Vfs for FaultVfs {
     }
 
     fn map(&self, path: &Path) -> io::Result<Mapped> {
+        self.state.check_read()?;
         self.under.map(path)
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        self.state.check_read()?;
         self.under.read(path)
     }
 

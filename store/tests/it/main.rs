@@ -7,6 +7,7 @@ mod damage;
 mod deletes;
 mod faults;
 mod model;
+mod reads;
 mod retention;
 mod rot;
 mod simulation;

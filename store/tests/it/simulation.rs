@@ -187,10 +187,16 @@ impl Model {
         }
     }
 
-    /// Entries that nobody sees since they were deleted and not given again.
+    /// Entries that nobody sees since they were deleted and not given again. Each once: one that was deleted
+    /// twice would otherwise be given twice in one batch, of which the store keeps one.
     fn deleted(&self) -> Vec<Entry> {
-        let entries = self.given.iter().map(|given| &given.entry);
-        entries.filter(|entry| !self.is_seen(entry)).take(2).cloned().collect()
+        let mut deleted: Vec<Entry> = Vec::new();
+        for Given { entry, .. } in &self.given {
+            if deleted.len() < 2 && !self.is_seen(entry) && !deleted.contains(entry) {
+                deleted.push(entry.clone());
+            }
+        }
+        deleted
     }
 
     /// Whether an entry was given and is not deleted.

@@ -7,8 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use timberline_store::{
-    Appended, Columns, LinePredicate, MatchOp, Matcher, MemVfs, ReadScratch, Snapshot, Store,
-    StoreError, Subscription, TenantId, TimeRange, WriteBatch,
+    Appended, Columns, DeleteRequest, LinePredicate, ManualClock, MatchOp, Matcher, MemVfs,
+    ReadScratch, Retention, Snapshot, Store, StoreError, Subscription, TenantId, TenantRetention,
+    TimeRange, WriteBatch,
 };
 
 use crate::util::*;
@@ -57,6 +58,36 @@ fn what_a_selector_names_comes_once_and_with_everything() {
     assert_eq!(waiting(&mut subscription), []);
     assert_eq!(waiting(&mut other), told(&[(3, "three")]));
     assert_eq!(waiting(&mut all).len(), 4);
+}
+
+#[test]
+fn what_is_past_its_retention_does_not_come() {
+    let clock = Arc::new(ManualClock::new());
+    clock.set_unix_time(100);
+    let retention = Retention::new(TenantRetention::new(Some(Duration::from_nanos(10))));
+    let builder = on(&MemVfs::new()).clock(clock).retention(retention);
+    let store = builder.open(DIR).unwrap();
+    let mut subscription = subscribe(&store, &[]);
+    append(&store, "a", &[(89, "old"), (90, "new")]).unwrap();
+    append(&store, "a", &[(1, "older")]).unwrap();
+    assert_eq!(read(&store, "a"), told(&[(90, "new")]));
+    assert_eq!(waiting(&mut subscription), told(&[(90, "new")]));
+}
+
+#[test]
+fn what_is_deleted_while_it_waits_does_not_come() {
+    let store = open(&MemVfs::new());
+    let mut subscription = subscribe(&store, &[]);
+    let mut other = subscribe(&store, &[app("b")]);
+    append(&store, "a", &[(1, "secret"), (2, "two")]).unwrap();
+    append(&store, "a", &[(3, "secret")]).unwrap();
+    append(&store, "b", &[(1, "secret")]).unwrap();
+    let request = DeleteRequest::new(&tenant(), vec![app("a")], TimeRange::new(0, 100));
+    store.delete(request.containing(b"secret")).unwrap();
+    append(&store, "a", &[(3, "secret")]).unwrap();
+    let expected = told(&[(2, "two"), (1, "secret"), (3, "secret")]);
+    assert_eq!(waiting(&mut subscription), expected, "what came later is not meant");
+    assert_eq!(waiting(&mut other), told(&[(1, "secret")]));
 }
 
 #[test]

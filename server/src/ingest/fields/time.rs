@@ -69,8 +69,10 @@ fn float(text: &str) -> Option<Timestamp> {
         return None;
     }
     let number: f64 = text.parse().ok()?;
+    if number.abs() >= 9e18 || number.fract() != 0.0 {
+        return None;
+    }
     #[expect(clippy::cast_possible_truncation, reason = "what does not fit is refused before")]
-    (number.abs() < 9e18 && number.fract() == 0.0)
-        .then(|| number as i64)
-        .and_then(|whole| self::number(&whole.to_string()))
+    let whole = number as i64;
+    self::number(&whole.to_string())
 }

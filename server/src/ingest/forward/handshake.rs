@@ -73,7 +73,10 @@ impl Greeting {
     }
 }
 
-fn read_ping(message: &[u8]) -> Result<(&[u8], &[u8], std::borrow::Cow<'_, str>), Invalid> {
+/// Host, salt and digest of a PING.
+type Ping<'a> = (&'a [u8], &'a [u8], std::borrow::Cow<'a, str>);
+
+fn read_ping(message: &[u8]) -> Result<Ping<'_>, Invalid> {
     let mut input = Reader::new(message);
     input.array_of(6, "PING")?;
     if input.text("PING")? != "PING" {

@@ -181,11 +181,11 @@ impl ForwardRules {
         let malformed = |error: Invalid| DecodeError::malformed(error.to_string());
         match envelope.events {
             Events::None => return Ok(()),
-            Events::One(_) => self.add_event(&envelope.tag, &mut input, stamp, offset, out)?,
+            Events::One(_) => self.add_event(envelope, &mut input, stamp, offset, out)?,
             Events::Listed { .. } | Events::Packed { .. } => {
                 while !input.is_empty() {
                     input.array_of(2, "an event").map_err(malformed)?;
-                    self.add_event(&envelope.tag, &mut input, stamp, offset, out)?;
+                    self.add_event(envelope, &mut input, stamp, offset, out)?;
                 }
             }
         }
@@ -194,14 +194,14 @@ impl ForwardRules {
 
     fn add_event<'a>(
         &self,
-        tag: &Cow<'a, str>,
+        envelope: &Envelope<'a>,
         input: &mut Reader<'a>,
         stamp: Timestamp,
         offset: &mut Offset,
         out: &mut Gathered<'a, '_, '_>,
     ) -> Result<(), DecodeError> {
         let malformed = |error: Invalid| DecodeError::malformed(error.to_string());
-        let mut fields: Vec<Pair<'a>> = vec![(TAG.into(), tag.clone())];
+        let mut fields: Vec<Pair<'a>> = vec![(TAG.into(), envelope.tag.clone())];
         let time = record::time(input, &mut fields).map_err(malformed)?;
         let start = input.rest();
         record::flatten(input, &mut fields).map_err(malformed)?;

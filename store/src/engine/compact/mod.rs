@@ -11,6 +11,7 @@
 //! the place of the others. Snapshots keep the old ones as long as they need them; neither queries nor
 //! flushes wait for any of this.
 
+mod believed;
 mod choose;
 mod pace;
 mod rewrite;
@@ -20,6 +21,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+pub(super) use self::believed::BelievedTime;
 pub(crate) use self::pace::{Pace, Pacer};
 
 use self::choose::{Candidate, DAY_NS, choose, choose_alone};
@@ -32,7 +34,7 @@ use crate::manifest::{Edit, LiveId};
 use crate::paths::number;
 use crate::segment::{self, Segment};
 use crate::view::{LiveSegment, View};
-use crate::{DeleteStatus, StoreError, Vfs};
+use crate::{DeleteStatus, StoreError, Timestamp, Vfs};
 
 /// How fast a compaction is to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,9 +101,32 @@ impl Core {
         compacting: &mut Compacting,
     ) -> Result<bool, StoreError> {
         let view = self.view();
-        Ok(self.lose_one(vfs, &view, compacting)?
+        let now = self.compaction_time(haste, &view, compacting);
+        Ok(self.lose_one(vfs, &view, now, compacting)?
             || self.finish_deletes(&view, &compacting.damaged)?
             || self.merge_one(vfs, haste, &view, &compacting.damaged)?)
+    }
+
+    /// The time by which entries expire. Whoever asks for a compaction trusts the clock; in the background it
+    /// is not followed far ahead at once.
+    fn compaction_time(&self, haste: Haste, view: &View, compacting: &mut Compacting) -> Timestamp {
+        let clock = &*self.options.clock;
+        if matches!(haste, Haste::Full | Haste::Thorough) {
+            return clock.unix_time();
+        }
+        let newest = || view.segments.iter().map(|live| live.segment.meta().last).max();
+        let start = || BelievedTime::new(clock, newest().unwrap_or(Timestamp::MAX));
+        let believed = compacting.believed.get_or_insert_with(start);
+        let was_in_doubt = believed.is_in_doubt();
+        let now = believed.now(clock);
+        if believed.is_in_doubt() && !was_in_doubt {
+            let ahead_seconds = clock.unix_time().saturating_sub(now) / 1_000_000_000;
+            tracing::warn!(
+                ahead_seconds,
+                "the clock is far ahead: nothing that looks past its retention leaves the disk for a day"
+            );
+        }
+        now
     }
 
     /// Takes off the disk what nobody is to see any more of the first segment that has such entries.
@@ -109,6 +134,7 @@ impl Core {
         &self,
         vfs: &dyn Vfs,
         view: &View,
+        now: Timestamp,
         compacting: &mut Compacting,
     ) -> Result<bool, StoreError> {
         compacting.forget_expiries_unless(&view.retention);
@@ -116,7 +142,7 @@ impl Core {
             if compacting.damaged.contains(&live.id) {
                 continue;
             }
-            let Some(loss) = self.loss(view, live, compacting)? else { continue };
+            let Some(loss) = self.loss(view, live, now, compacting)? else { continue };
             if self.begin_deletes(&loss.hidden.deletes)? {
                 self.lose(vfs, live, &loss)?;
             }
@@ -130,9 +156,10 @@ impl Core {
         &self,
         view: &View,
         live: &LiveSegment,
+        now: Timestamp,
         compacting: &mut Compacting,
     ) -> Result<Option<Loss>, StoreError> {
-        let (now, meta) = (self.options.clock.unix_time(), live.segment.meta());
+        let meta = live.segment.meta();
         let is_final = |delete: &ActiveDelete| self.is_final(delete.body.created);
         let deletes = due_deletes(live, &view.deletes, is_final)?;
         let look_again = compacting.expiries.get(&live.id).copied();
