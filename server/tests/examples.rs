@@ -1,5 +1,4 @@
 //! What is in `examples/` can be used as it is.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::path::{Path, PathBuf};
 
