@@ -157,8 +157,21 @@ impl Ingester {
         envelope: Envelope,
         body: Bytes,
     ) -> Result<(), PushError> {
+        self.blocking(tenant, move |core, tenant| core.push(tenant, envelope, &body)).await
+    }
+
+    /// Works off the threads that serve connections.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        tenant: &TenantId,
+        work: impl FnOnce(&Core<Store>, &TenantId) -> Result<T, PushError> + Send + 'static,
+    ) -> Result<T, PushError> {
         let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || core.push(&tenant, envelope, &body)).await
+        tokio::task::spawn_blocking(move || work(&core, &tenant)).await.unwrap_or_else(|error| {
+            tracing::error!(%error, "push died");
+            let text = "internal error: the push was not finished";
+            Err(PushError::new(StatusCode::INTERNAL_SERVER_ERROR, text))
+        })
     }
 
     /// Takes in lines of JSON, an entry each.
@@ -173,9 +186,8 @@ impl Ingester {
         body: Bytes,
     ) -> Result<(), PushError> {
         let envelope = text_envelope(headers)?;
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || {
-            core.push_text(&tenant, envelope, &body, |text, core, out| {
+        self.blocking(tenant, move |core, tenant| {
+            core.push_text(tenant, envelope, &body, |text, core, out| {
                 lines::read_json(text, &rules, || core.stamp(), out)
             })
         })
@@ -194,9 +206,8 @@ impl Ingester {
         body: Bytes,
     ) -> Result<(), PushError> {
         let envelope = text_envelope(headers)?;
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || {
-            core.push_text(&tenant, envelope, &body, |text, core, out| {
+        self.blocking(tenant, move |core, tenant| {
+            core.push_text(tenant, envelope, &body, |text, core, out| {
                 lines::read_plain(text, &labels, |count| core.stamps(count), out)
             })
         })
@@ -216,8 +227,8 @@ impl Ingester {
         body: Bytes,
     ) -> Result<Vec<u8>, PushError> {
         let envelope = text_envelope(headers)?;
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || core.push_bulk(&tenant, envelope, &body, &bulk)).await
+        self.blocking(tenant, move |core, tenant| core.push_bulk(tenant, envelope, &body, &bulk))
+            .await
     }
 
     /// Takes in entries of journald's export format: a body with these headers, which may be compressed, or
@@ -233,8 +244,10 @@ impl Ingester {
         entries: Bytes,
     ) -> Result<(), PushError> {
         let envelope = headers.map(text_envelope).transpose()?;
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || core.push_journal(&tenant, envelope, &entries, &rules)).await
+        self.blocking(tenant, move |core, tenant| {
+            core.push_journal(tenant, envelope, &entries, &rules)
+        })
+        .await
     }
 
     /// Takes in events. Those that break a rule are left out and counted.
@@ -246,8 +259,7 @@ impl Ingester {
         tenant: &TenantId,
         events: Arc<Vec<Event>>,
     ) -> Result<(), PushError> {
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || core.push_events(&tenant, &events)).await
+        self.blocking(tenant, move |core, tenant| core.push_events(tenant, &events)).await
     }
 
     /// Takes in whole messages of the forward protocol. Gives how many are safe, and what is wrong with
@@ -262,8 +274,10 @@ impl Ingester {
         messages: Bytes,
         stamp: Timestamp,
     ) -> Result<(usize, Option<String>), PushError> {
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || core.push_forward(&tenant, &rules, &messages, stamp)).await
+        self.blocking(tenant, move |core, tenant| {
+            core.push_forward(tenant, &rules, &messages, stamp)
+        })
+        .await
     }
 
     /// The entry of a syslog message, see [`SyslogRules::event`].
@@ -286,15 +300,14 @@ impl Ingester {
         tenant: &TenantId,
         request: PushRequest,
     ) -> Result<(), PushError> {
-        let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        blocking(move || {
+        self.blocking(tenant, move |core, tenant| {
             let undecodable = |error| PushError::undecodable(&error, Format::Protobuf);
             let mut share = core.memory.share();
             if !share.grow(request.encoded_len()) {
                 return Err(undecodable(DecodeError::Busy));
             }
             let push = protobuf::borrow(&request).map_err(undecodable)?;
-            core.accept(&tenant, push)
+            core.accept(tenant, push)
         })
         .await
     }
@@ -302,14 +315,4 @@ impl Ingester {
 
 fn text_envelope(headers: &HeaderMap) -> Result<Envelope, PushError> {
     Envelope::of_text(headers).map_err(|error| PushError::undecodable(&error, Format::Text))
-}
-
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, PushError> + Send + 'static,
-) -> Result<T, PushError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "push died");
-        let text = "internal error: the push was not finished";
-        Err(PushError::new(StatusCode::INTERNAL_SERVER_ERROR, text))
-    })
 }
