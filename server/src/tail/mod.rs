@@ -133,6 +133,11 @@ impl Tails {
         self.registry.lock().counts.get(tenant).copied().unwrap_or_default()
     }
 
+    /// How many tails there are.
+    pub(crate) fn count_all(&self) -> usize {
+        self.registry.lock().counts.values().sum()
+    }
+
     fn leave(&self, key: &(TenantId, String), id: u64) {
         let mut clients = self.registry.lock();
         self.metrics.active.iter().for_each(IntGauge::dec);
