@@ -5,8 +5,8 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::num::NonZeroU32;
 
 use timberline_store::{
-    Batch, Chunk, LinePredicate, LineTemplate, Metadata, Projection, ProjectionScratch, Projector,
-    ReadScratch, Row, SlotValues, StoreError, TimeRange,
+    Batch, Chunk, Columns, LinePredicate, LineTemplate, Metadata, Projection, ProjectionScratch,
+    Projector, ReadScratch, Row, SlotValues, StoreError, TimeRange,
 };
 
 use super::canonical::{NUMBER, push_canonical};
@@ -14,6 +14,9 @@ use super::{Pattern, PatternId, PatternMiner};
 
 /// Lines that are known again, and templates with their text. With more, all are forgotten and found anew.
 const KNOWN_MAX: usize = 100_000;
+
+/// Fewer lines are read whole: to look at all templates of their group would take longer.
+const PROJECTED_MIN: usize = 64;
 
 /// Mines patterns from chunks.
 ///
@@ -60,9 +63,14 @@ impl PatternReader {
             self.templates = ProjectionScratch::new(Templates::default());
             self.known.clear();
         }
-        let found = chunk.select(range, &LinePredicate::Always, &mut self.scratch)?;
-        let (templates, scratch) = (&mut self.templates, &mut self.scratch);
-        let batch = chunk.fetch_projected(&found, 0..found.len(), templates, scratch)?;
+        let scratch = &mut self.scratch;
+        let found = chunk.select(range, &LinePredicate::Always, scratch)?;
+        let all = 0..found.len();
+        let batch = if found.len() < PROJECTED_MIN {
+            chunk.fetch(&found, all, Columns::ALL, scratch)?
+        } else {
+            chunk.fetch_projected(&found, all, &mut self.templates, scratch)?
+        };
         let levels: Vec<&str> =
             batch.metadata_sets().iter().map(|set| self.level_of(set)).collect();
         for row in batch.rows() {
