@@ -159,7 +159,7 @@ async fn follow(
                 Some(Err(_)) | None => return End::Silent,
             },
             () = sleep_until(ping_at) => {
-                ping_at = Instant::now() + ping_interval(state.tails.count_all());
+                ping_at = next_ping(state.tails.began(), Instant::now(), state.tails.count_all());
                 Message::Ping(bytes::Bytes::new())
             }
             next = session.next() => match next {
@@ -176,6 +176,13 @@ async fn follow(
             return End::Silent;
         }
     }
+}
+
+/// When a client that was pinged is pinged again: at a whole second since the server began, so that all whose
+/// turn it is are woken at once. One by one they would cost several times as much.
+fn next_ping(began: Instant, now: Instant, clients: usize) -> Instant {
+    let next = now + ping_interval(clients);
+    began + Duration::from_secs(next.saturating_duration_since(began).as_secs())
 }
 
 /// How long until a client is pinged again while there are so many.
@@ -230,6 +237,18 @@ mod tests {
         assert!(seconds(1) == 1.0 && seconds(200) == 1.0);
         assert!(seconds(1000) == 5.0 && seconds(5000) == 25.0);
         assert!(seconds(1_000_000) == 30.0 && seconds(usize::MAX) == 30.0);
+    }
+
+    #[test]
+    fn clients_are_pinged_together() {
+        let began = Instant::now();
+        let next = |millis, clients| {
+            let now = began + Duration::from_millis(millis);
+            (next_ping(began, now, clients) - began).as_secs_f64()
+        };
+        assert_eq!(next(0, 1), 1.0);
+        assert!(next(999, 1) == 1.0 && next(1000, 1) == 2.0 && next(1001, 1) == 2.0);
+        assert!(next(7003, 1000) == 12.0 && next(7998, 1000) == 12.0);
     }
 
     #[test]
