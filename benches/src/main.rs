@@ -22,10 +22,12 @@ mod reference;
 mod report;
 mod scale;
 mod sets;
+mod soak;
 mod tails;
 mod units;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
@@ -35,6 +37,7 @@ use crate::measure::MeasureOptions;
 use crate::process::{Durability, Server, ServerOptions};
 use crate::scale::Fleet;
 use crate::sets::SetsOptions;
+use crate::soak::SoakOptions;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -63,6 +66,9 @@ enum Command {
     Ask(AskArgs),
     /// Start the release server on an empty directory and follow one stream with many live tails.
     Tails(TailsArgs),
+    /// Put the release server under mixed load with restarts for a long time, see what it holds on the way,
+    /// and look for every line in the end
+    Soak(SoakArgs),
 }
 
 /// Lines of the corpus that ships with the project.
@@ -205,6 +211,18 @@ struct TailsArgs {
     lines: usize,
 }
 
+#[derive(Debug, Args)]
+struct SoakArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    /// How long
+    #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..))]
+    minutes: u64,
+    /// Lines a second
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    rate: u64,
+}
+
 impl ServicesArgs {
     fn make(self) -> Corpus {
         corpus::services(ServicesOptions { lines: self.lines, seed: self.seed })
@@ -269,6 +287,12 @@ fn main() -> Result<()> {
             let server = Server::start(&options, directory.path())?;
             println!("{}", tails::measure(&server, args.clients, args.lines)?);
             server.stop()
+        }
+        Command::Soak(SoakArgs { server, minutes, rate }) => {
+            let duration = Duration::from_secs(minutes * 60);
+            let options = SoakOptions { server: server.options(), duration, rate };
+            println!("{}", soak::run(&options)?);
+            Ok(())
         }
     }
 }
