@@ -1,40 +1,23 @@
-//! Measures Timberline from the outside and prints tables whose figures are ratios to units taken in
-//! the same run.
-//!
-//! ```text
-//! cargo build --release && cargo run --release -p timberline-benches -- run
-//! ```
-//!
-//! The unit **U** is the CPU time of `zstd -3` over the corpus' raw bytes on one thread, **D** the wall
-//! time of decompressing that again: machines differ and are noisy, ratios travel.
-
-mod client;
-mod clock;
-mod corpus;
-mod data;
-mod disk;
-mod load;
-mod measure;
-mod process;
-mod push;
-mod questions;
-mod reference;
-mod report;
-mod scale;
-mod sets;
-mod tails;
-mod units;
+//! The command line.
 
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Parser, Subcommand};
 
-use crate::corpus::{Corpus, ServicesOptions};
-use crate::measure::MeasureOptions;
+use crate::corpus::{self, Corpus, ServicesOptions};
+use crate::hot::{self, HOT_PATHS};
+use crate::load;
+use crate::measure::{self, MeasureOptions};
+use crate::plots;
 use crate::process::{Durability, Server, ServerOptions};
-use crate::scale::Fleet;
-use crate::sets::SetsOptions;
+use crate::push;
+use crate::questions;
+use crate::report;
+use crate::scale::{self, Fleet};
+use crate::sets::{self, SetsOptions};
+use crate::tails;
 
 #[derive(Debug, Parser)]
 #[command(version, about)]
@@ -63,6 +46,8 @@ enum Command {
     Ask(AskArgs),
     /// Start the release server on an empty directory and follow one stream with many live tails.
     Tails(TailsArgs),
+    /// Run one hot path of the engine a few times, for counting its instructions; without a name, list them
+    Hot(HotArgs),
 }
 
 /// Lines of the corpus that ships with the project.
@@ -117,6 +102,10 @@ struct RunArgs {
     #[command(flatten)]
     services: ServicesArgs,
     #[command(flatten)]
+    growth: GrowthArgs,
+    #[command(flatten)]
+    plots: PlotArgs,
+    #[command(flatten)]
     measure: MeasureArgs,
 }
 
@@ -125,13 +114,28 @@ struct MixArgs {
     /// The directory with the Loghub samples, `loghub2k-hdfs.log.zst` and so on
     #[arg(long, value_name = "DIR", env = "TIMBERLINE_DATA")]
     data: PathBuf,
-    /// How many times as large as the mix that others were measured with; several, such as 1,4,16, show
-    /// how figures grow
+    #[command(flatten)]
+    growth: GrowthArgs,
+    #[command(flatten)]
+    plots: PlotArgs,
+    #[command(flatten)]
+    measure: MeasureArgs,
+}
+
+/// Sizes of a corpus.
+#[derive(Debug, Args)]
+struct GrowthArgs {
+    /// How many times as large as the corpus is; several, such as 1,4,16, show how figures grow
     #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
           value_parser = clap::value_parser!(u64).range(1..))]
     times: Vec<u64>,
-    #[command(flatten)]
-    measure: MeasureArgs,
+}
+
+#[derive(Debug, Args)]
+struct PlotArgs {
+    /// Draw the figures as SVG into this directory, too
+    #[arg(long, value_name = "DIR")]
+    plots: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -164,6 +168,8 @@ struct ScaleArgs {
     /// How often each question is asked; the median counts
     #[arg(long, default_value_t = 5)]
     runs: usize,
+    #[command(flatten)]
+    plots: PlotArgs,
     #[command(flatten)]
     server: ServerArgs,
 }
@@ -205,6 +211,13 @@ struct TailsArgs {
     lines: usize,
 }
 
+#[derive(Debug, Args)]
+struct HotArgs {
+    /// Which
+    #[arg(value_parser = PossibleValuesParser::new(HOT_PATHS.map(|path| path.name)))]
+    name: Option<String>,
+}
+
 impl ServicesArgs {
     fn make(self) -> Corpus {
         corpus::services(ServicesOptions { lines: self.lines, seed: self.seed })
@@ -237,12 +250,18 @@ impl MeasureArgs {
     }
 }
 
-fn main() -> Result<()> {
+/// Runs the command that the program was given.
+///
+/// # Errors
+/// What kept the command from its end.
+pub fn run() -> Result<()> {
     match Cli::parse().command {
         Command::Run(args) => {
-            let measured = measure::measure(&args.services.make(), &args.measure.options())?;
-            print!("{}", report::table(&measured, false));
-            Ok(())
+            let make = |times| {
+                let services = args.services;
+                Ok(ServicesArgs { lines: services.lines * times, ..services }.make())
+            };
+            measure_sizes(&args.growth, make, &args.measure, &args.plots, false)
         }
         Command::Mix(args) => mix(&args),
         Command::Sets(SetsArgs { data, only, sizes, quick: is_quick }) => {
@@ -270,21 +289,44 @@ fn main() -> Result<()> {
             println!("{}", tails::measure(&server, args.clients, args.lines)?);
             server.stop()
         }
+        Command::Hot(HotArgs { name }) => hot(name.as_deref()),
     }
 }
 
-/// Several sizes are told beside each other, one beside the figures of others where it is as theirs was.
-fn mix(args: &MixArgs) -> Result<()> {
-    let measure = |&times: &u64| {
-        let corpus = corpus::mix(&args.data, times)?;
-        Ok((times, measure::measure(&corpus, &args.measure.options())?))
-    };
-    let runs: Vec<_> = args.times.iter().map(measure).collect::<Result<_>>()?;
-    match &runs[..] {
-        [(times, measured)] => print!("{}", report::table(measured, *times == 1)),
-        runs => print!("{}", report::growth(runs)),
+fn hot(name: Option<&str>) -> Result<()> {
+    for path in HOT_PATHS.iter().filter(|path| name.is_none_or(|name| name == path.name)) {
+        match name {
+            Some(_) => println!("{} rows", hot::run(path)?),
+            None => println!("{}", path.name),
+        }
     }
     Ok(())
+}
+
+fn mix(args: &MixArgs) -> Result<()> {
+    let make = |times| corpus::mix(&args.data, times);
+    measure_sizes(&args.growth, make, &args.measure, &args.plots, true)
+}
+
+/// Several sizes are told beside each other; one is told beside the figures of others where it is the
+/// corpus that those were measured with.
+fn measure_sizes(
+    growth: &GrowthArgs,
+    make: impl Fn(u64) -> Result<Corpus>,
+    options: &MeasureArgs,
+    plots: &PlotArgs,
+    is_theirs: bool,
+) -> Result<()> {
+    let measure = |&times: &u64| Ok((times, measure::measure(&make(times)?, &options.options())?));
+    let runs: Vec<_> = growth.times.iter().map(measure).collect::<Result<_>>()?;
+    match &runs[..] {
+        [(times, measured)] => print!("{}", report::table(measured, is_theirs && *times == 1)),
+        runs => print!("{}", report::growth(runs)),
+    }
+    match &plots.plots {
+        Some(directory) => plots::runs(directory, &runs, is_theirs),
+        None => Ok(()),
+    }
 }
 
 fn scale(args: &ScaleArgs) -> Result<()> {
@@ -292,5 +334,8 @@ fn scale(args: &ScaleArgs) -> Result<()> {
     let measure = |fleet| scale::measure(fleet, &args.server.options(), args.runs);
     let fleets = [measure(fleet.smaller(10))?, measure(fleet)?];
     print!("{}", scale::table(&fleets));
-    Ok(())
+    match &args.plots.plots {
+        Some(directory) => plots::fleets(directory, &fleets),
+        None => Ok(()),
+    }
 }

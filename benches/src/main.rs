@@ -1,0 +1,5 @@
+//! Measures Timberline: the command.
+
+fn main() -> anyhow::Result<()> {
+    timberline_benches::run()
+}
