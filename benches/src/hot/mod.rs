@@ -21,7 +21,7 @@ use self::queries::Query;
 /// such as seeds of hash tables, evens out.
 const RUNS: usize = 8;
 /// How often a list of queries is parsed.
-const PARSES: usize = 50;
+const PARSES: usize = 5;
 
 /// Work that is ready to be done: gives the entries, rows or bytes that it saw.
 pub type Work<'a> = Box<dyn FnMut() -> Result<usize> + 'a>;
