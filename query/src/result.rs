@@ -94,7 +94,7 @@ pub struct QueryStats {
     pub lines_in_memory: u64,
     /// Of the chunks read, those that are in memory.
     pub chunks_in_memory: u64,
-    /// Streams that the selectors matched.
+    /// Streams that the selectors matched; where very many are, those that may have a line that passes.
     pub streams_matched: u64,
     /// Entries or samples returned.
     pub entries_returned: u64,

@@ -10,7 +10,7 @@
 use std::collections::{BTreeSet, HashMap};
 
 use timberline_store::{
-    Chunk, IndexStats, Labels, Matcher, Snapshot, StoreError, TenantId, TimeRange,
+    Chunk, ChunkSource, IndexStats, Labels, Matcher, Snapshot, StoreError, TenantId, TimeRange,
 };
 
 /// The label that says whose a stream is, where several tenants are read.
@@ -99,21 +99,48 @@ impl Tenants {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<Chunk>, StoreError> {
-        if let Some(tenant) = self.only() {
-            return snapshot.chunks(tenant, matchers, range);
-        }
         let (tenants, matchers) = self.select(matchers);
         let mut all = Vec::new();
         for tenant in tenants {
-            // Chunks outnumber streams by far, so the labels of each stream are made once.
-            let mut known: HashMap<Labels, Labels> = HashMap::new();
-            for chunk in snapshot.chunks(tenant, &matchers, range)? {
-                let labels = chunk.labels();
-                let labels = known.entry(labels.clone()).or_insert_with(|| owned(tenant, labels));
-                all.push(chunk.clone().relabelled(labels.clone()));
-            }
+            let chunks = snapshot.chunks(tenant, &matchers, range)?;
+            all.extend(self.labelled(tenant, chunks));
         }
         Ok(all)
+    }
+
+    /// As [`Snapshot::chunk_sources`], of each tenant. Its chunks are to be [labelled](Self::labelled).
+    ///
+    /// # Errors
+    /// As [`Snapshot::chunk_sources`].
+    pub(crate) fn chunk_sources(
+        &self,
+        snapshot: &Snapshot,
+        matchers: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<(&TenantId, ChunkSource)>, StoreError> {
+        let (tenants, matchers) = self.select(matchers);
+        let mut all = Vec::new();
+        for tenant in tenants {
+            let sources = snapshot.chunk_sources(tenant, &matchers, range)?;
+            all.extend(sources.into_iter().map(|source| (tenant, source)));
+        }
+        Ok(all)
+    }
+
+    /// A tenant's chunks, with the label that says so where there are several tenants.
+    pub(crate) fn labelled(&self, tenant: &TenantId, chunks: Vec<Chunk>) -> Vec<Chunk> {
+        if self.only().is_some() {
+            return chunks;
+        }
+        // Chunks outnumber streams by far, so the labels of each stream are made once.
+        let mut known: HashMap<Labels, Labels> = HashMap::new();
+        let labelled = |chunk: Chunk| {
+            let labels = chunk.labels();
+            let labels = known.entry(labels.clone()).or_insert_with(|| owned(tenant, labels));
+            let labels = labels.clone();
+            chunk.relabelled(labels)
+        };
+        chunks.into_iter().map(labelled).collect()
     }
 
     /// As [`Snapshot::series`]; where there are several tenants, a stream that does not say whose it is

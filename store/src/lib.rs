@@ -32,6 +32,7 @@
 #![deny(missing_docs)]
 
 mod batch;
+mod chunk;
 mod clock;
 mod codec;
 mod deletes;
@@ -55,6 +56,7 @@ mod predicate;
 mod projection;
 mod retention;
 mod scan;
+mod search;
 mod segment;
 mod snapshot;
 mod store;
@@ -63,6 +65,7 @@ mod view;
 mod wal;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
+pub use chunk::{Chunk, Selection};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use deletes::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
@@ -72,14 +75,15 @@ pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
 pub use maintenance::{CheckReport, Finding, RepairReport, Severity, StoreDirectory};
 pub use model::{
-    InvalidLabels, InvalidTenant, Label, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
+    InvalidLabels, InvalidTenant, Labels, MatchOp, Matcher, Metadata, TenantId, TimeRange,
     Timestamp,
 };
 pub use needle::Needle;
 pub use predicate::{LinePredicate, LineRegex, LineTest};
 pub use projection::{LineTemplate, Projection, ProjectionScratch, Projector, SlotValues};
 pub use retention::{Retention, StreamRetention, TenantRetention};
+pub use search::{ChunkSource, Passed};
 pub use segment::Minute;
-pub use snapshot::{Chunk, IndexStats, Selection, Snapshot};
+pub use snapshot::{IndexStats, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};
 pub use subscribe::{Appended, DroppedEntries, Subscription};

@@ -113,6 +113,53 @@ impl LinePredicate {
         }
     }
 
+    /// A condition that holds wherever this one does and that is decided by needles alone.
+    pub(crate) fn by_needles(&self) -> Self {
+        let any = |needles: &[Arc<Needle>]| match needles {
+            [needle] => Self::Contains(Arc::clone(needle)),
+            _ => Self::Any(needles.iter().cloned().map(Self::Contains).collect()),
+        };
+        match self {
+            Self::Always | Self::Custom(_) => Self::Always,
+            Self::Never | Self::Contains(_) => self.clone(),
+            Self::Regex(regex) => match &regex.literals {
+                // Kept as it is, so that what is found for one is known for the other.
+                Literals::Exact(_) => self.clone(),
+                Literals::Required(needles) => any(needles),
+                Literals::Unknown => Self::Always,
+            },
+            Self::Not(inner) if inner.is_by_needles() => self.clone(),
+            Self::Not(_) => Self::Always,
+            Self::All(_) | Self::Any(_) if self.is_by_needles() => self.clone(),
+            Self::All(parts) => {
+                let mut parts: Vec<Self> = parts.iter().map(Self::by_needles).collect();
+                parts.retain(|part| !part.is_always());
+                match parts.len() {
+                    0 => Self::Always,
+                    _ => Self::All(parts),
+                }
+            }
+            Self::Any(parts) => {
+                let parts: Vec<Self> = parts.iter().map(Self::by_needles).collect();
+                match parts.iter().any(Self::is_always) {
+                    true => Self::Always,
+                    false => Self::Any(parts),
+                }
+            }
+        }
+    }
+
+    /// Whether needles alone decide it.
+    pub(crate) fn is_by_needles(&self) -> bool {
+        match self {
+            Self::Always | Self::Never | Self::Contains(_) => true,
+            Self::Regex(regex) => matches!(regex.literals, Literals::Exact(_)),
+            Self::Custom(_) => false,
+            Self::Not(inner) => inner.is_by_needles(),
+            Self::All(parts) | Self::Any(parts) => parts.iter().all(Self::is_by_needles),
+        }
+    }
+
     /// Whether every line passes, whatever it is.
     #[must_use]
     pub fn is_always(&self) -> bool {

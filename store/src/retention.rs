@@ -67,6 +67,12 @@ impl Retention {
         (found.shortest().is_some()).then_some(found)
     }
 
+    /// The shortest of all periods, of whatever tenant; `None` where all is kept for ever.
+    pub(crate) fn shortest(&self) -> Option<Duration> {
+        let all = self.tenants.values().chain([&self.others]);
+        all.filter_map(TenantRetention::shortest).min()
+    }
+
     /// Whether anything is past its time, of whatever tenant, that is as old as `first`.
     pub(crate) fn may_expire(&self, first: Timestamp, now: Timestamp) -> bool {
         let mut all = self.tenants.values().chain([&self.others]);

@@ -1,20 +1,20 @@
 //! A consistent view of the store: which streams there are, and their entries in chunks.
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 
-use crate::deletes::{Hidden, HiddenHere, Hiding, Mask};
-use crate::head::{HeadRun, HeadStream, HeadView, metadata_bytes};
-use crate::segment::{KnownProjections, Segment, SegmentChunk, StreamEntry};
+use crate::chunk::Source;
+use crate::deletes::{Hidden, HiddenHere, Hiding};
+use crate::head::{HeadStream, HeadView, metadata_bytes};
+use crate::search::{ChunkSource, CrowdedSegment};
+use crate::segment::{Segment, StreamEntry};
 use crate::view::{LiveSegment, View};
 use crate::{
-    Batch, Columns, Entries, Labels, LineColumn, LinePredicate, Matcher, Minute, ProjectionScratch,
-    Projector, ReadScratch, StoreError, TenantId, TimeRange, Timestamp,
+    Batch, Chunk, Columns, Entries, Labels, LineColumn, LinePredicate, Matcher, ReadScratch,
+    StoreError, TenantId, TimeRange, Timestamp,
 };
 
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
@@ -144,14 +144,37 @@ impl Snapshot {
         for live in self.segments.iter() {
             chunks.extend(self.segment_chunks(live, tenant, selector, range)?);
         }
-        let here = self.hidden.here(tenant, u64::MAX, Timestamp::MIN, Timestamp::MAX);
-        for (stream, range) in self.head_streams(tenant, selector, range) {
-            for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
-                let (labels, run) = (stream.labels.clone(), Arc::clone(run));
-                chunks.extend(self.seen(Source::Head { labels, run }, &here));
+        chunks.extend(self.head_chunks(tenant, selector, range));
+        Ok(chunks)
+    }
+
+    /// The same chunks in the same order, in parts: where a segment has very many, they are found only by
+    /// [searching](ChunkSource::search) a part of it for lines, which spares a look at those without.
+    ///
+    /// # Errors
+    /// As [`chunks`](Self::chunks).
+    pub fn chunk_sources(
+        &self,
+        tenant: &TenantId,
+        selector: &[Matcher],
+        range: TimeRange,
+    ) -> Result<Vec<ChunkSource>, StoreError> {
+        let mut sources = Vec::new();
+        for live in self.overlapping(range) {
+            match self.or_damaged(live, live.segment.crowd(tenant, selector))? {
+                Some(crowd) => {
+                    let (snapshot, live, tenant) = (self.clone(), live.clone(), tenant.clone());
+                    let segment = CrowdedSegment { snapshot, live, tenant, crowd, range };
+                    sources.extend(ChunkSource::of_groups(segment));
+                }
+                None => {
+                    let chunks = self.segment_chunks(live, tenant, selector, range)?;
+                    sources.push(ChunkSource::known(chunks));
+                }
             }
         }
-        Ok(chunks)
+        sources.push(ChunkSource::known(self.head_chunks(tenant, selector, range)));
+        Ok(sources)
     }
 
     /// The entries of the streams that pass every matcher, in the range, by time. An empty selector
@@ -209,7 +232,7 @@ impl Snapshot {
     }
 
     /// What is hidden of a tenant's entries in a segment.
-    fn hidden_in(&self, live: &LiveSegment, tenant: &TenantId) -> HiddenHere<'_> {
+    pub(crate) fn hidden_in(&self, live: &LiveSegment, tenant: &TenantId) -> HiddenHere<'_> {
         let meta = live.segment.meta();
         self.hidden.here(tenant, live.level, meta.first, meta.last)
     }
@@ -312,8 +335,20 @@ impl Snapshot {
         Ok(chunks.into_iter().filter_map(seen).collect())
     }
 
+    fn head_chunks(&self, tenant: &TenantId, selector: &[Matcher], range: TimeRange) -> Vec<Chunk> {
+        let mut chunks = Vec::new();
+        let here = self.hidden.here(tenant, u64::MAX, Timestamp::MIN, Timestamp::MAX);
+        for (stream, range) in self.head_streams(tenant, selector, range) {
+            for run in stream.runs.iter().filter(|run| !run.rows_in(range).is_empty()) {
+                let (labels, run) = (stream.labels.clone(), Arc::clone(run));
+                chunks.extend(self.seen(Source::Head { labels, run }, &here));
+            }
+        }
+        chunks
+    }
+
     /// A chunk with what is hidden of it; `None` when all is.
-    fn seen(&self, source: Source, here: &HiddenHere<'_>) -> Option<Chunk> {
+    pub(crate) fn seen(&self, source: Source, here: &HiddenHere<'_>) -> Option<Chunk> {
         let (first, last) = source.time_bounds();
         let mask = match here.of(source.labels(), first, last) {
             Hiding::Nothing => None,
@@ -321,7 +356,7 @@ impl Snapshot {
             Hiding::Everything => return None,
         };
         let damaged_reads = Arc::clone(&self.damaged_reads);
-        Some(Chunk { source, labels: None, mask, damaged_reads })
+        Some(Chunk::new(source, mask, damaged_reads))
     }
 
     fn overlapping(&self, range: TimeRange) -> impl Iterator<Item = &LiveSegment> {
@@ -331,7 +366,7 @@ impl Snapshot {
     }
 
     /// Takes damage for nothing found, and takes note of it.
-    fn or_damaged<T: Default>(
+    pub(crate) fn or_damaged<T: Default>(
         &self,
         live: &LiveSegment,
         outcome: Result<T, StoreError>,
@@ -443,306 +478,5 @@ impl Tally {
 
     fn into_stats(self) -> IndexStats {
         IndexStats { streams: u64::try_from(self.streams.len()).unwrap_or(u64::MAX), ..self.stats }
-    }
-}
-
-/// Rows of a chunk that were found and not yet read.
-#[derive(Clone, Debug)]
-pub struct Selection {
-    pub(crate) rows: Selected,
-    pub(crate) rows_scanned: u64,
-    pub(crate) bytes_scanned: u64,
-}
-
-/// Numbers of rows, ascending, in whatever holds the chunk.
-#[derive(Clone, Debug)]
-pub(crate) enum Selected {
-    Range(Range<u32>),
-    These(Vec<u32>),
-}
-
-impl Selection {
-    /// How many rows there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match &self.rows {
-            Selected::Range(rows) => rows.len(),
-            Selected::These(rows) => rows.len(),
-        }
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// Rows that were looked at, before the predicate.
-    #[must_use]
-    pub const fn rows_scanned(&self) -> u64 {
-        self.rows_scanned
-    }
-
-    /// Bytes of lines that were looked at, before the predicate.
-    #[must_use]
-    pub const fn bytes_scanned(&self) -> u64 {
-        self.bytes_scanned
-    }
-
-    /// The batch that was read of all of it, with what was looked at for it. No bytes count where
-    /// neither the predicate nor the columns ask for lines.
-    pub(crate) fn with_figures(
-        &self,
-        mut batch: Batch,
-        predicate: &LinePredicate,
-        columns: Columns,
-    ) -> Batch {
-        batch.rows_scanned = self.rows_scanned;
-        if !predicate.is_always() || columns.line != LineColumn::None {
-            batch.bytes_scanned = self.bytes_scanned;
-        }
-        batch
-    }
-}
-
-impl Selected {
-    /// The numbers of a part of the rows; what is beyond them is left out.
-    pub(crate) fn numbers(&self, part: Range<usize>) -> Cow<'_, [u32]> {
-        match self {
-            Self::Range(rows) => rows.clone().skip(part.start).take(part.len()).collect(),
-            Self::These(rows) => {
-                let end = part.end.min(rows.len());
-                rows.get(part.start.min(end)..end).unwrap_or_default().into()
-            }
-        }
-    }
-}
-
-/// A run of one stream's entries that are stored together. At most about 4 MiB of lines.
-///
-/// Cheap to clone; holds what it needs alive.
-#[derive(Clone, Debug)]
-pub struct Chunk {
-    source: Source,
-    /// In place of the stream's own.
-    labels: Option<Labels>,
-    /// What of it is not to be seen.
-    mask: Option<Arc<Mask>>,
-    damaged_reads: Arc<AtomicU64>,
-}
-
-#[derive(Clone, Debug)]
-enum Source {
-    Head { labels: Labels, run: Arc<HeadRun> },
-    Segment(SegmentChunk),
-}
-
-impl Source {
-    fn labels(&self) -> &Labels {
-        match self {
-            Self::Head { labels, .. } => labels,
-            Self::Segment(chunk) => chunk.labels(),
-        }
-    }
-
-    fn time_bounds(&self) -> (Timestamp, Timestamp) {
-        match self {
-            Self::Head { run, .. } => run.bounds(),
-            Self::Segment(chunk) => chunk.time_bounds(),
-        }
-    }
-
-    fn select(
-        &self,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        scratch: &mut ReadScratch,
-    ) -> Result<Selection, StoreError> {
-        match self {
-            Self::Head { run, .. } => Ok(run.select(range, predicate)),
-            Self::Segment(chunk) => chunk.select(range, predicate, scratch),
-        }
-    }
-
-    fn fetch(
-        &self,
-        selection: &Selection,
-        part: Range<usize>,
-        columns: Columns,
-        scratch: &mut ReadScratch,
-    ) -> Result<Batch, StoreError> {
-        match self {
-            Self::Head { run, .. } => Ok(run.fetch(selection, part, columns)),
-            Self::Segment(chunk) => chunk.fetch(selection, part, columns, scratch),
-        }
-    }
-
-    fn fetch_projected(
-        &self,
-        selection: &Selection,
-        part: Range<usize>,
-        projector: (&mut dyn Projector, &mut KnownProjections),
-        scratch: &mut ReadScratch,
-    ) -> Result<Batch, StoreError> {
-        match self {
-            Self::Head { run, .. } => Ok(run.fetch(selection, part, Columns::ALL)),
-            Self::Segment(chunk) => chunk.fetch_projected(selection, part, projector, scratch),
-        }
-    }
-}
-
-impl Chunk {
-    /// The same entries under other labels, for readers who put several tenants' streams side by side.
-    #[must_use]
-    pub fn relabelled(self, labels: Labels) -> Self {
-        Self { labels: Some(labels), ..self }
-    }
-
-    /// The stream's labels. Chunks of one stream share them (the same allocation within a source).
-    #[must_use]
-    pub fn labels(&self) -> &Labels {
-        self.labels.as_ref().unwrap_or_else(|| self.source.labels())
-    }
-
-    /// Bounds of the entries' timestamps, both included. Entries have them, unless some are hidden.
-    #[must_use]
-    pub fn time_bounds(&self) -> (Timestamp, Timestamp) {
-        self.source.time_bounds()
-    }
-
-    /// Whether entries of it may be hidden, since they were deleted or are past their retention.
-    /// [`rows`](Self::rows), [`line_bytes`](Self::line_bytes) and [`time_bounds`](Self::time_bounds) count
-    /// them in.
-    #[must_use]
-    pub const fn has_hidden(&self) -> bool {
-        self.mask.is_some()
-    }
-
-    /// How many entries it has, whatever the range it was found by.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        match &self.source {
-            Source::Head { run, .. } => u64::try_from(run.rows().len()).unwrap_or(u64::MAX),
-            Source::Segment(chunk) => chunk.rows(),
-        }
-    }
-
-    /// How many bytes of lines it has.
-    #[must_use]
-    pub fn line_bytes(&self) -> u64 {
-        match &self.source {
-            Source::Head { run, .. } => u64::try_from(run.text_bytes()).unwrap_or(u64::MAX),
-            Source::Segment(chunk) => chunk.line_bytes(),
-        }
-    }
-
-    /// Whether the chunk is in memory, not in a segment yet.
-    #[must_use]
-    pub const fn is_in_memory(&self) -> bool {
-        matches!(self.source, Source::Head { .. })
-    }
-
-    /// How many entries and bytes of lines there are in each minute, by ascending time; nothing where
-    /// that is not kept, which is so in the head, where there are few entries in a minute, and where
-    /// some may be hidden.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged segment.
-    pub fn minutes(&self) -> Result<&[Minute], StoreError> {
-        match &self.source {
-            Source::Segment(chunk) if !self.has_hidden() => self.noting_damage(chunk.minutes()),
-            Source::Segment(_) | Source::Head { .. } => Ok(&[]),
-        }
-    }
-
-    /// Finds the entries in `range` whose line passes `predicate`, by ascending time, without reading
-    /// them: [`fetch`](Self::fetch) does, as many as are wanted.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn select(
-        &self,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        scratch: &mut ReadScratch,
-    ) -> Result<Selection, StoreError> {
-        let outcome = match &self.mask {
-            None => self.source.select(range, predicate, scratch),
-            Some(mask) => self.select_seen(mask, range, predicate, scratch),
-        };
-        self.noting_damage(outcome)
-    }
-
-    fn select_seen(
-        &self,
-        mask: &Mask,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        scratch: &mut ReadScratch,
-    ) -> Result<Selection, StoreError> {
-        let selection = self.source.select(mask.kept(range), predicate, scratch)?;
-        mask.thin(self.source.labels(), selection, |selection, part, columns| {
-            self.source.fetch(selection, part, columns, scratch)
-        })
-    }
-
-    /// Reads a part of what [`select`](Self::select) found in this chunk; what is beyond it is left out.
-    /// The batch's figures of what was scanned are 0: the selection has them.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn fetch(
-        &self,
-        selection: &Selection,
-        part: Range<usize>,
-        columns: Columns,
-        scratch: &mut ReadScratch,
-    ) -> Result<Batch, StoreError> {
-        self.noting_damage(self.source.fetch(selection, part, columns, scratch))
-    }
-
-    /// As [`fetch`](Self::fetch) with all columns, but for lines of which the projector wants some values
-    /// only: of these the values are read, and nothing else of the line.
-    ///
-    /// # Errors
-    /// As [`read`](Self::read).
-    pub fn fetch_projected<P: Projector>(
-        &self,
-        selection: &Selection,
-        part: Range<usize>,
-        projections: &mut ProjectionScratch<P>,
-        scratch: &mut ReadScratch,
-    ) -> Result<Batch, StoreError> {
-        let ProjectionScratch { projector, known } = projections;
-        let fetched = self.source.fetch_projected(selection, part, (projector, known), scratch);
-        self.noting_damage(fetched)
-    }
-
-    /// Reads the entries in `range` whose line passes `predicate`, by ascending time, all at once: up to
-    /// 4 MiB of lines. Where that is too much there are [`select`](Self::select) and
-    /// [`fetch`](Self::fetch).
-    ///
-    /// Columns that are not asked for are not decoded unless the predicate needs them, or a delete request
-    /// that takes some of the entries.
-    ///
-    /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged group: this chunk cannot be read, others can.
-    pub fn read(
-        &self,
-        range: TimeRange,
-        predicate: &LinePredicate,
-        columns: Columns,
-        scratch: &mut ReadScratch,
-    ) -> Result<Batch, StoreError> {
-        let selection = self.select(range, predicate, scratch)?;
-        let batch = self.fetch(&selection, 0..selection.len(), columns, scratch)?;
-        Ok(selection.with_figures(batch, predicate, columns))
-    }
-
-    fn noting_damage<T>(&self, outcome: Result<T, StoreError>) -> Result<T, StoreError> {
-        if matches!(outcome, Err(StoreError::Corrupt { .. })) {
-            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
-        }
-        outcome
     }
 }

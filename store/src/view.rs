@@ -10,7 +10,7 @@ use crate::head::{Head, PendingStream};
 use crate::newest::NewestTimes;
 use crate::retention::Retention;
 use crate::segment::Segment;
-use crate::{Labels, TenantId, Timestamp};
+use crate::{Labels, StoreError, TenantId, Timestamp};
 
 /// What there is. Replaced as a whole, so that entries on their way from the head to a segment are seen
 /// in exactly one place.
@@ -51,29 +51,41 @@ pub(crate) struct LiveSegment {
 }
 
 impl View {
-    /// The newest timestamp of a stream outside the head.
+    /// A time that no entry of a stream outside the head is newer than.
+    ///
+    /// Segments that are older than all that is pending are not asked about the stream: how new they are
+    /// themselves is enough to know that nothing of it is there already.
+    ///
+    /// # Errors
+    /// Labels that cannot be read.
     pub(crate) fn sealed_newest(
         &self,
         tenant: &TenantId,
         stream: &PendingStream<'_>,
-        labels: &Labels,
-    ) -> Timestamp {
+    ) -> Result<Timestamp, StoreError> {
         if let Some(frozen) = &self.frozen {
             let view = frozen.head.view();
             // It was given what the segments knew when it came into that head.
             if let Some(stream) = view.stream_by_bytes(tenant, stream.label_bytes) {
-                return stream.newest;
+                return Ok(stream.newest);
             }
         }
         if let Some(newest) = self.newest.get(tenant, stream.label_bytes) {
-            return newest;
+            return Ok(newest);
         }
-        let newest = |live: &LiveSegment| match live.segment.newest(tenant, labels) {
-            Ok(newest) => newest,
-            // Every entry is then compared with the readable part of the segment.
-            Err(_) => Some(live.segment.meta().last),
-        };
-        self.segments.iter().filter_map(newest).max().unwrap_or(Timestamp::MIN)
+        let oldest = stream.entries.first().map_or(Timestamp::MAX, |first| first.timestamp);
+        let (asked, older): (Vec<_>, Vec<_>) =
+            self.segments.iter().partition(|live| live.segment.meta().last >= oldest);
+        let mut newest = older.iter().map(|live| live.segment.meta().last).max();
+        if !asked.is_empty() {
+            let labels = stream.labels()?;
+            for live in asked {
+                // Of a damaged one every entry is then compared with its readable part.
+                let of_segment = live.segment.newest(tenant, &labels);
+                newest = newest.max(of_segment.unwrap_or(Some(live.segment.meta().last)));
+            }
+        }
+        Ok(newest.unwrap_or(Timestamp::MIN))
     }
 
     /// Whether an entry like this one is outside the head and not deleted. What cannot be read has none: to

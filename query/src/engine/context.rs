@@ -7,10 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, Columns, Labels, LinePredicate, Matcher, ProjectionScratch, Projector,
-    ReadScratch, Selection, Snapshot, StoreError, TimeRange,
+    Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, ProjectionScratch,
+    Projector, ReadScratch, Selection, Snapshot, StoreError, TimeRange,
 };
 
+use super::parallel::for_each;
 use crate::budget::Budget;
 use crate::label_text::label_text;
 use crate::{EngineLimits, QueryError, QueryStats, Tenants};
@@ -88,24 +89,58 @@ impl<'a> Context<'a> {
         self.limits.threads.min(units).max(1)
     }
 
-    /// The chunks that may have entries in `range`, in the order of [`ChunkUnit`]s: by stream, then
-    /// as the stream's entries arrived.
+    /// The chunks that may have entries in `range` whose line passes, as they lie side by side in the store.
     ///
     /// # Errors
-    /// What the store says.
+    /// What the store says; timeout and cancellation.
     pub(crate) fn chunks(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
+        predicate: &LinePredicate,
     ) -> Result<Vec<ChunkUnit>, QueryError> {
         if range.is_empty() {
             return Ok(Vec::new());
         }
         self.check()?;
-        let units = ranked(self.tenants.chunks(&self.snapshot, matchers, range)?);
-        let streams = units.last().map_or(0, |unit| u64::from(unit.stream) + 1);
+        // What every line passes is in every chunk.
+        let chunks = match predicate.is_always() {
+            true => self.tenants.chunks(&self.snapshot, matchers, range)?,
+            false => self.search(matchers, range, predicate)?,
+        };
+        let units = ranked(chunks);
+        let streams = units.iter().map(|unit| u64::from(unit.stream) + 1).max().unwrap_or(0);
         self.counters.streams_matched.fetch_add(streams, Ordering::Relaxed);
         Ok(units)
+    }
+
+    /// Looks through the store, with as many threads as there may be, for chunks with lines that pass.
+    fn search(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        predicate: &LinePredicate,
+    ) -> Result<Vec<Chunk>, QueryError> {
+        let sources = self.tenants.chunk_sources(&self.snapshot, matchers, range)?;
+        let (tenants, sources): (Vec<_>, Vec<_>) =
+            sources.into_iter().map(|(tenant, source)| (tenant, Mutex::new(source))).unzip();
+        let threads =
+            self.threads(sources.iter().filter(|source| is_to_be_searched(source)).count());
+        let mut scratches: Vec<_> = (0..threads).map(|_| ReadScratch::new()).collect();
+        for_each(&mut scratches, &sources, 1, |scratch, source| {
+            self.check()?;
+            let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
+            let passed = source.search(predicate, scratch)?;
+            self.counters.lines_processed.fetch_add(passed.rows, Ordering::Relaxed);
+            self.counters.bytes_processed.fetch_add(passed.line_bytes, Ordering::Relaxed);
+            Ok(())
+        })?;
+        let mut chunks = Vec::new();
+        for (tenant, source) in tenants.into_iter().zip(sources) {
+            let found = source.into_inner().unwrap_or_else(PoisonError::into_inner).into_chunks();
+            chunks.extend(self.tenants.labelled(tenant, found));
+        }
+        Ok(chunks)
     }
 
     /// Finds the rows of a chunk. A damaged one is reported in the warnings and has none.
@@ -234,28 +269,42 @@ pub(crate) struct ChunkUnit {
     pub(crate) rank: u32,
 }
 
-/// Ranks chunks by the text of their stream's labels, keeping the store's order within a stream.
+fn is_to_be_searched(source: &Mutex<ChunkSource>) -> bool {
+    source.lock().unwrap_or_else(PoisonError::into_inner).is_to_be_searched()
+}
+
+/// Ranks chunks by the text of their stream's labels, and within a stream in the store's order, in which
+/// they stay.
 fn ranked(chunks: Vec<Chunk>) -> Vec<ChunkUnit> {
     // Chunks outnumber streams by far, so labels are printed once for each stream.
     let mut numbers: HashMap<Labels, usize> = HashMap::new();
     let mut texts: Vec<(String, usize)> = Vec::new();
-    let mut numbered: Vec<(usize, Chunk)> = Vec::with_capacity(chunks.len());
-    for chunk in chunks {
-        let number = match numbered.last() {
-            Some((number, last)) if last.labels() == chunk.labels() => *number,
+    // The number of each chunk's stream, and then how many chunks a stream has.
+    let mut of_chunks: Vec<usize> = Vec::with_capacity(chunks.len());
+    let mut counts: Vec<u32> = Vec::new();
+    let mut last: Option<&Labels> = None;
+    for chunk in &chunks {
+        let number = match of_chunks.last() {
+            Some(number) if last == Some(chunk.labels()) => *number,
             _ => *numbers.entry(chunk.labels().clone()).or_insert_with_key(|labels| {
                 texts.push((label_text(labels), texts.len()));
+                counts.push(0);
                 texts.len() - 1
             }),
         };
-        numbered.push((number, chunk));
+        last = Some(chunk.labels());
+        counts[number] += 1;
+        of_chunks.push(number);
     }
     texts.sort_unstable();
-    let mut ranks: Vec<u32> = vec![0; texts.len()];
-    (0..).zip(&texts).for_each(|(rank, (_, number))| ranks[*number] = rank);
-    numbered.sort_by_key(|(number, _)| ranks[*number]);
-    let units = (0..).zip(numbered).map(|(rank, (number, chunk))| {
-        let stream = ranks[number];
+    let (mut streams, mut next_ranks, mut before) = (vec![0; texts.len()], vec![0; texts.len()], 0);
+    for (stream, (_, number)) in (0..).zip(&texts) {
+        (streams[*number], next_ranks[*number]) = (stream, before);
+        before += counts[*number];
+    }
+    let units = chunks.into_iter().zip(of_chunks).map(|(chunk, number)| {
+        let (stream, rank) = (streams[number], next_ranks[number]);
+        next_ranks[number] += 1;
         ChunkUnit { chunk, stream, rank }
     });
     units.collect()

@@ -38,7 +38,8 @@ pub(super) fn evaluate(
 ) -> Result<QueryValue, QueryError> {
     let selection = Selection::new(expr, None, &Hints::LOG, context.limits)?;
     let range = TimeRange::new(query.start, query.end);
-    let mut units = context.chunks(&selection.matchers, range)?;
+    let predicate = selection.pipeline.line_predicate();
+    let mut units = context.chunks(&selection.matchers, range, predicate)?;
     let order = Order(query.direction);
     units.sort_by(|left, right| order.times(order.nearest(left), order.nearest(right)));
     let mut reader = Reader::new(&selection, query, context);

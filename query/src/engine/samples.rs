@@ -59,7 +59,9 @@ impl Engine {
         let mut reader = Reader { plan, context: &context, series: BTreeMap::new(), worker: None };
         let mut scratch = ReadScratch::new();
         let predicate = plan.selection.pipeline.line_predicate();
-        for unit in context.chunks(&plan.selection.matchers, range)? {
+        let mut units = context.chunks(&plan.selection.matchers, range, predicate)?;
+        units.sort_unstable_by_key(|unit| unit.rank);
+        for unit in units {
             let chunk = &unit.chunk;
             let Some(found) = context.select(chunk, range, predicate, &mut scratch)? else {
                 continue;

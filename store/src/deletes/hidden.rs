@@ -4,8 +4,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::ActiveDelete;
+use crate::chunk::{Selected, Selection};
 use crate::retention::{Retention, TenantRetention};
-use crate::snapshot::{Selected, Selection};
 use crate::{
     Batch, Columns, Labels, LineColumn, Metadata, Row, StoreError, TenantId, TimeRange, Timestamp,
 };

@@ -356,12 +356,12 @@ fn drop_sealed(
             all_newest.extend(in_head);
             continue;
         }
-        let labels = stream.labels()?;
-        let newest = in_head.unwrap_or_else(|| view.sealed_newest(tenant, stream, &labels));
+        let newest = in_head.map_or_else(|| view.sealed_newest(tenant, stream), Ok)?;
         all_newest.push(newest);
         if !has_old(newest) {
             continue;
         }
+        let labels = stream.labels()?;
         let is_known: Vec<bool> = stream
             .entries
             .iter()

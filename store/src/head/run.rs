@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::sync::{Arc, OnceLock};
 
 use crate::batch::Entry;
-use crate::snapshot::{Selected, Selection};
+use crate::chunk::{Selected, Selection};
 use crate::{
     Batch, Columns, LineColumn, LinePredicate, Metadata, Row, StoreError, TimeRange, Timestamp,
     codec, scan,

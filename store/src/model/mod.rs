@@ -5,7 +5,7 @@ mod matcher;
 mod tenant;
 mod time;
 
-pub use labels::{InvalidLabels, Label, Labels, Metadata};
+pub use labels::{InvalidLabels, Labels, Metadata};
 pub use matcher::{MatchOp, Matcher};
 pub use tenant::{InvalidTenant, TenantId};
 pub use time::{TimeRange, Timestamp};

@@ -11,7 +11,7 @@ use super::reader::{Parts, Segment};
 use super::stream_table::Run;
 use super::template::Projections;
 use super::v1::{BlockRun, DecodeCache};
-use crate::snapshot::{Selected, Selection};
+use crate::chunk::{Selected, Selection};
 use crate::{
     Batch, Columns, Labels, LinePredicate, Projector, ReadScratch, Row, StoreError, TimeRange,
     Timestamp,
@@ -22,6 +22,12 @@ use crate::{
 pub(crate) struct SegmentScratch {
     groups: GroupScratch,
     blocks: DecodeCache,
+}
+
+impl SegmentScratch {
+    pub(super) const fn groups(&mut self) -> &mut GroupScratch {
+        &mut self.groups
+    }
 }
 
 /// What a projector said of a group.

@@ -45,16 +45,19 @@ impl Segment {
     ) -> Result<Vec<StreamReport>, StoreError> {
         let chunks = self.whole_streams(tenant)?;
         let figures = self.series(tenant, &[], TimeRange::ALL)?;
-        let report = |(stream, (labels, chunks)): (super::StreamEntry, (_, Vec<_>))| StreamReport {
-            tenant: tenant.clone(),
-            labels,
-            entries: stream.rows,
-            chunks: chunks.len() as u64,
-            line_bytes: stream.line_bytes,
-            metadata_bytes: stream.metadata_bytes,
-            range: (stream.first, stream.last),
+        let report = |(stream, whole): (super::StreamEntry, Result<(_, Vec<_>), _>)| {
+            let (labels, chunks) = whole?;
+            Ok(StreamReport {
+                tenant: tenant.clone(),
+                labels,
+                entries: stream.rows,
+                chunks: chunks.len() as u64,
+                line_bytes: stream.line_bytes,
+                metadata_bytes: stream.metadata_bytes,
+                range: (stream.first, stream.last),
+            })
         };
-        Ok(figures.into_iter().zip(chunks).map(report).collect())
+        figures.into_iter().zip(chunks).map(report).collect()
     }
 
     fn describe_parts(&self) -> Vec<PartReport> {

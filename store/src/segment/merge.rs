@@ -1,6 +1,6 @@
 //! One segment of several.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ pub(crate) const LEVEL: i32 = 9;
 /// Writes the rows of all sources, which come by arrival, to a new segment. Rows alike in stream and
 /// time keep the order of their sources.
 ///
-/// Holds up to two groups of each source, and of each of a tenant's streams its labels and its runs.
+/// Holds up to two groups of each source, and of all streams the labels and the runs in the new segment.
 ///
 /// # Errors
 /// [`StoreError::Corrupt`] for a damaged source; what the file system refuses.
@@ -33,18 +33,51 @@ pub(crate) fn merge(
         tenants.extend(source.tenants()?);
     }
     for tenant in tenants {
-        let mut streams: BTreeMap<Labels, Vec<Cursor>> = BTreeMap::new();
-        for (place, source) in sources.iter().enumerate() {
-            for (labels, chunks) in source.whole_streams(tenant)? {
-                streams.entry(labels).or_default().push(Cursor::new(place, &chunks));
-            }
+        let mut of_sources = Vec::with_capacity(sources.len());
+        for source in sources {
+            of_sources.push(Streams::new(source.whole_streams(tenant)?)?);
         }
-        for (labels, cursors) in streams {
+        let first = |of_sources: &[Streams<_>]| {
+            let first = of_sources.iter().filter_map(|streams| streams.labels()).min();
+            first.cloned()
+        };
+        while let Some(labels) = first(&of_sources) {
             writer.stream(tenant, &labels);
+            let mut cursors = Vec::new();
+            for (place, streams) in of_sources.iter_mut().enumerate() {
+                if streams.labels() == Some(&labels) {
+                    cursors.push(Cursor::new(place, &streams.take()?));
+                }
+            }
             merge_stream(&mut writer, cursors, &mut scratches)?;
         }
     }
     writer.finish()
+}
+
+/// One source's streams, of which the next is known.
+struct Streams<I> {
+    next: Option<(Labels, Vec<SegmentChunk>)>,
+    rest: I,
+}
+
+impl<I> Streams<I>
+where
+    I: Iterator<Item = Result<(Labels, Vec<SegmentChunk>), StoreError>>,
+{
+    fn new(mut rest: I) -> Result<Self, StoreError> {
+        Ok(Self { next: rest.next().transpose()?, rest })
+    }
+
+    fn labels(&self) -> Option<&Labels> {
+        self.next.as_ref().map(|(labels, _)| labels)
+    }
+
+    /// The chunks of the next stream, which is then the one behind it.
+    fn take(&mut self) -> Result<Vec<SegmentChunk>, StoreError> {
+        let next = std::mem::replace(&mut self.next, self.rest.next().transpose()?);
+        Ok(next.map(|(_, chunks)| chunks).unwrap_or_default())
+    }
 }
 
 fn merge_stream(

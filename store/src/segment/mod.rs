@@ -117,6 +117,7 @@ mod bitmap;
 mod chunk;
 mod codec;
 mod column;
+mod crowd;
 mod describe;
 mod footer;
 mod frame;
@@ -141,6 +142,7 @@ mod writer;
 use crate::Timestamp;
 
 pub(crate) use chunk::{KnownProjections, SegmentChunk, SegmentScratch};
+pub(crate) use crowd::Crowd;
 pub(crate) use fuzz::open_segment_bytes;
 pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;

@@ -64,6 +64,9 @@ impl Parts {
     }
 }
 
+/// A stream's labels, and its chunks by ascending time.
+type WholeStream = (Labels, Vec<SegmentChunk>);
+
 /// A stream of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct StreamEntry {
@@ -166,7 +169,7 @@ impl Segment {
     pub(crate) fn whole_streams(
         self: &Arc<Self>,
         tenant: &TenantId,
-    ) -> Result<Vec<(Labels, Vec<SegmentChunk>)>, StoreError> {
+    ) -> Result<impl Iterator<Item = Result<WholeStream, StoreError>>, StoreError> {
         let table = self.streams()?;
         let whole = |ordinal| {
             let stream = table.stream(ordinal)?;
@@ -177,8 +180,8 @@ impl Segment {
             };
             Ok((labels.clone(), runs.map(chunk).collect()))
         };
-        let streams: Decoded<Vec<_>> = table.of_tenant(tenant).map(whole).collect();
-        streams.map_err(|damage| self.table_damage(damage))
+        let streams = table.of_tenant(tenant).map(whole);
+        Ok(streams.map(|stream| stream.map_err(|damage| self.table_damage(damage))))
     }
 
     /// The latest timestamp of a stream; `None` when it is not there.
@@ -480,7 +483,7 @@ impl Segment {
         Damage(error.to_string()).at(&self.path, "label index", self.index_offset())
     }
 
-    fn table_damage(&self, damage: Damage) -> StoreError {
+    pub(super) fn table_damage(&self, damage: Damage) -> StoreError {
         damage.at(&self.path, "stream table", self.footer.streams_offset)
     }
 }

@@ -122,6 +122,8 @@ pub(super) struct StreamTable {
     offsets: Vec<u32>,
     /// How many runs there are before each stream's.
     runs_before: Vec<u32>,
+    /// The first stream that has rows in each block.
+    first_of_blocks: Vec<u32>,
 }
 
 /// One stream of a table.
@@ -150,14 +152,22 @@ impl StreamTable {
         }
         let (total, mut offsets) = (bytes.len(), Vec::with_capacity(count as usize));
         let (mut runs, mut runs_before) = (0_u32, Vec::with_capacity(count as usize));
-        for _ in 0..count {
+        let mut first_of_blocks = vec![u32::MAX; block_rows.len()];
+        for ordinal in 0..count {
             let offset = u32::try_from(total - cursor.remaining());
             offsets.push(offset.map_err(|_| Damage::new("over 4 GiB"))?);
             runs_before.push(runs);
-            runs = runs.saturating_add(check_stream(cursor, &string_ends, block_rows)?);
+            let of_stream = check_stream(cursor, &string_ends, block_rows)?;
+            for run in &of_stream {
+                if let Some(first) = first_of_blocks.get_mut(run.block as usize) {
+                    *first = ordinal.min(*first);
+                }
+            }
+            let count = u32::try_from(of_stream.len()).unwrap_or(u32::MAX);
+            runs = runs.saturating_add(count);
         }
         cursor.end()?;
-        Ok(Self { bytes, strings, string_ends, tenants, offsets, runs_before })
+        Ok(Self { bytes, strings, string_ends, tenants, offsets, runs_before, first_of_blocks })
     }
 
     /// The runs of all streams, in their order.
@@ -178,6 +188,11 @@ impl StreamTable {
     pub(super) fn of_tenant(&self, tenant: &TenantId) -> Range<u32> {
         let found = self.tenants.iter().find(|(id, _)| id == tenant);
         found.map_or(0..0, |(_, streams)| streams.clone())
+    }
+
+    /// The first stream that has rows in a block. Those behind it follow in order.
+    pub(super) fn first_of_block(&self, block: u32) -> u32 {
+        self.first_of_blocks.get(block as usize).copied().unwrap_or(u32::MAX)
     }
 
     /// A stream by its ordinal.
@@ -299,8 +314,8 @@ fn decode_runs(cursor: &mut Cursor<'_>, stream_first: Timestamp) -> Decoded<Vec<
     Ok(runs)
 }
 
-/// Parses a stream, checks that what it refers to is there and says how many runs it has.
-fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], block_rows: &[u32]) -> Decoded<u32> {
+/// Parses a stream, checks that what it refers to is there and says what runs it has.
+fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], block_rows: &[u32]) -> Decoded<Vec<Run>> {
     for _ in 0..2 * cursor.count()? {
         let number = cursor.varint()?;
         if number >= strings.len() as u64 {
@@ -316,5 +331,5 @@ fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], block_rows: &[u32]) ->
             return Err(Damage(format!("a stream with {run:?}, in a block of {rows} rows")));
         }
     }
-    Ok(u32::try_from(runs.len()).unwrap_or(u32::MAX))
+    Ok(runs)
 }

@@ -60,7 +60,8 @@ impl Segment {
     ) -> Result<(), StoreError> {
         let mut scratch = ReadScratch::new();
         for tenant in self.tenants()? {
-            for (labels, chunks) in self.whole_streams(tenant)? {
+            for stream in self.whole_streams(tenant)? {
+                let (labels, chunks) = stream?;
                 for chunk in chunks {
                     each(tenant, &labels, &chunk, &mut scratch)?;
                 }

@@ -10,6 +10,7 @@ mod model;
 mod reads;
 mod retention;
 mod rot;
+mod search;
 mod simulation;
 mod subscribe;
 mod util;

@@ -41,7 +41,8 @@ pub(crate) fn evaluate(
     context: &Context<'_>,
 ) -> Result<Vec<StepSeries>, QueryError> {
     let windows = Windows { grid, range: plan.range, offset: plan.offset };
-    let units = context.chunks(&plan.selection.matchers, windows.data_range())?;
+    let predicate = plan.selection.pipeline.line_predicate();
+    let units = context.chunks(&plan.selection.matchers, windows.data_range(), predicate)?;
     let threads = context.threads(units.len().div_ceil(CHUNKS_RUN));
     let mut scanners: Vec<Scanner<'_>> =
         (0..threads).map(|_| Scanner::new(plan, windows, context)).collect();

@@ -1,7 +1,9 @@
 //! Which segments a merge takes.
 
 use std::ops::Range;
+use std::time::Duration;
 
+use crate::retention::Retention;
 use crate::segment::{MERGE_LEVEL, SegmentMeta};
 
 /// How many segments a merge has at least. With fewer, entries would be written again more often.
@@ -10,10 +12,25 @@ const SEGMENTS_MIN: usize = 8;
 /// How many it has at most: each has a few decoded blocks in memory.
 const SEGMENTS_MAX: usize = 16;
 
-/// The most bytes of lines in a merged segment: what a merge does in about a second.
-const LINE_BYTES_MAX: u64 = 256 << 20;
+/// The most bytes of lines in a merged segment: what a merge does in some seconds.
+const LINE_BYTES_MAX: u64 = 1 << 30;
 
 pub(super) const DAY_NS: i64 = 86_400_000_000_000;
+
+/// The most days in a merged segment. With more, a question about an hour would read much of other days, where
+/// streams are small.
+const DAYS_MAX: i64 = 8;
+
+/// A segment of several days leaves the disk when its last day is past its time: up to such a part of a
+/// period later than it might.
+const LATE_PART: u64 = 8;
+
+/// How many days a merged segment may have.
+pub(super) fn days_max(retention: &Retention) -> i64 {
+    let days = |shortest: Duration| i64::try_from(shortest.as_secs() / 86_400 / LATE_PART);
+    let days = retention.shortest().map_or(DAYS_MAX, |shortest| days(shortest).unwrap_or(DAYS_MAX));
+    days.clamp(1, DAYS_MAX)
+}
 
 /// A segment that may be merged.
 #[derive(Clone, Debug)]
@@ -24,24 +41,39 @@ pub(super) struct Candidate {
     pub(super) rank: usize,
 }
 
-/// Which segments to merge, if any. `None` is one that cannot be.
-pub(super) fn choose(candidates: &[Option<Candidate>]) -> Option<Range<usize>> {
-    let kind = |candidate: &Option<Candidate>| {
-        let Candidate { meta, rank } = candidate.as_ref()?;
-        let (first, last) = (meta.first.div_euclid(DAY_NS), meta.last.div_euclid(DAY_NS));
-        (first == last).then_some((first, *rank))
-    };
+impl Candidate {
+    /// The days of its first and its last entry, counted from 1970.
+    fn days(&self) -> (i64, i64) {
+        (self.meta.first.div_euclid(DAY_NS), self.meta.last.div_euclid(DAY_NS))
+    }
+}
+
+/// Which segments to merge, if any: of one day, or else of several that are over. `None` is one that cannot
+/// be.
+pub(super) fn choose(candidates: &[Option<Candidate>], days_max: i64) -> Option<Range<usize>> {
+    choose_days(candidates, 1, i64::MAX).or_else(|| {
+        let today = candidates.iter().flatten().map(|candidate| candidate.days().1).max()?;
+        choose_days(candidates, days_max, today)
+    })
+}
+
+/// Likewise, of so many days that are before `end`.
+fn choose_days(candidates: &[Option<Candidate>], days: i64, end: i64) -> Option<Range<usize>> {
     (0..candidates.len()).find_map(|start| {
-        let kind_wanted = kind(&candidates[start])?;
-        let mut line_bytes = 0_u64;
-        let alike = candidates[start..].iter().take(SEGMENTS_MAX).take_while(|candidate| {
-            let bytes = candidate.as_ref().map_or(0, |candidate| candidate.meta.line_bytes);
-            line_bytes = line_bytes.saturating_add(bytes);
-            kind(candidate) == Some(kind_wanted) && line_bytes <= LINE_BYTES_MAX
-        });
+        let rank_wanted = candidates[start].as_ref()?.rank;
+        let (mut line_bytes, mut first_day, mut last_day) = (0_u64, i64::MAX, i64::MIN);
+        let alike =
+            candidates[start..].iter().map_while(Option::as_ref).take(SEGMENTS_MAX).take_while(
+                |candidate| {
+                    let (first, last) = candidate.days();
+                    (first_day, last_day) = (first_day.min(first), last_day.max(last));
+                    line_bytes = line_bytes.saturating_add(candidate.meta.line_bytes);
+                    let is_near = last_day < end && last_day.saturating_sub(first_day) < days;
+                    is_near && candidate.rank == rank_wanted && line_bytes <= LINE_BYTES_MAX
+                },
+            );
         let chosen = start..start + alike.count();
-        let of_chosen = || candidates[chosen.clone()].iter().flatten();
-        let sizes = || of_chosen().map(|candidate| candidate.meta.file_bytes);
+        let sizes = || candidates[chosen.clone()].iter().flatten().map(|it| it.meta.file_bytes);
         let largest = sizes().max().unwrap_or(0);
         let is_worth_it = chosen.len() >= SEGMENTS_MIN && largest <= sizes().sum::<u64>() - largest;
         is_worth_it.then_some(chosen)
@@ -76,7 +108,7 @@ mod tests {
     fn chosen(segments: &[(i64, u64)]) -> Option<Range<usize>> {
         let candidates: Vec<_> =
             segments.iter().map(|&(day, bytes)| candidate(day, bytes, 0)).collect();
-        choose(&candidates)
+        choose(&candidates, 1)
     }
 
     #[test]
@@ -102,6 +134,30 @@ mod tests {
     }
 
     #[test]
+    fn days_that_are_over_are_merged_where_they_may_be() {
+        let days = |days: std::ops::Range<i64>| -> Vec<_> {
+            days.map(|day| candidate(day, 100, 0)).collect()
+        };
+        assert_eq!(choose(&days(0..9), 1), None);
+        assert_eq!(choose(&days(0..8), 8), None, "the last is not over");
+        assert_eq!(choose(&days(0..9), 8), Some(0..8));
+        assert_eq!(choose(&days(0..30), 8), Some(0..8), "of no more days");
+        let mut candidates = days(0..4);
+        candidates.push(None);
+        candidates.extend(days(4..12));
+        assert_eq!(choose(&candidates, 8), None, "neighbours only");
+        candidates.extend(days(12..13));
+        assert_eq!(choose(&candidates, 8), Some(5..13));
+    }
+
+    #[test]
+    fn a_short_period_keeps_days_apart() {
+        let kept = |days: u64| days_max(&Retention::keep(Duration::from_secs(days * 86_400)));
+        assert_eq!([1, 8, 16, 30, 365].map(kept), [1, 1, 2, 3, 8]);
+        assert_eq!(days_max(&Retention::default()), 8);
+    }
+
+    #[test]
     fn what_was_compressed_in_haste_is_written_again_once() {
         let mut candidates = [candidate(1, 100, 0), candidate(5, 100, 0)];
         assert_eq!(choose_alone(&candidates, |_| true), Some(0..1));
@@ -116,8 +172,8 @@ mod tests {
     fn segments_from_before_and_behind_a_delete_request_stay_apart() {
         let mut candidates = vec![candidate(1, 100, 0); 5];
         candidates.extend(vec![candidate(1, 100, 1); 5]);
-        assert_eq!(choose(&candidates), None);
+        assert_eq!(choose(&candidates, 1), None);
         candidates.extend(vec![candidate(1, 100, 1); 3]);
-        assert_eq!(choose(&candidates), Some(5..13));
+        assert_eq!(choose(&candidates, 1), Some(5..13));
     }
 }

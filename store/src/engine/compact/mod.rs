@@ -2,9 +2,10 @@
 //!
 //! An age flush writes a small segment every few minutes, and each segment costs every query a look.
 //! Segments that stand next to each other in the order of arrival and are of one day are merged into one
-//! that takes their place; with days apart, a day's entries can still go with their files. A merge waits
-//! until the largest is not larger than the others together, so that an entry is written again only a few
-//! times, logarithmic in the day's size. A flush compresses in haste; what is a day old and was not merged is
+//! that takes their place. Days that are over are merged to weeks, unless entries are kept for so short a
+//! time that they would go late: a hundred thousand streams have a few lines a day each, and each of them
+//! would be looked at again for every day. A merge waits until the largest is not larger than the others
+//! together, so that an entry is written again only a few times, logarithmic in the day's size. A flush compresses in haste; what is a day old and was not merged is
 //! written again by itself, once, when there is nothing else to do.
 //!
 //! The new segment is written and synced like one of a flush, and one record in the manifest puts it in
@@ -24,7 +25,7 @@ use std::sync::atomic::Ordering;
 pub(super) use self::believed::BelievedTime;
 pub(crate) use self::pace::{Pace, Pacer};
 
-use self::choose::{Candidate, DAY_NS, choose, choose_alone};
+use self::choose::{Candidate, DAY_NS, choose, choose_alone, days_max};
 use self::pace::PacedVfs;
 use self::rewrite::{Loss, due_deletes, expiry, takes_any, touches, write_rest};
 use super::flush::remove_quietly;
@@ -277,7 +278,8 @@ impl Core {
         };
         let candidates: Vec<_> = view.segments.iter().map(candidate).collect();
         let yesterday = self.options.clock.unix_time().saturating_sub(DAY_NS);
-        let chosen = choose(&candidates).or_else(|| match haste {
+        let days_max = days_max(&view.retention);
+        let chosen = choose(&candidates, days_max).or_else(|| match haste {
             Haste::Thorough => choose_alone(&candidates, |_| true),
             // What is younger may still find others of its day to be merged with.
             Haste::Idle => choose_alone(&candidates, |meta| meta.last < yesterday),

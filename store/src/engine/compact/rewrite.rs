@@ -148,7 +148,8 @@ pub(super) fn write_rest(
     let mut writer = SegmentWriter::create(vfs, path, MERGE_LEVEL)?;
     let mut scratch = ReadScratch::new();
     for tenant in live.segment.tenants()? {
-        for (labels, chunks) in live.segment.whole_streams(tenant)? {
+        for stream in live.segment.whole_streams(tenant)? {
+            let (labels, chunks) = stream?;
             writer.stream(tenant, &labels);
             for chunk in chunks {
                 write_chunk(&mut writer, live, tenant, &chunk, hidden, &mut scratch)?;

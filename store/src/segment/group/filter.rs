@@ -27,6 +27,20 @@ pub(in crate::segment) fn known_passing(
     scratch.passing(key, predicate).map(|hits| numbers(hits, rows))
 }
 
+/// Which rows of a group pass a predicate that needles decide. Kept, since other streams may ask.
+pub(in crate::segment) fn all_passing(
+    group: &Group,
+    file: &[u8],
+    predicate: &LinePredicate,
+    scratch: &mut GroupScratch,
+) -> Decoded<Arc<Hits>> {
+    if let Some(known) = scratch.passing(group.key(), predicate) {
+        return Ok(Arc::clone(known));
+    }
+    let hits = Filter { group, file, scratch }.passing(predicate, Hits::All)?;
+    Ok(scratch.keep_passing(group.key(), predicate, hits))
+}
+
 /// The numbers of those of some rows that pass, ascending.
 pub(in crate::segment) fn passing(
     group: &Group,
@@ -35,10 +49,9 @@ pub(in crate::segment) fn passing(
     rows: Range<u32>,
     scratch: &mut GroupScratch,
 ) -> Decoded<Vec<u32>> {
-    if is_quick(predicate) {
-        // As quickly found for all rows, and other streams may ask.
-        let hits = Filter { group, file, scratch }.passing(predicate, Hits::All)?;
-        return Ok(numbers(&scratch.keep_passing(group.key(), predicate, hits), rows));
+    if predicate.is_by_needles() {
+        // As quickly found for all rows.
+        return Ok(numbers(&*all_passing(group, file, predicate, scratch)?, rows));
     }
     let count = group.rows();
     let candidates = match rows.len() == count {
@@ -73,7 +86,8 @@ impl Filter<'_> {
                 Ok(candidates.and(passing.not(count)))
             }
             LinePredicate::All(parts) => {
-                let (quick, slow): (Vec<_>, Vec<_>) = parts.iter().partition(|part| is_quick(part));
+                let (quick, slow): (Vec<_>, Vec<_>) =
+                    parts.iter().partition(|part| part.is_by_needles());
                 let mut parts = quick.into_iter().chain(slow);
                 parts.try_fold(candidates, |candidates, part| self.passing(part, candidates))
             }
@@ -130,17 +144,6 @@ impl Filter<'_> {
             }
         }
         Ok(Hits::from_bitmap(found, count))
-    }
-}
-
-/// Whether a predicate is decided without making lines.
-fn is_quick(predicate: &LinePredicate) -> bool {
-    match predicate {
-        LinePredicate::Always | LinePredicate::Never | LinePredicate::Contains(_) => true,
-        LinePredicate::Regex(regex) => matches!(regex.literals, Literals::Exact(_)),
-        LinePredicate::Custom(_) => false,
-        LinePredicate::Not(inner) => is_quick(inner),
-        LinePredicate::All(parts) | LinePredicate::Any(parts) => parts.iter().all(is_quick),
     }
 }
 

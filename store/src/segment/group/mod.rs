@@ -11,7 +11,7 @@ use super::codec::{Cursor, Damage, Decoded};
 use super::frame::Frame;
 use super::template::TEXTS_MAX;
 
-pub(super) use self::filter::{known_passing, passing};
+pub(super) use self::filter::{all_passing, known_passing, passing};
 pub(super) use self::reader::Group;
 pub(super) use self::scratch::{GroupKey, GroupScratch, OpenGroups};
 pub(super) use self::writer::GroupBuilder;

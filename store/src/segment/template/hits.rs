@@ -1,5 +1,7 @@
 //! Which texts of a table, or values of a column, pass a test.
 
+use std::ops::Range;
+
 use super::super::bitmap::Bitmap;
 
 /// Some of so many texts. How many there are is known to whoever asked.
@@ -37,6 +39,15 @@ impl Hits {
             Self::None => false,
             Self::All => true,
             Self::Some(bitmap) => bitmap.contains(number),
+        }
+    }
+
+    /// Whether any of a range is hit.
+    pub(in crate::segment) fn any_in(&self, range: Range<u32>) -> bool {
+        match self {
+            Self::None => false,
+            Self::All => !range.is_empty(),
+            Self::Some(bitmap) => bitmap.iter_in(range).next().is_some(),
         }
     }
 
