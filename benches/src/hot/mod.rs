@@ -92,7 +92,7 @@ impl fmt::Debug for HotPath {
 
 /// Does a hot path's work so often that its instructions can be counted; gives the rows it saw.
 ///
-/// Only what is done within [`counted_hot_path`] is the path's: a counter is switched on and off there.
+/// Only what is done within `counted_hot_path` is the path's: a counter is switched on and off there.
 ///
 /// # Errors
 /// Refusals, and work that saw nothing: a count of nothing says nothing.
