@@ -199,7 +199,10 @@ mod tests {
             match n % 7 {
                 0 => format!("level=info msg=\"{word} emptied\" id={id:016x} took={}ms", n % 90),
                 1 => format!("12:30:{:02} user {word} from 10.0.0.{n}", n % 60),
-                2 => format!("{{\"at\":{n},\"what\":\"{word}\u{a0}gone\",\"ok\":{}}}", n % 2 == 0),
+                2 => format!(
+                    "{{\"at\":{n},\"what\":\"{word}\u{a0}gone\",\"ok\":{}}}",
+                    n.is_multiple_of(2)
+                ),
                 3 => format!("{word}:{n}:{word} done"),
                 4 => format!("<{n}> GET /items/{word}/{n} -{}", "x".repeat(n as usize % 5)),
                 5 => format!("panic at {word} {}", "y ".repeat(n as usize % 11)),
