@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use anyhow::{Result, bail};
+use ureq::Agent;
 
 /// What a load took.
 #[derive(Clone, Copy, Debug)]
@@ -43,14 +44,11 @@ pub(crate) fn send(bodies: &[Vec<u8>], addr: &str, connections: usize) -> Result
 
 /// Milliseconds of each push this connection made.
 fn worker(bodies: &[Vec<u8>], addr: &str, next: &AtomicUsize, failed: &AtomicU64) -> Vec<f64> {
-    let agent = ureq::Agent::new_with_defaults();
-    let url = format!("http://{addr}/loki/api/v1/push");
+    let agent = Agent::new_with_defaults();
     let mut latencies = Vec::new();
     while let Some(body) = bodies.get(next.fetch_add(1, Ordering::Relaxed)) {
         let started = Instant::now();
-        let sent =
-            agent.post(&url).header("Content-Type", "application/x-protobuf").send(&body[..]);
-        if let Err(error) = sent {
+        if let Err(error) = push(&agent, addr, body) {
             eprintln!("push refused: {error}");
             failed.fetch_add(1, Ordering::Relaxed);
             break;
@@ -58,4 +56,11 @@ fn worker(bodies: &[Vec<u8>], addr: &str, next: &AtomicUsize, failed: &AtomicU64
         latencies.push(started.elapsed().as_secs_f64() * 1e3);
     }
     latencies
+}
+
+/// Sends one body and waits for its acknowledgement.
+pub(crate) fn push(agent: &Agent, addr: &str, body: &[u8]) -> Result<()> {
+    let url = format!("http://{addr}/loki/api/v1/push");
+    agent.post(&url).header("Content-Type", "application/x-protobuf").send(body)?;
+    Ok(())
 }

@@ -51,6 +51,15 @@ impl Memory {
     }
 }
 
+/// What a process holds at a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Usage {
+    pub(crate) memory: Memory,
+    /// Open file descriptors.
+    pub(crate) files: u64,
+    pub(crate) threads: u64,
+}
+
 /// How to start a server.
 #[derive(Clone, Debug)]
 pub(crate) struct ServerOptions {
@@ -60,11 +69,13 @@ pub(crate) struct ServerOptions {
 }
 
 /// Configuration of every server that is measured: questions have more series than the default allows,
-/// and look back further.
-const LIMITS: [(&str, &str); 3] = [
+/// and look back further; answers have more lines, and delete requests are carried out soon.
+const CONFIG: [(&str, &str); 5] = [
     ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_SERIES", "2000"),
     ("TIMBERLINE_LIMITS_CONFIG_MAX_QUERY_LENGTH", "0"),
     ("TIMBERLINE_LIMITS_CONFIG_MAX_CONCURRENT_TAIL_REQUESTS", "0"),
+    ("TIMBERLINE_LIMITS_CONFIG_MAX_ENTRIES_LIMIT_PER_QUERY", "0"),
+    ("TIMBERLINE_COMPACTOR_DELETE_REQUEST_CANCEL_PERIOD", "1m"),
 ];
 
 /// A running server.
@@ -85,7 +96,7 @@ impl Server {
             .args(["serve", "--listen", &addr, "--data-dir"])
             .arg(data)
             .env("TIMBERLINE_STORE_DURABILITY", mode)
-            .envs(LIMITS)
+            .envs(CONFIG)
             .stderr(Stdio::null())
             .spawn()
             .with_context(|| format!("cannot start {}: build it first", binary.display()))?;
@@ -140,6 +151,11 @@ impl Server {
             }
         }
         Ok(memory)
+    }
+
+    pub(crate) fn usage(&self) -> Result<Usage> {
+        let count = |dir| Ok::<_, anyhow::Error>(fs::read_dir(self.proc(dir))?.count() as u64);
+        Ok(Usage { memory: self.memory()?, files: count("fd")?, threads: count("task")? })
     }
 
     fn proc(&self, file: &str) -> PathBuf {

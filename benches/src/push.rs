@@ -2,7 +2,7 @@
 
 use prost::Message;
 
-use crate::corpus::Corpus;
+use crate::corpus::{Corpus, Line};
 
 /// Lines in one push.
 const LINES_PER_PUSH: usize = 1000;
@@ -43,17 +43,22 @@ pub(crate) fn bodies(corpus: &Corpus) -> Vec<Vec<u8>> {
     let mut bodies = Vec::new();
     let mut lines = corpus.iter().peekable();
     while lines.peek().is_some() {
-        let mut push = Push::new(corpus.streams());
-        for line in lines.by_ref().take(LINES_PER_PUSH) {
-            let timestamp = Timestamp {
-                seconds: (line.timestamp / 1_000_000_000) as i64,
-                nanos: Some((line.timestamp % 1_000_000_000) as i32),
-            };
-            push.add(line.stream, Entry { timestamp: Some(timestamp), line: line.text });
-        }
-        bodies.push(push.encode());
+        bodies.push(body(corpus.streams(), lines.by_ref().take(LINES_PER_PUSH)));
     }
     bodies
+}
+
+/// One push body of lines of these streams.
+pub(crate) fn body(streams: &[String], lines: impl Iterator<Item = Line>) -> Vec<u8> {
+    let mut push = Push::new(streams);
+    for line in lines {
+        let timestamp = Timestamp {
+            seconds: (line.timestamp / 1_000_000_000) as i64,
+            nanos: Some((line.timestamp % 1_000_000_000) as i32),
+        };
+        push.add(line.stream, Entry { timestamp: Some(timestamp), line: line.text });
+    }
+    push.encode()
 }
 
 /// A push in the making. Its streams are in the order of their first lines.

@@ -25,7 +25,7 @@ pub(crate) fn measure(server: &Server, clients: usize, lines: usize) -> Result<S
     push(server, "first")?;
     let mut tails = Vec::with_capacity(clients);
     for number in 0..clients {
-        tails.push(Tail::open(server.addr()).with_context(|| format!("tail {number}"))?);
+        tails.push(Tail::open(server.addr(), QUERY).with_context(|| format!("tail {number}"))?);
     }
     wait(&mut tails, 1)?;
     let idle_cpu = server.cpu_seconds()?;
@@ -89,15 +89,17 @@ fn wait(tails: &mut [Tail], lines: usize) -> Result<()> {
     }
 }
 
-struct Tail {
+/// A live tail, read without waiting.
+pub(crate) struct Tail {
     socket: WebSocket<TcpStream>,
     lines: usize,
 }
 
 impl Tail {
-    fn open(addr: &str) -> Result<Self> {
+    /// `query` is encoded for a URL.
+    pub(crate) fn open(addr: &str, query: &str) -> Result<Self> {
         let stream = TcpStream::connect(addr)?;
-        let url = format!("ws://{addr}/loki/api/v1/tail?query={QUERY}&limit=5000");
+        let url = format!("ws://{addr}/loki/api/v1/tail?query={query}&limit=5000");
         let config = WebSocketConfig::default().read_buffer_size(4096);
         let connected = tungstenite::client::client_with_config(url, stream, Some(config));
         let (socket, _) = connected.map_err(|error| anyhow::anyhow!("{error}"))?;
@@ -105,8 +107,13 @@ impl Tail {
         Ok(Self { socket, lines: 0 })
     }
 
+    /// How many lines have come.
+    pub(crate) const fn lines(&self) -> usize {
+        self.lines
+    }
+
     /// Takes what has come.
-    fn read(&mut self) -> Result<()> {
+    pub(crate) fn read(&mut self) -> Result<()> {
         loop {
             match self.socket.read() {
                 Ok(Message::Text(text)) => self.lines += text.matches("[\"").count(),

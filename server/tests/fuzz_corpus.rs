@@ -18,6 +18,11 @@ fn protobuf_pushes_are_taken_or_refused() {
 }
 
 #[test]
+fn compressed_pushes_are_taken_or_refused() {
+    replay("push_compressed", fuzzing::push_compressed);
+}
+
+#[test]
 fn opentelemetrys_records_are_taken_or_refused() {
     replay("otlp_protobuf", fuzzing::otlp_protobuf);
     replay("otlp_json", fuzzing::otlp_json);

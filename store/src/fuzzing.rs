@@ -2,7 +2,7 @@
 
 use crate::frame::Records;
 use crate::head::Pending;
-use crate::{segment, wal};
+use crate::{manifest, segment, wal};
 
 /// Reads the bytes as a file of the write-ahead log, and all batches in it.
 pub fn replay_wal(bytes: &[u8]) {
@@ -15,6 +15,11 @@ pub fn replay_wal(bytes: &[u8]) {
     }
     // Checksums keep most inputs out of the batch decoder, so it gets the bytes as they are, too.
     std::hint::black_box(Pending::new(bytes).is_ok());
+}
+
+/// Opens the bytes as a manifest; one that opens reads back the same.
+pub fn open_manifest(bytes: &[u8]) {
+    manifest::open_manifest_bytes(bytes);
 }
 
 /// Opens the bytes as a segment and reads all of it.

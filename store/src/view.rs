@@ -51,6 +51,13 @@ pub(crate) struct LiveSegment {
 }
 
 impl View {
+    /// Puts an empty head in place of the head, which has the records of the log below `end_sequence`.
+    pub(crate) fn freeze(&mut self, end_sequence: u64) -> Arc<Frozen> {
+        let frozen = Arc::new(Frozen { head: std::mem::take(&mut self.head), end_sequence });
+        self.frozen = Some(Arc::clone(&frozen));
+        frozen
+    }
+
     /// A time that no entry of a stream outside the head is newer than.
     ///
     /// Segments that are older than all that is pending are not asked about the stream: how new they are

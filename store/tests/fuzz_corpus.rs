@@ -13,6 +13,11 @@ fn segments_are_opened_or_refused() {
 }
 
 #[test]
+fn manifests_are_opened_or_refused() {
+    replay("manifest_open", fuzzing::open_manifest);
+}
+
+#[test]
 fn logs_are_replayed_to_their_last_whole_record() {
     replay("wal_replay", fuzzing::replay_wal);
 }

@@ -13,7 +13,7 @@ use std::io::{BufWriter, Write};
 use anyhow::Result;
 
 pub(crate) use self::mix::mix;
-pub(crate) use self::services::{ServicesOptions, service_lines, services};
+pub(crate) use self::services::{ServicesOptions, service_lines, service_streams, services};
 
 /// When a corpus begins, in seconds since the Unix epoch.
 pub(crate) const START_SECONDS: u64 = 1_793_534_400;

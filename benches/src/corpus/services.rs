@@ -22,8 +22,12 @@ pub(crate) fn services(options: ServicesOptions) -> Corpus {
         filtered_env: "dev",
         present_id: present_id.unwrap_or_default(),
     };
-    let streams = labels(SERVICES.iter().map(|service| (service.job, service.env)));
-    Corpus::new(streams, subjects, move || service_lines(options))
+    Corpus::new(service_streams(), subjects, move || service_lines(options))
+}
+
+/// The labels of the services' streams.
+pub(crate) fn service_streams() -> Vec<String> {
+    labels(SERVICES.iter().map(|service| (service.job, service.env)))
 }
 
 /// The lines of the services.

@@ -140,6 +140,13 @@ impl Envelope {
         Self { format, encoding: Encoding::Identity }
     }
 
+    /// A body in JSON, compressed in each way there is.
+    pub(crate) fn compressed() -> impl Iterator<Item = Self> {
+        let encodings =
+            [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd, Encoding::Lz4, Encoding::Snappy];
+        encodings.into_iter().map(|encoding| Self { format: Format::Json, encoding })
+    }
+
     /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
     /// live as long.
     pub(crate) fn open<'a>(

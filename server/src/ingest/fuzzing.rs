@@ -31,6 +31,15 @@ pub fn push_protobuf(body: &[u8]) {
     }
 }
 
+/// Takes in a body under each compression.
+pub fn push_compressed(body: &[u8]) {
+    with_core(|core, tenant| {
+        for envelope in Envelope::compressed() {
+            let _ = core.push(tenant, envelope, body);
+        }
+    });
+}
+
 /// Takes in OpenTelemetry's records in protobuf.
 pub fn otlp_protobuf(body: &[u8]) {
     push(Format::Otlp, body);

@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::Core;
-use crate::head::{Head, HeadView};
+use crate::head::HeadView;
 use crate::manifest::Edit;
 use crate::paths::{Paths, io_error};
 use crate::segment::{Segment, SegmentMeta, SegmentWriter};
@@ -64,16 +64,11 @@ impl Core {
     /// Puts an empty head in place of the head, unless that is empty itself.
     fn freeze(&self) -> Result<Option<Arc<Frozen>>, StoreError> {
         let _alone = self.gate.write();
-        let head = Arc::clone(&self.view().head);
-        if head.size().entries == 0 {
+        if self.view().head.size().entries == 0 {
             return self.cut_log().map(|()| None);
         }
         let end_sequence = self.wal.rotate()?;
-        let frozen = Arc::new(Frozen { head, end_sequence });
-        self.publish(|view| {
-            view.head = Arc::new(Head::default());
-            view.frozen = Some(Arc::clone(&frozen));
-        });
+        let frozen = self.publish(|view| view.freeze(end_sequence));
         // Those who wait for room in the head have it now.
         drop(self.control.lock());
         self.flushed.notify_all();

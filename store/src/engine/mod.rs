@@ -257,11 +257,12 @@ impl Core {
     }
 
     /// Replaces the view by one that is made from it.
-    fn publish(&self, change: impl FnOnce(&mut View)) {
+    fn publish<T>(&self, change: impl FnOnce(&mut View) -> T) -> T {
         let mut view = self.view.write();
         let mut next = View::clone(&view);
-        change(&mut next);
+        let changed = change(&mut next);
         *view = Arc::new(next);
+        changed
     }
 
     pub(crate) fn check_open(&self) -> Result<(), StoreError> {

@@ -25,6 +25,7 @@
 //! neither is whole, the commit was never acted on. Where neither is and later ones are, the file is
 //! damaged beyond that. Opening writes it anew in one commit, under another name that then replaces it.
 
+mod fuzz;
 #[cfg(test)]
 mod tests;
 
@@ -37,6 +38,8 @@ use crate::deletes::{DeleteBody, PROCESSED_MAX, StoredDelete, get_body, put_body
 use crate::frame::{self, BadHeader, Format, Records};
 use crate::paths::io_error;
 use crate::{DeleteStatus, StoreError, Vfs, WriteFile};
+
+pub(crate) use fuzz::open_manifest_bytes;
 
 const FORMAT: Format = Format { magic: *b"TMBRMAN1", version: 2 };
 

@@ -5,7 +5,10 @@
 //! [`items`](crate::batch::items). A new file is begun at every flush and every open, so that nothing
 //! is ever appended behind a torn tail, and files go as soon as a segment has all that is in them.
 
+#[cfg(all(test, loom))]
+mod hand_off;
 mod replay;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod writer;

@@ -18,11 +18,14 @@ fn begin(vfs: &MemVfs, replayed: Replayed) -> Wal {
 }
 
 fn begin_with(vfs: &MemVfs, replayed: Replayed, durability: Durability) -> Wal {
-    let vfs: Arc<dyn Vfs> = Arc::new(vfs.clone());
+    begin_on(Arc::new(vfs.clone()), replayed, durability)
+}
+
+pub(super) fn begin_on(vfs: Arc<dyn Vfs>, replayed: Replayed, durability: Durability) -> Wal {
     Wal::begin(vfs, paths(), durability, replayed.next_sequence, replayed.files).unwrap()
 }
 
-fn new_vfs() -> MemVfs {
+pub(super) fn new_vfs() -> MemVfs {
     let vfs = MemVfs::new();
     for dir in [paths().wal_dir(), paths().damaged_dir()] {
         vfs.create_dir_all(&dir).unwrap();
@@ -31,7 +34,7 @@ fn new_vfs() -> MemVfs {
 }
 
 /// The batches that a replay from `from` gives, and the rest.
-fn read(vfs: &MemVfs, from: u64) -> (Vec<String>, Replayed) {
+pub(super) fn read(vfs: &MemVfs, from: u64) -> (Vec<String>, Replayed) {
     let mut batches = Vec::new();
     let replayed = replay(vfs, &paths(), from, |_, tenant, batch| {
         assert_eq!(tenant.as_str(), "t");
@@ -41,7 +44,7 @@ fn read(vfs: &MemVfs, from: u64) -> (Vec<String>, Replayed) {
     (batches, replayed.unwrap())
 }
 
-fn tenant() -> TenantId {
+pub(super) fn tenant() -> TenantId {
     TenantId::new("t").unwrap()
 }
 

@@ -24,8 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use parking_lot::{Condvar, Mutex, MutexGuard};
-
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::{FORMAT, put_tenant};
 use crate::frame::{self, HEADER_BYTES};
 use crate::paths::{Paths, io_error};

@@ -174,6 +174,40 @@ fn a_log_that_is_larger_than_the_head_may_be_is_flushed_while_it_is_read() {
     }
 }
 
+#[test]
+fn a_start_that_flushes_the_log_may_end_anywhere() {
+    let plan = |stop_at, fail_at| Plan { stop_at, fail_at, ..Plan::default() };
+    let disk = MemVfs::new();
+    let store = open(&disk);
+    let mut expected = Vec::new();
+    for number in 0..30 {
+        let line = format!("{number:0>100}");
+        // Each again a little later, when its first may be in a segment, on its way there, or in memory.
+        let again = number - number % 7;
+        append(&store, "a", &[(number, &line), (again, &format!("{again:0>100}"))]).unwrap();
+        expected.push((number, line));
+    }
+    drop(store);
+    let start = |plan| {
+        let vfs = FaultVfs::new(&disk.crash(), plan, 1);
+        let builder = Store::builder().vfs(Arc::new(vfs.clone())).head_bytes_max(500);
+        (builder.compaction_limits(0.0, 0).open(DIR), vfs)
+    };
+    let (store, vfs) = start(plan(None, None));
+    let store = store.unwrap();
+    assert!(store.stats().segments > 4, "{:?}", store.stats());
+    assert_eq!(read(&store, "a"), expected);
+    for number in 0..vfs.operations() {
+        for plan in [plan(Some(number), None), plan(None, Some((number, 1)))] {
+            let (store, vfs) = start(plan);
+            drop(store);
+            for left in [vfs.under().crash(), vfs.under()] {
+                assert_eq!(read(&open(&left), "a"), expected, "{plan:?}");
+            }
+        }
+    }
+}
+
 /// Where the measurement's other process is to make its log.
 const LOG_DIRECTORY: &str = "TIMBERLINE_LOG_DIRECTORY";
 
