@@ -56,13 +56,27 @@ impl In {
     /// For figures that are told in none.
     pub(crate) const NONE: Self = Self { u: f64::NAN, d: f64::NAN, zstd19_bytes: None };
 
-    fn of(units: Units) -> Self {
+    /// For figures of the others.
+    pub(crate) const THEIRS: Self =
+        Self { u: reference::U, d: reference::D, zstd19_bytes: Some(reference::ZSTD19_BYTES) };
+
+    pub(crate) fn of(units: Units) -> Self {
         let Units { u, d, zstd19_bytes, .. } = units;
         Self { u, d, zstd19_bytes }
     }
 }
 
 impl Kind {
+    /// The value in the unit of its kind; `None` where that has none, or it is not known.
+    pub(crate) fn in_units(self, value: f64, units: In) -> Option<f64> {
+        match self {
+            Self::Work => Some(value / units.u),
+            Self::Question => Some(value / 1e3 / units.d),
+            Self::Disk => units.zstd19_bytes.map(|zstd19| value / zstd19 as f64),
+            Self::Seconds | Self::Milliseconds | Self::Memory | Self::Count => None,
+        }
+    }
+
     /// A cell of the table.
     fn cell(self, value: f64, units: In) -> String {
         let In { u, d, zstd19_bytes } = units;
@@ -86,7 +100,8 @@ pub(crate) fn megabytes(bytes: f64) -> String {
     format!("{:.1} MB", bytes / 1e6)
 }
 
-fn figures(m: &Measured) -> Vec<Figure> {
+/// The figures of a run. All runs have the same, in the same order.
+pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
     let Load { seconds, p50_ms, p99_ms, .. } = m.load;
     let ours = [
         ("ingest, server CPU", Kind::Work, m.ingest_cpu),
@@ -178,11 +193,9 @@ fn cell(kind: Kind, value: Option<f64>, units: In) -> String {
 }
 
 fn their_cell(kind: Kind, theirs: Theirs) -> String {
-    let zstd19_bytes = Some(reference::ZSTD19_BYTES);
-    let units = In { u: reference::U, d: reference::D, zstd19_bytes };
     match theirs {
-        Theirs::Took(value) => kind.cell(value, units),
-        Theirs::WholeWords(value) => format!("{} (whole words)", kind.cell(value, units)),
+        Theirs::Took(value) => kind.cell(value, In::THEIRS),
+        Theirs::WholeWords(value) => format!("{} (whole words)", kind.cell(value, In::THEIRS)),
         Theirs::Refused => "refused".to_owned(),
     }
 }

@@ -16,6 +16,9 @@ const LINE: &str = "level=info msg=\"request served\" path=/api/v1/items status=
 /// How long all lines may take to be with all clients.
 const WITHIN: Duration = Duration::from_secs(60);
 
+/// How long they are idle: longer than between two pings of a client, however many there are.
+const IDLE: Duration = Duration::from_secs(30);
+
 /// Opens the tails, pushes lines one by one, and waits until every client has every line.
 pub(crate) fn measure(server: &Server, clients: usize, lines: usize) -> Result<String> {
     let before = server.memory()?.resident_kb;
@@ -27,7 +30,7 @@ pub(crate) fn measure(server: &Server, clients: usize, lines: usize) -> Result<S
     wait(&mut tails, 1)?;
     let idle_cpu = server.cpu_seconds()?;
     let idle = Instant::now();
-    while idle.elapsed() < Duration::from_secs(10) {
+    while idle.elapsed() < IDLE {
         tails.iter_mut().try_for_each(Tail::read)?;
         std::thread::sleep(Duration::from_millis(100));
     }

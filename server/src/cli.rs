@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand};
 
-use crate::check::{self, CheckQuery};
 use crate::commands::Asking;
+use crate::commands::check::{self, CheckQuery};
 use crate::config::{self, Config, ConfigError, Layers, LogFormat};
 use crate::{access, logs, maintenance, ruler, serve};
 

@@ -10,7 +10,6 @@
 #![warn(missing_docs)]
 
 pub mod access;
-mod check;
 pub mod cli;
 mod commands;
 pub mod config;

@@ -113,12 +113,17 @@ fn grafana_explores_lines_and_their_volume() {
         (&json!(2), &json!(2))
     );
     assert_eq!(body["data"]["stats"]["ingester"]["totalReached"], 1);
+    let passed =
+        |stats: &Value, place: &str| stats[place]["store"]["chunk"]["postFilterLines"].as_u64();
+    assert_eq!(passed(&body["data"]["stats"], "ingester"), Some(2));
+    assert_eq!(passed(&body["data"]["stats"], "querier"), Some(0));
 
     // Once flushed, the same lines come from the store.
     assert_eq!(server.request("POST", "/flush", &[], b"").status, 204);
     let stats = get(&server, &target, &[CATEGORIZE]).json()["data"]["stats"].clone();
     assert_eq!(stats["ingester"]["totalReached"], 0);
     assert_eq!(stats["querier"]["store"]["chunk"]["decompressedLines"], 2);
+    assert_eq!((passed(&stats, "ingester"), passed(&stats, "querier")), (Some(0), Some(2)));
 
     let target = format!(
         "/loki/api/v1/query_range?direction=backward&end={to}&query=sum%20by%20(level%2C%20detected_level)%20(count_over_time(%7Bapp%3D%22shop%22%7D%20%7C%20drop%20__error__%5B15s%5D))&start={from}&step=15000ms"

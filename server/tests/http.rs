@@ -189,6 +189,11 @@ fn labels_series_and_index() {
     let volume = server.get("/loki/api/v1/index/volume", &ranged("{job=\"test\"}")).json();
     assert_eq!(volume["data"]["resultType"], "vector");
     assert_eq!(volume["data"]["result"][0]["metric"]["job"], "test");
+    let stats = &volume["data"]["stats"];
+    assert_eq!(stats["summary"]["totalEntriesReturned"], 1);
+    assert_eq!(stats["summary"]["totalPostFilterLines"], 3);
+    assert_eq!(stats["ingester"]["store"]["chunk"]["headChunkLines"], 3);
+    assert_eq!(stats["querier"]["store"]["chunk"]["decompressedLines"], 0);
     let mut params = ranged("{job=\"test\"}");
     params.push(("aggregateBy", "shoes"));
     let wrong = server.get("/loki/api/v1/index/volume", &params);

@@ -261,22 +261,54 @@ fn a_flood_of_wrong_secrets_does_not_shut_out_whoever_is_known() {
     let server = guarded(&directory, |_| {});
     let labels = ("GET", "/loki/api/v1/labels");
     assert_eq!(ask(&server, "read-a", labels, &[], b"").status, 200);
-    let wrong = [("Authorization", "Bearer read-a.wrong")];
-    let flood: Vec<u16> = std::thread::scope(|scope| {
-        let sender = || {
-            scope.spawn(|| {
-                (0..60)
-                    .map(|_| server.request(labels.0, labels.1, &wrong, b"").status)
-                    .collect::<Vec<_>>()
-            })
+    let (wrong, made_to_wait) = flood(&server, |_| "192.0.2.1".to_owned());
+    assert!(wrong >= 20 && made_to_wait > 0, "{wrong} and {made_to_wait}");
+    assert_eq!(ask(&server, "read-a", labels, &[], b"").status, 200);
+}
+
+/// Shows 240 wrong secrets, four at a time, each with its `X-Forwarded-For`. How many were told that they
+/// are wrong, and how many to wait.
+fn flood(server: &TestServer, forwarded: impl Fn(usize) -> String + Sync) -> (usize, usize) {
+    let show = |number| {
+        let forwarded = forwarded(number);
+        let headers =
+            [("Authorization", "Bearer read-a.wrong"), ("X-Forwarded-For", forwarded.as_str())];
+        server.request("GET", "/loki/api/v1/labels", &headers, b"").status
+    };
+    let statuses: Vec<u16> = std::thread::scope(|scope| {
+        let sender = |sender: usize| {
+            scope.spawn(move || (0..60_usize).map(|n| show(sender * 60 + n)).collect::<Vec<_>>())
         };
-        let senders: Vec<_> = (0..4).map(|_| sender()).collect();
+        let senders: Vec<_> = (0..4).map(sender).collect();
         senders.into_iter().flat_map(|sender| sender.join().unwrap()).collect()
     });
-    let count = |status| flood.iter().filter(|one| **one == status).count();
-    assert_eq!(count(401) + count(429), flood.len());
-    assert!(count(401) >= 20 && count(429) > 0, "{} and {}", count(401), count(429));
-    assert_eq!(ask(&server, "read-a", labels, &[], b"").status, 200);
+    let count = |status| statuses.iter().filter(|one| **one == status).count();
+    assert_eq!(count(401) + count(429), statuses.len());
+    (count(401), count(429))
+}
+
+#[test]
+fn wrong_secrets_count_by_who_is_behind_a_trusted_proxy() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |config| {
+        config.server.trusted_proxies = vec!["127.0.0.0/8".parse().unwrap()];
+    });
+    let (wrong, made_to_wait) = flood(&server, |_| "198.51.100.7, 192.0.2.1".to_owned());
+    assert!(wrong >= 20 && made_to_wait > 0, "{wrong} and {made_to_wait}");
+    let labels = ("GET", "/loki/api/v1/labels");
+    let other = [("X-Forwarded-For", "192.0.2.1, 192.0.2.2")];
+    assert_eq!(ask(&server, "read-a", labels, &other, b"").status, 200, "not known before");
+    assert_eq!(flood(&server, |number| format!("198.51.100.{number}")), (240, 0));
+}
+
+#[test]
+fn nobody_else_is_believed_about_who_is_behind() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |config| {
+        config.server.trusted_proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    });
+    let (_, made_to_wait) = flood(&server, |number| format!("198.51.100.{number}"));
+    assert!(made_to_wait > 0);
 }
 
 #[test]

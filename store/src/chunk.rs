@@ -218,6 +218,16 @@ impl Chunk {
         matches!(self.source, Source::Head { .. })
     }
 
+    /// Whether both are parts of one group of a segment: whoever reads one behind the other opens it once,
+    /// and finds what passes a filter once.
+    #[must_use]
+    pub fn shares_group_with(&self, other: &Self) -> bool {
+        match (&self.source, &other.source) {
+            (Source::Segment(one), Source::Segment(other)) => one.is_beside(other),
+            _ => false,
+        }
+    }
+
     /// How many entries and bytes of lines there are in each minute, by ascending time; nothing where
     /// that is not kept, which is so in the head, where there are few entries in a minute, and where
     /// some may be hidden.

@@ -171,7 +171,8 @@ pub(crate) fn table(fleets: &[Scaled]) -> String {
     out
 }
 
-fn figures(scaled: &Scaled) -> Vec<Figure> {
+/// The figures of a fleet. All fleets have the same, in the same order.
+pub(crate) fn figures(scaled: &Scaled) -> Vec<Figure> {
     let ingest = &scaled.ingest;
     let ours = [
         ("streams in the head", Kind::Count, ingest.active_streams as f64),

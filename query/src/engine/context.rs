@@ -267,6 +267,8 @@ pub(crate) struct ChunkUnit {
     pub(crate) stream: u32,
     /// The chunk's rank, by stream and arrival.
     pub(crate) rank: u32,
+    /// Its place among all in the store: neighbours share groups.
+    pub(crate) place: u32,
 }
 
 fn is_to_be_searched(source: &Mutex<ChunkSource>) -> bool {
@@ -302,10 +304,10 @@ fn ranked(chunks: Vec<Chunk>) -> Vec<ChunkUnit> {
         (streams[*number], next_ranks[*number]) = (stream, before);
         before += counts[*number];
     }
-    let units = chunks.into_iter().zip(of_chunks).map(|(chunk, number)| {
+    let units = (0..).zip(chunks).zip(of_chunks).map(|((place, chunk), number)| {
         let (stream, rank) = (streams[number], next_ranks[number]);
         next_ranks[number] += 1;
-        ChunkUnit { chunk, stream, rank }
+        ChunkUnit { chunk, stream, rank, place }
     });
     units.collect()
 }

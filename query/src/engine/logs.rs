@@ -3,8 +3,9 @@
 //! Chunks are read in waves, in the order of their nearest entry. After a wave the entries at hand are
 //! put in order; those that no chunk still unread can come before are settled. The query ends with
 //! the last entry that it asked for, which for the newest hundred lines is after a few chunks: once
-//! there are enough entries, the farthest of them bounds what is still read. Waves grow, so that a
-//! search for rare lines keeps all threads busy and a query for the newest lines reads little.
+//! there are enough entries, the farthest of them bounds what is still read. Waves grow, and fast where
+//! nothing is found, so that a search for rare lines keeps all threads busy and a query for the newest
+//! lines reads little.
 //!
 //! Entries of the same time are in the order of their streams' labels, and within a stream as they
 //! arrived, or exactly the other way round.
@@ -22,10 +23,13 @@ use crate::syntax::LogExpr;
 use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery, StreamResult};
 
 use super::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
-use super::parallel::for_each;
+use super::parallel::{for_each, groups};
 
 /// Chunks of a wave for each thread, at the most.
 const WAVE_CHUNKS_MAX: usize = 32;
+
+/// Likewise, where the wave before found nothing.
+const SEARCH_CHUNKS_MAX: usize = 512;
 
 /// Evaluates a log query.
 ///
@@ -65,6 +69,15 @@ impl Order {
             Direction::Forward => first,
             Direction::Backward => last,
         }
+    }
+
+    /// The part of a range that ends with a time, seen in the direction.
+    fn until(self, mut range: TimeRange, last: Timestamp) -> TimeRange {
+        match self.0 {
+            Direction::Forward => range.end = range.end.min(last.saturating_add(1)),
+            Direction::Backward => range.start = range.start.max(last),
+        }
+        range
     }
 
     fn times(self, left: Timestamp, right: Timestamp) -> Ordering {
@@ -160,22 +173,18 @@ impl Collector {
     }
 
     /// The part of `range` in which an entry can still come into the answer.
-    fn wanted(&self, mut range: TimeRange) -> TimeRange {
+    fn wanted(&self, range: TimeRange) -> TimeRange {
         let is_full = self.interval == 0 && self.pending.len() >= self.room();
-        let farthest = self.pending.last().filter(|_| is_full).map(|last| last.timestamp);
-        let last = self.settled.last().filter(|_| self.interval > 0).map(|last| last.timestamp);
+        let farthest = self.pending.last().filter(|_| is_full);
+        let mut range = farthest.map_or(range, |last| self.order.until(range, last.timestamp));
+        let Some(last) = self.settled.last().filter(|_| self.interval > 0) else { return range };
         match self.order.0 {
             Direction::Forward => {
-                let end = farthest.map_or(range.end, |time| time.saturating_add(1));
-                let due = last.map_or(range.start, |time| time.saturating_add(self.interval));
-                range.end = range.end.min(end);
-                range.start = range.start.max(due);
+                range.start = range.start.max(last.timestamp.saturating_add(self.interval));
             }
             Direction::Backward => {
-                let due = last
-                    .map_or(range.end, |time| time.saturating_sub(self.interval).saturating_add(1));
-                range.start = range.start.max(farthest.unwrap_or(range.start));
-                range.end = range.end.min(due);
+                let due = last.timestamp.saturating_sub(self.interval);
+                range.end = range.end.min(due.saturating_add(1));
             }
         }
         range
@@ -193,13 +202,15 @@ struct Reader<'q> {
 struct Thread<'q> {
     selection: &'q Selection,
     context: &'q Context<'q>,
-    direction: Direction,
+    order: Order,
     output: Output<'q>,
     scratch: ReadScratch,
     worker: Option<Worker<'q>>,
     /// The rank of the stream that the worker is set to.
     stream: Option<u32>,
     worker_bytes: usize,
+    /// Where entries are still wanted.
+    range: TimeRange,
     found: Vec<Candidate>,
 }
 
@@ -209,12 +220,13 @@ impl<'q> Reader<'q> {
         let thread = || Thread {
             selection,
             context,
-            direction: query.direction,
+            order: Order(query.direction),
             output,
             scratch: ReadScratch::new(),
             worker: None,
             stream: None,
             worker_bytes: 0,
+            range: TimeRange::ALL,
             found: Vec::new(),
         };
         let count = context.threads(usize::MAX);
@@ -228,15 +240,30 @@ impl<'q> Reader<'q> {
         range: TimeRange,
         room: usize,
     ) -> Result<Vec<Candidate>, QueryError> {
-        self.wave = (self.wave * 2).min(self.threads.len() * WAVE_CHUNKS_MAX);
-        for_each(&mut self.threads, wave, 1, |thread, unit| thread.read(unit, range, room))?;
-        Ok(self.threads.iter_mut().flat_map(|thread| thread.found.drain(..)).collect())
+        let count = self.threads.len();
+        let mut wave: Vec<&ChunkUnit> = wave.iter().collect();
+        wave.sort_unstable_by_key(|unit| unit.place);
+        self.threads.iter_mut().for_each(|thread| thread.range = range);
+        for_each(&mut self.threads, &groups(&wave), 1, |thread, group| {
+            group.iter().try_for_each(|unit| {
+                thread.read(unit, room)?;
+                thread.keep(room);
+                Ok(())
+            })
+        })?;
+        let found: Vec<Candidate> =
+            self.threads.iter_mut().flat_map(|thread| thread.found.drain(..)).collect();
+        self.wave = match found.is_empty() {
+            true => (self.wave * 8).min(count * SEARCH_CHUNKS_MAX),
+            false => (self.wave * 2).min(count * WAVE_CHUNKS_MAX),
+        };
+        Ok(found)
     }
 }
 
 impl Thread<'_> {
-    fn read(&mut self, unit: &ChunkUnit, range: TimeRange, room: usize) -> Result<(), QueryError> {
-        let (first, last) = unit.chunk.time_bounds();
+    fn read(&mut self, unit: &ChunkUnit, room: usize) -> Result<(), QueryError> {
+        let ((first, last), range) = (unit.chunk.time_bounds(), self.range);
         if !range.overlaps(first, last) {
             return Ok(());
         }
@@ -252,11 +279,11 @@ impl Thread<'_> {
         let mut count = room.clamp(1, ROWS_PER_FETCH);
         let mut rest = 0..selection.len();
         while !rest.is_empty() && self.found.len() < enough {
-            let part = match self.direction {
+            let part = match self.order.0 {
                 Direction::Forward => rest.start..rest.end.min(rest.start + count),
                 Direction::Backward => rest.start.max(rest.end.saturating_sub(count))..rest.end,
             };
-            match self.direction {
+            match self.order.0 {
                 Direction::Forward => rest.start = part.end,
                 Direction::Backward => rest.end = part.start,
             }
@@ -264,7 +291,7 @@ impl Thread<'_> {
             let batch =
                 context.fetch(chunk, &selection, part.clone(), columns, &mut self.scratch)?;
             let rows = (part.start..).zip(batch.rows());
-            match self.direction {
+            match self.order.0 {
                 Direction::Forward => self.take(unit, &batch, rows, enough)?,
                 Direction::Backward => {
                     let rows: Vec<_> = rows.collect();
@@ -275,6 +302,22 @@ impl Thread<'_> {
         }
         self.context.count_matched((self.found.len() - before) as u64);
         Ok(())
+    }
+
+    /// Lets go of entries that so many others come before, once they are as many, and of wishing for more
+    /// such.
+    fn keep(&mut self, room: usize) {
+        let room = room.max(1);
+        if self.found.len() / 2 < room {
+            return;
+        }
+        let order = self.order;
+        self.found.select_nth_unstable_by(room - 1, |left, right| order.entries(left, right));
+        for dropped in self.found.drain(room..) {
+            self.context.budget.release(dropped.bytes());
+        }
+        let farthest = self.found[room - 1].timestamp;
+        self.range = order.until(self.range, farthest);
     }
 
     fn set_stream(&mut self, unit: &ChunkUnit) {

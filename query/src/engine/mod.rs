@@ -13,8 +13,8 @@ mod samples;
 mod tail;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use timberline_store::{Labels, Store, TimeRange, Timestamp};
@@ -25,7 +25,7 @@ use crate::syntax::{Expr, MetricExpr, parse};
 use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
-pub(crate) use self::parallel::for_each;
+pub(crate) use self::parallel::{for_each, groups};
 pub use self::samples::{EntrySample, SampleSeries};
 pub use self::tail::{TailEntry, TailHistory, TailQuery};
 
@@ -55,6 +55,10 @@ pub struct EngineLimits {
     pub threads: usize,
 }
 
+/// How many threads can run at once. Asking the system takes longer than many a query.
+static CORES: LazyLock<usize> =
+    LazyLock::new(|| std::thread::available_parallelism().map_or(1, usize::from));
+
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
@@ -65,7 +69,7 @@ impl Default for EngineLimits {
             max_query_range: Duration::ZERO,
             max_matchers: 1000,
             memory_bytes_max: 256 << 20,
-            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            threads: *CORES,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! Work on many pieces by a few threads.
 
+use std::borrow::Borrow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use super::context::ChunkUnit;
 use crate::QueryError;
 
 /// Gives every item to one of the states, each of which belongs to a thread of its own.
@@ -58,6 +60,13 @@ pub(crate) fn for_each<S: Send, T: Sync>(
         Some((_, error)) => Err(error),
         None => Ok(()),
     }
+}
+
+/// Chunks side by side in the store, by the group that they are in: the pieces of work of one thread, since
+/// two that read the same group would both look through it.
+pub(crate) fn groups<U: Borrow<ChunkUnit>>(units: &[U]) -> Vec<&[U]> {
+    let share = |one: &U, other: &U| one.borrow().chunk.shares_group_with(&other.borrow().chunk);
+    units.chunk_by(share).collect()
 }
 
 #[cfg(test)]

@@ -7,19 +7,29 @@
 //! and the words in which they differ become placeholders. Words with a digit never name a kind of
 //! line, so they are placeholders from the start.
 //!
+//! A [`PatternReader`] feeds it from chunks: where a segment has lines as templates it is these, with the
+//! values that may have words, that are looked at, each once.
+//!
 //! Memory is bounded: a miner keeps [`TEMPLATES_MAX`] templates. Lines of further kinds are counted
 //! under the placeholder alone, so that the counts of all patterns are always those of all lines.
 
+mod canonical;
+mod reader;
 mod tokens;
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 
 use timberline_store::Timestamp;
 
+pub use self::reader::PatternReader;
 use self::tokens::{Token, shape_of, tokenise};
 
 /// Templates that a miner keeps: as many as explorers show.
 pub const TEMPLATES_MAX: usize = 500;
+
+/// Lines that a miner knows again. With more, all are forgotten and compared anew.
+const KNOWN_MAX: usize = 100_000;
 
 /// What stands for anything in a pattern.
 const PLACEHOLDER: &str = "<_>";
@@ -54,19 +64,28 @@ struct Kind {
 
 #[derive(Debug)]
 struct Template {
+    level: Box<str>,
     /// The words; a placeholder is `None`. Separators are kept too.
     tokens: Vec<Option<Box<str>>>,
     counts: BTreeMap<Timestamp, u64>,
 }
 
+/// A pattern that a miner has found. It may still be widened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PatternId(usize);
+
 /// Mines patterns from lines.
 #[derive(Debug)]
 pub struct PatternMiner {
     step: i64,
-    templates: HashMap<Kind, Vec<Template>>,
-    templates_count: usize,
-    /// Lines that found no room, by level.
-    others: HashMap<Box<str>, BTreeMap<Timestamp, u64>>,
+    templates: Vec<Template>,
+    kinds: HashMap<Kind, Vec<PatternId>>,
+    /// The template that lines with these words joined, by the hash of words and level: a line that comes
+    /// again is where it was.
+    known: HashMap<u64, PatternId>,
+    hasher: RandomState,
+    /// For lines that found no room, by level.
+    others: HashMap<Box<str>, PatternId>,
 }
 
 impl PatternMiner {
@@ -75,33 +94,69 @@ impl PatternMiner {
     pub fn new(step: i64) -> Self {
         Self {
             step: step.max(1),
-            templates: HashMap::new(),
-            templates_count: 0,
+            templates: Vec::new(),
+            kinds: HashMap::new(),
+            known: HashMap::new(),
+            hasher: RandomState::new(),
             others: HashMap::new(),
         }
     }
 
-    /// Takes in a line. Takes time in the length of its beginning, and in how many templates look alike.
+    /// Takes in a line: [`find`](Self::find) and [`count`](Self::count).
     pub fn add(&mut self, timestamp: Timestamp, level: &str, line: &[u8]) {
-        let begin = timestamp.div_euclid(self.step).saturating_mul(self.step);
+        let pattern = self.find(level, line);
+        self.count(pattern, timestamp);
+    }
+
+    /// The pattern of a line, widened to take it. Takes time in the length of the line's beginning, and in
+    /// how many templates look alike.
+    pub fn find(&mut self, level: &str, line: &[u8]) -> PatternId {
         let line = String::from_utf8_lossy(line);
         let tokens = tokenise(&line);
-        let kind = Kind { level: level.into(), shape: shape_of(&tokens) };
-        let alike = self.templates.get_mut(&kind).map(Vec::as_mut_slice).unwrap_or_default();
-        let counts = if let Some(template) = most_similar(alike, &tokens) {
-            template.widen(&tokens);
-            &mut template.counts
-        } else if self.templates_count < TEMPLATES_MAX {
-            self.templates_count += 1;
-            let templates = self.templates.entry(kind).or_default();
-            templates.push(Template::new(&tokens));
-            // One was pushed just now.
-            let Some(template) = templates.last_mut() else { return };
-            &mut template.counts
-        } else {
-            self.others.entry(kind.level).or_default()
-        };
-        *counts.entry(begin).or_default() += 1;
+        let key = self.hasher.hash_one((level, &tokens));
+        if let Some(pattern) = self.known.get(&key) {
+            return *pattern;
+        }
+        let pattern = self.join(level, &tokens);
+        if self.known.len() >= KNOWN_MAX {
+            self.known.clear();
+        }
+        self.known.insert(key, pattern);
+        pattern
+    }
+
+    /// Counts a line of a pattern.
+    pub fn count(&mut self, PatternId(index): PatternId, timestamp: Timestamp) {
+        let begin = timestamp.div_euclid(self.step).saturating_mul(self.step);
+        if let Some(template) = self.templates.get_mut(index) {
+            *template.counts.entry(begin).or_default() += 1;
+        }
+    }
+
+    /// The most similar template, widened; else a new one, or that of all lines without room.
+    fn join(&mut self, level: &str, tokens: &[Token<'_>]) -> PatternId {
+        let kind = Kind { level: level.into(), shape: shape_of(tokens) };
+        let alike = self.kinds.get(&kind).map(Vec::as_slice).unwrap_or_default();
+        if let Some(pattern) = most_similar(&self.templates, alike, tokens) {
+            self.templates[pattern.0].widen(tokens);
+            return pattern;
+        }
+        if self.templates.len() - self.others.len() < TEMPLATES_MAX {
+            let pattern = self.push(Template::new(level, tokens));
+            self.kinds.entry(kind).or_default().push(pattern);
+            return pattern;
+        }
+        if let Some(pattern) = self.others.get(level) {
+            return *pattern;
+        }
+        let pattern = self.push(Template::new(level, &[Token::Variable]));
+        self.others.insert(level.into(), pattern);
+        pattern
+    }
+
+    fn push(&mut self, template: Template) -> PatternId {
+        self.templates.push(template);
+        PatternId(self.templates.len() - 1)
     }
 
     /// The patterns, those with most lines first; equal ones by their text and level.
@@ -109,18 +164,9 @@ impl PatternMiner {
     pub fn finish(self) -> Vec<Pattern> {
         // Templates may have become the same text while they were widened.
         let mut merged: BTreeMap<(String, Box<str>), BTreeMap<Timestamp, u64>> = BTreeMap::new();
-        let others = self
-            .others
-            .into_iter()
-            .map(|(level, counts)| ((PLACEHOLDER.to_owned(), level), counts));
-        let mined = self.templates.into_iter().flat_map(|(kind, templates)| {
-            let named =
-                move |template: Template| ((template.text(), kind.level.clone()), template.counts);
-            templates.into_iter().map(named)
-        });
-        for (key, counts) in mined.chain(others) {
-            let all = merged.entry(key).or_default();
-            for (begin, count) in counts {
+        for template in self.templates {
+            let all = merged.entry((template.text(), template.level)).or_default();
+            for (begin, count) in template.counts {
                 *all.entry(begin).or_default() += count;
             }
         }
@@ -136,19 +182,23 @@ impl PatternMiner {
     }
 }
 
-/// The template that agrees with the line in most words, if these are enough to be of one kind.
-fn most_similar<'t>(alike: &'t mut [Template], tokens: &[Token<'_>]) -> Option<&'t mut Template> {
+/// The template of those that agrees with the line in most words, if these are enough to be of one kind.
+fn most_similar(
+    templates: &[Template],
+    alike: &[PatternId],
+    tokens: &[Token<'_>],
+) -> Option<PatternId> {
     let words = tokens.iter().filter(|token| matches!(token, Token::Word(_))).count();
-    let agreeing = alike.iter_mut().map(|template| (template.agreeing_words(tokens), template));
-    let (agreeing, template) = agreeing.max_by_key(|(agreeing, _)| *agreeing)?;
+    let agreeing = alike.iter().map(|id| (templates[id.0].agreeing_words(tokens), *id));
+    let (agreeing, pattern) = agreeing.max_by_key(|(agreeing, _)| *agreeing)?;
     // Without any word, the separators and field names say it all.
-    (words == 0 || agreeing * 100 > words * SIMILARITY_PERCENT).then_some(template)
+    (words == 0 || agreeing * 100 > words * SIMILARITY_PERCENT).then_some(pattern)
 }
 
 impl Template {
-    fn new(tokens: &[Token<'_>]) -> Self {
+    fn new(level: &str, tokens: &[Token<'_>]) -> Self {
         let tokens = tokens.iter().map(|token| token.text().map(Box::from)).collect();
-        Self { tokens, counts: BTreeMap::new() }
+        Self { level: level.into(), tokens, counts: BTreeMap::new() }
     }
 
     /// How many of the line's words the template has in their place. Its shape is the line's.

@@ -11,7 +11,7 @@ const TOKENS_MAX: usize = 256;
 const WORD_BYTES_MAX: usize = 128;
 
 /// A piece of a line.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Token<'a> {
     /// What may name a kind of lines.
     Word(&'a str),

@@ -1,6 +1,6 @@
 //! How a command ends when it does not end well.
 
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::io;
 use std::process::ExitCode;
 
@@ -50,6 +50,15 @@ impl Failure {
             Self::Failed(message) => told(message, 1),
             Self::Usage(message) => told(message, 2),
             Self::Partly(message) => told(message, 3),
+        }
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) | Self::Failed(text) | Self::Partly(text) => f.write_str(text),
+            Self::ReaderGone => f.write_str("nobody reads the output"),
         }
     }
 }

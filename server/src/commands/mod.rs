@@ -6,6 +6,7 @@
 mod answer;
 mod bench;
 mod catalog;
+pub(crate) mod check;
 mod client;
 mod export;
 mod failure;

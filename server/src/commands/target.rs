@@ -13,6 +13,9 @@ use crate::config::units::parse_duration;
 /// The server that is asked where nothing is said.
 const DEFAULT_ADDR: &str = "http://127.0.0.1:3100";
 
+/// The header that says who asks.
+const AUTHORIZATION: &str = "Authorization";
+
 /// Where the logs are and who asks.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Where the logs are")]
@@ -39,7 +42,7 @@ pub(crate) struct Target {
     #[arg(long, value_name = "FILE", env = "LOKI_BEARER_TOKEN_FILE")]
     pub(crate) bearer_token_file: Option<PathBuf>,
     /// The header that the token goes into
-    #[arg(long, value_name = "NAME", env = "LOKI_AUTH_HEADER", default_value = "Authorization")]
+    #[arg(long, value_name = "NAME", env = "LOKI_AUTH_HEADER", default_value = AUTHORIZATION)]
     pub(crate) auth_header: String,
     /// Certificates of the authorities to trust instead of the system's
     #[arg(long, value_name = "FILE", env = "LOKI_CA_CERT_PATH")]
@@ -65,6 +68,27 @@ pub(crate) struct Target {
 }
 
 impl Target {
+    /// A server that is asked once, and nothing else said.
+    pub(super) fn of(addr: String, timeout: Duration) -> Self {
+        Self {
+            addr: Some(addr),
+            data: None,
+            tenant: None,
+            username: None,
+            password: None,
+            bearer_token: None,
+            bearer_token_file: None,
+            auth_header: AUTHORIZATION.to_owned(),
+            ca_cert: None,
+            cert: None,
+            key: None,
+            tls_skip_verify: false,
+            query_tags: None,
+            retries: 0,
+            timeout,
+        }
+    }
+
     /// The server's address.
     pub(super) fn addr(&self) -> &str {
         self.addr.as_deref().unwrap_or(DEFAULT_ADDR)
@@ -90,7 +114,7 @@ impl Target {
         let Some(name) = &self.username else { return Ok(None) };
         let pair = format!("{name}:{}", self.password.as_deref().unwrap_or_default());
         let value = format!("Basic {}", STANDARD.encode(pair));
-        Ok(Some(("Authorization".to_owned(), value)))
+        Ok(Some((AUTHORIZATION.to_owned(), value)))
     }
 
     fn token(&self) -> Result<Option<String>, Failure> {

@@ -38,7 +38,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 45] = [
+const KEYS: [Key; 46] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -61,6 +61,10 @@ const KEYS: [Key; 45] = [
     key(
         "server.credentials_file",
         "A YAML file of who may do what, see docs/security.md. Empty: everyone may do everything.",
+    ),
+    key(
+        "server.trusted_proxies",
+        "Proxies in front, [10.0.0.7, 10.1.0.0/16]: who is behind them is what X-Forwarded-For says.",
     ),
     key(
         "server.cors_allowed_origins",

@@ -15,6 +15,7 @@ mod keys;
 mod layers;
 mod limits;
 mod live;
+mod network;
 mod overrides;
 mod print;
 mod ruler;
@@ -41,6 +42,7 @@ pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
 pub use limits::{LimitsConfig, QueryLimits};
 pub use live::{LiveLimits, TenantLimits};
+pub use network::{InvalidNetwork, Network};
 pub use overrides::Overrides;
 pub use print::to_yaml;
 pub use ruler::{BasicAuthConfig, ClientConfig, ClientTlsConfig, RemoteWriteConfig, RulerConfig};
@@ -64,6 +66,7 @@ pub struct Config {
     /// Reading.
     pub querier: QuerierConfig,
     /// Alerting and recording rules.
+    #[serde(deserialize_with = "ruler::section")]
     pub ruler: RulerConfig,
     /// What writes and queries may ask for.
     pub limits_config: LimitsConfig,
@@ -103,6 +106,8 @@ pub struct ServerConfig {
     pub shutdown_timeout: Duration,
     /// Who may do what. Empty: everyone everything.
     pub credentials_file: PathBuf,
+    /// Proxies in front: what they say in `X-Forwarded-For` of who is behind them is believed.
+    pub trusted_proxies: Vec<Network>,
     /// Certificates. Without them the port speaks plain HTTP.
     pub tls: TlsConfig,
     /// Origins whose pages may read answers in a browser, as in `https://example.org`; `*` is any.
@@ -129,6 +134,7 @@ impl Default for ServerConfig {
             log_level: "info".to_owned(),
             shutdown_timeout: Duration::from_secs(30),
             credentials_file: PathBuf::new(),
+            trusted_proxies: Vec::new(),
             tls: TlsConfig::default(),
             cors_allowed_origins: Vec::new(),
             max_connections: 10_000,

@@ -13,7 +13,7 @@ use super::{Config, units};
 
 /// The section `ruler`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(try_from = "Said")]
+#[serde(default, deny_unknown_fields)]
 pub struct RulerConfig {
     /// Whether rules are evaluated, and can be read and set.
     pub enabled: bool,
@@ -26,6 +26,7 @@ pub struct RulerConfig {
     #[serde(with = "units::duration")]
     pub poll_interval: Duration,
     /// Alertmanagers; each is told of every alert.
+    #[serde(alias = "alertmanager_url", deserialize_with = "urls")]
     pub alertmanager_urls: Vec<String>,
     /// How they are spoken to.
     pub alertmanager_client: ClientConfig,
@@ -38,6 +39,7 @@ pub struct RulerConfig {
     #[serde(with = "units::duration")]
     pub for_outage_tolerance: Duration,
     /// Where the samples of rules are written to.
+    #[serde(deserialize_with = "receivers")]
     pub remote_write: Vec<RemoteWriteConfig>,
     /// Samples that may wait for a receiver.
     pub remote_write_queue_capacity: usize,
@@ -47,6 +49,12 @@ pub struct RulerConfig {
     pub external_url: String,
     /// Labels that alerts and samples have on the way out, unless they have them already.
     pub external_labels: BTreeMap<String, String>,
+    /// Loki's word for `enabled`.
+    #[serde(skip_serializing)]
+    enable_api: bool,
+    /// Loki's way to say `rule_path`.
+    #[serde(skip_serializing)]
+    storage: Storage,
 }
 
 /// How a server is spoken to. Secrets come from files, since everyone who operates may see the configuration.
@@ -143,40 +151,14 @@ impl Default for RulerConfig {
             store_samples: false,
             external_url: String::new(),
             external_labels: BTreeMap::new(),
+            enable_api: false,
+            storage: Storage::default(),
         }
     }
 }
 
-/// The section as it may be written: with the words of Loki's, too.
-#[derive(Deserialize)]
-#[serde(default, deny_unknown_fields)]
-struct Said {
-    enabled: bool,
-    enable_api: bool,
-    storage: Storage,
-    rule_path: PathBuf,
-    #[serde(with = "units::duration")]
-    evaluation_interval: Duration,
-    #[serde(with = "units::duration")]
-    poll_interval: Duration,
-    #[serde(alias = "alertmanager_url", deserialize_with = "urls")]
-    alertmanager_urls: Vec<String>,
-    alertmanager_client: ClientConfig,
-    notification_queue_capacity: usize,
-    #[serde(with = "units::duration")]
-    resend_delay: Duration,
-    #[serde(with = "units::duration")]
-    for_outage_tolerance: Duration,
-    #[serde(deserialize_with = "receivers")]
-    remote_write: Vec<RemoteWriteConfig>,
-    remote_write_queue_capacity: usize,
-    store_samples: bool,
-    external_url: String,
-    external_labels: BTreeMap<String, String>,
-}
-
 /// Loki's `ruler.storage`, of which there is the local kind.
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct Storage {
     #[serde(rename = "type")]
@@ -184,92 +166,53 @@ struct Storage {
     local: LocalStorage,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 struct LocalStorage {
     directory: PathBuf,
 }
 
-impl Default for Said {
-    fn default() -> Self {
-        let RulerConfig {
-            enabled,
-            rule_path,
-            evaluation_interval,
-            poll_interval,
-            alertmanager_urls,
-            alertmanager_client,
-            notification_queue_capacity,
-            resend_delay,
-            for_outage_tolerance,
-            remote_write,
-            remote_write_queue_capacity,
-            store_samples,
-            external_url,
-            external_labels,
-        } = RulerConfig::default();
-        Self {
-            enabled,
-            enable_api: false,
-            storage: Storage::default(),
-            rule_path,
-            evaluation_interval,
-            poll_interval,
-            alertmanager_urls,
-            alertmanager_client,
-            notification_queue_capacity,
-            resend_delay,
-            for_outage_tolerance,
-            remote_write,
-            remote_write_queue_capacity,
-            store_samples,
-            external_url,
-            external_labels,
-        }
-    }
+/// Reads the section, and checks it as a whole.
+///
+/// # Errors
+/// What cannot work.
+pub(super) fn section<'de, D: Deserializer<'de>>(input: D) -> Result<RulerConfig, D::Error> {
+    RulerConfig::deserialize(input)?.checked().map_err(D::Error::custom)
 }
 
-impl TryFrom<Said> for RulerConfig {
-    type Error = String;
-
-    fn try_from(said: Said) -> Result<Self, String> {
-        if !matches!(&*said.storage.kind, "" | "local") {
-            return Err(format!("storage.type '{}' is not local", said.storage.kind));
+impl RulerConfig {
+    /// With what Loki's words say under our own, unless it cannot work.
+    fn checked(mut self) -> Result<Self, String> {
+        let storage = std::mem::take(&mut self.storage);
+        if !matches!(&*storage.kind, "" | "local") {
+            return Err(format!("storage.type '{}' is not local", storage.kind));
         }
         // In Loki's configuration `rule_path` is a place for copies where there is a storage.
-        let directory = said.storage.local.directory;
-        let rule_path = if is_empty(&directory) { said.rule_path } else { directory };
-        for url in &said.alertmanager_urls {
+        if !is_empty(&storage.local.directory) {
+            self.rule_path = storage.local.directory;
+        }
+        self.enabled |= std::mem::take(&mut self.enable_api);
+        for url in &self.alertmanager_urls {
             check_url("alertmanager_urls", url)?;
         }
-        if !said.external_url.is_empty() {
-            check_url("external_url", &said.external_url)?;
+        if !self.external_url.is_empty() {
+            check_url("external_url", &self.external_url)?;
         }
         for (what, duration) in [
-            ("evaluation_interval", said.evaluation_interval),
-            ("poll_interval", said.poll_interval),
-            ("alertmanager_client.timeout", said.alertmanager_client.timeout),
+            ("evaluation_interval", self.evaluation_interval),
+            ("poll_interval", self.poll_interval),
+            ("alertmanager_client.timeout", self.alertmanager_client.timeout),
         ] {
             if duration.is_zero() {
                 return Err(format!("{what} must be longer than 0s"));
             }
         }
-        Ok(Self {
-            enabled: said.enabled || said.enable_api,
-            rule_path,
-            evaluation_interval: said.evaluation_interval,
-            poll_interval: said.poll_interval,
-            alertmanager_urls: said.alertmanager_urls,
-            alertmanager_client: said.alertmanager_client,
-            notification_queue_capacity: said.notification_queue_capacity.max(1),
-            resend_delay: said.resend_delay,
-            for_outage_tolerance: said.for_outage_tolerance,
-            remote_write: said.remote_write,
-            remote_write_queue_capacity: said.remote_write_queue_capacity.max(1),
-            store_samples: said.store_samples,
-            external_url: said.external_url,
-            external_labels: said.external_labels,
-        })
+        for capacity in
+            [&mut self.notification_queue_capacity, &mut self.remote_write_queue_capacity]
+        {
+            *capacity = (*capacity).max(1);
+        }
+        Ok(self)
     }
 }
 

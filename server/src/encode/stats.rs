@@ -32,10 +32,13 @@ pub(super) fn write(out: &mut Json, stats: &QueryStats, queued: Duration) {
     out.raw(r#"{"summary":"#);
     write_summary(out, stats, queued);
     out.raw(r#","querier":{"store":"#);
+    // Where both were read it is not known which of the lines that passed are whose.
+    let is_in_memory = stats.chunks_in_memory == stats.chunks_read;
     let segments = QueryStats {
         bytes_processed: stats.bytes_processed.saturating_sub(stats.bytes_in_memory),
         lines_processed: stats.lines_processed.saturating_sub(stats.lines_in_memory),
         chunks_read: stats.chunks_read.saturating_sub(stats.chunks_in_memory),
+        lines_matched: if is_in_memory { 0 } else { stats.lines_matched },
         bytes_in_memory: 0,
         lines_in_memory: 0,
         ..*stats
@@ -48,6 +51,7 @@ pub(super) fn write(out: &mut Json, stats: &QueryStats, queued: Duration) {
     field(out, r#","totalChunksMatched":"#, stats.chunks_in_memory);
     out.raw(r#","totalBatches":0,"totalLinesSent":0,"store":"#);
     let memory = QueryStats {
+        lines_matched: if is_in_memory { stats.lines_matched } else { 0 },
         bytes_in_memory: stats.bytes_in_memory,
         lines_in_memory: stats.lines_in_memory,
         ..QueryStats::default()

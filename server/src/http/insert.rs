@@ -6,15 +6,15 @@ use std::sync::Arc;
 use ::http::{HeaderMap, StatusCode};
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::response::Response;
 use axum::routing::post;
 
 use super::journald;
-use super::push::read_push;
+use super::push::answer_push;
 use super::routes::{Routes, WRITE};
 use crate::config::is_label_name;
 use crate::error::text_response;
-use crate::ingest::{FieldRules, PushError, label_text};
+use crate::ingest::{FieldRules, label_text};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
@@ -43,12 +43,6 @@ async fn jsonline(
     if !state.config.ingest.jsonline.enabled {
         return disabled("JSON lines", "ingest.jsonline.enabled");
     }
-    // Given back when the push is done, or its client gone.
-    let mut share = state.ingester.share();
-    let body = match read_push(&state, &tenant, body, &mut share).await {
-        Ok(body) => body,
-        Err(error) => return error.into_line_response(),
-    };
     let defaults = FieldRules {
         time: vec!["_time".to_owned()],
         message: vec!["_msg".to_owned()],
@@ -56,7 +50,8 @@ async fn jsonline(
         ..FieldRules::default()
     };
     let rules = field_rules(defaults, query.as_deref().unwrap_or_default(), &headers);
-    answer(state.ingester.push_json_lines(&tenant, rules, &headers, body).await)
+    let push = |body| state.ingester.push_json_lines(&tenant, rules, &headers, body);
+    answer_push(&state, &tenant, body, push).await
 }
 
 /// Any text, an entry a line.
@@ -74,19 +69,8 @@ async fn raw(
         Ok(labels) => labels,
         Err(text) => return text_response(StatusCode::BAD_REQUEST, text),
     };
-    let mut share = state.ingester.share();
-    let body = match read_push(&state, &tenant, body, &mut share).await {
-        Ok(body) => body,
-        Err(error) => return error.into_line_response(),
-    };
-    answer(state.ingester.push_plain_lines(&tenant, labels, &headers, body).await)
-}
-
-fn answer(result: Result<(), PushError>) -> Response {
-    match result {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => error.into_response(),
-    }
+    let push = |body| state.ingester.push_plain_lines(&tenant, labels, &headers, body);
+    answer_push(&state, &tenant, body, push).await
 }
 
 /// `app=shop&env=prod` as a stream's labels; `{job="raw"}` where there are none.

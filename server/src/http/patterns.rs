@@ -1,11 +1,11 @@
-//! `/loki/api/v1/patterns`: what kinds of lines there are, mined from the lines when asked.
+//! `/loki/api/v1/patterns`: what kinds of lines there are, found when asked.
 
 use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use timberline_query::patterns::{Pattern, PatternMiner};
-use timberline_store::{Batch, Columns, LinePredicate, Matcher, ReadScratch, TimeRange};
+use timberline_query::patterns::{Pattern, PatternReader};
+use timberline_store::{Matcher, TimeRange};
 
 use super::labels::{inclusive, selector};
 use super::params::{NANOS_PER_SECOND, Params, now};
@@ -39,7 +39,7 @@ pub(super) async fn patterns(
     Ok(json(body.await?))
 }
 
-/// Reads every line of the streams, a chunk at a time.
+/// Reads the streams, a chunk at a time.
 fn mine(
     state: &AppState,
     selector: &[Matcher],
@@ -47,8 +47,7 @@ fn mine(
     step: i64,
     ticket: &Ticket,
 ) -> Result<Vec<Pattern>, ApiError> {
-    let mut miner = PatternMiner::new(step);
-    let mut scratch = ReadScratch::new();
+    let mut reader = PatternReader::new(step, DETECTED_LEVEL, NO_LEVEL);
     let snapshot = state.store.snapshot();
     let mut chunks = ticket.tenants.chunks(&snapshot, selector, range)?;
     // Which lines come first decides how templates grow: the same lines give the same patterns.
@@ -57,20 +56,7 @@ fn mine(
     });
     for chunk in &chunks {
         ticket.check()?;
-        let batch = chunk.read(range, &LinePredicate::Always, Columns::ALL, &mut scratch)?;
-        add_batch(&batch, &mut miner);
+        reader.read(chunk, range)?;
     }
-    Ok(miner.finish())
-}
-
-fn add_batch(batch: &Batch, miner: &mut PatternMiner) {
-    let level_of = |metadata: &timberline_store::Metadata| {
-        let level = metadata.iter().find(|(name, _)| *name == DETECTED_LEVEL);
-        level.map_or(NO_LEVEL, |(_, level)| level).to_owned()
-    };
-    let levels: Vec<String> = batch.metadata_sets().iter().map(level_of).collect();
-    for row in batch.rows() {
-        let level = levels.get(row.metadata as usize).map_or(NO_LEVEL, String::as_str);
-        miner.add(row.timestamp, level, batch.line(row));
-    }
+    Ok(reader.finish())
 }

@@ -15,7 +15,7 @@ use super::body::read_shared_body;
 use super::otlp;
 use super::routes::{Routes, WRITE};
 use crate::error::ApiError;
-use crate::ingest::{Dialect, LogsService, PushService, Share};
+use crate::ingest::{Dialect, LogsService, PushError, PushService, Share};
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
@@ -58,13 +58,27 @@ async fn push(
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
+    let push = |body| state.ingester.push_http(tenant, dialect, headers, body);
+    answer_push(state, tenant, body, push).await
+}
+
+/// Reads the body of a push, does it, and answers with a status and, where something is wrong, a line.
+pub(super) async fn answer_push<F>(
+    state: &AppState,
+    tenant: &TenantId,
+    body: Body,
+    push: impl FnOnce(Bytes) -> F,
+) -> Response
+where
+    F: Future<Output = Result<(), PushError>>,
+{
     // Given back when the push is done, or its client gone.
     let mut share = state.ingester.share();
     let body = match read_push(state, tenant, body, &mut share).await {
         Ok(body) => body,
         Err(error) => return error.into_line_response(),
     };
-    match state.ingester.push_http(tenant, dialect, headers, body).await {
+    match push(body).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => error.into_response(),
     }

@@ -14,8 +14,9 @@ use axum::routing::MethodRouter;
 use tonic::Status;
 
 use crate::access::{Need, Right};
+use crate::config::Network;
 use crate::error::text_response;
-use crate::peer::Peer;
+use crate::peer::{Peer, client_of};
 use crate::state::AppState;
 
 /// What requests that ask need.
@@ -69,7 +70,7 @@ async fn authorize(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let from = peer_of(&request);
+    let from = sender_of(&request, &state.config.server.trusted_proxies);
     match state.access.admit(need, request.headers_mut(), from).await {
         Ok(()) => next.run(request).await,
         Err(denied) => {
@@ -79,10 +80,11 @@ async fn authorize(
     }
 }
 
-/// Where a request came from. All are given a [`Peer`] before they come here.
-fn peer_of(request: &Request) -> IpAddr {
+/// Who sent a request. All are given a [`Peer`] before they come here.
+fn sender_of(request: &Request, proxies: &[Network]) -> IpAddr {
     let peer = request.extensions().get().copied();
-    peer.map_or(Ipv4Addr::UNSPECIFIED.into(), |Peer(address)| address)
+    let peer = peer.unwrap_or(Peer(Ipv4Addr::UNSPECIFIED.into()));
+    client_of(peer, request.headers(), proxies)
 }
 
 fn is_grpc(headers: &HeaderMap) -> bool {

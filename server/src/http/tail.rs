@@ -11,7 +11,7 @@ use axum::response::Response;
 use timberline_query::syntax;
 use timberline_store::TenantId;
 use tokio::sync::watch;
-use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::params::{Params, now};
 use super::query::encoding_flags;
@@ -21,8 +21,15 @@ use crate::state::AppState;
 use crate::tail::{Session, TailRequest};
 use crate::tenant::Tenant;
 
-/// How often a client is pinged: loki-canary counts on a second.
+/// How often a client is pinged while there are few: what Loki's clients are used to.
 const PING_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often it is pinged at least: proxies take a minute of silence for the end.
+const PING_INTERVAL_MAX: Duration = Duration::from_secs(30);
+
+/// Pings to all clients together. Each is a write here and there, and thousands of idle tails would have
+/// nothing else to do.
+const PINGS_PER_SECOND: u32 = 200;
 
 /// The largest message that is taken in: clients have nothing to say but pong and close.
 const INBOUND_BYTES_MAX: usize = 4 << 10;
@@ -142,7 +149,7 @@ async fn follow(
     socket: &mut WebSocket,
 ) -> End {
     let mut limits = Limits { stopping: state.tails.stopping(), deadline: Instant::now() + lasts };
-    let mut pings = pings();
+    let mut ping_at = Instant::now();
     loop {
         let outgoing = tokio::select! {
             end = limits.ended() => return end,
@@ -151,7 +158,10 @@ async fn follow(
                 Some(Ok(_)) => continue,
                 Some(Err(_)) | None => return End::Silent,
             },
-            _ = pings.tick() => Message::Ping(bytes::Bytes::new()),
+            () = sleep_until(ping_at) => {
+                ping_at = next_ping(state.tails.began(), Instant::now(), state.tails.count_all());
+                Message::Ping(bytes::Bytes::new())
+            }
             next = session.next() => match next {
                 Some(outgoing) => Message::Text(outgoing.frame(dialect)),
                 None => return End::Silent,
@@ -168,10 +178,18 @@ async fn follow(
     }
 }
 
-fn pings() -> Interval {
-    let mut pings = interval(PING_INTERVAL);
-    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    pings
+/// When a client that was pinged is pinged again: at a whole second since the server began, so that all whose
+/// turn it is are woken at once. One by one they would cost several times as much.
+fn next_ping(began: Instant, now: Instant, clients: usize) -> Instant {
+    let next = now + ping_interval(clients);
+    began + Duration::from_secs(next.saturating_duration_since(began).as_secs())
+}
+
+/// How long until a client is pinged again while there are so many.
+fn ping_interval(clients: usize) -> Duration {
+    let clients = u32::try_from(clients).unwrap_or(u32::MAX);
+    let fair = (Duration::from_secs(1) / PINGS_PER_SECOND).saturating_mul(clients);
+    fair.clamp(PING_INTERVAL, PING_INTERVAL_MAX)
 }
 
 /// What ends a tail from this side.
@@ -212,6 +230,26 @@ fn cut(reason: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_clients_are_pinged_less_often() {
+        let seconds = |clients| ping_interval(clients).as_secs_f64();
+        assert!(seconds(1) == 1.0 && seconds(200) == 1.0);
+        assert!(seconds(1000) == 5.0 && seconds(5000) == 25.0);
+        assert!(seconds(1_000_000) == 30.0 && seconds(usize::MAX) == 30.0);
+    }
+
+    #[test]
+    fn clients_are_pinged_together() {
+        let began = Instant::now();
+        let next = |millis, clients| {
+            let now = began + Duration::from_millis(millis);
+            (next_ping(began, now, clients) - began).as_secs_f64()
+        };
+        assert_eq!(next(0, 1), 1.0);
+        assert!(next(999, 1) == 1.0 && next(1000, 1) == 2.0 && next(1001, 1) == 2.0);
+        assert!(next(7003, 1000) == 12.0 && next(7998, 1000) == 12.0);
+    }
 
     #[test]
     fn reasons_are_cut_between_characters() {

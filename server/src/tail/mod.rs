@@ -23,6 +23,7 @@ use prometheus::{IntCounter, IntGauge, Registry};
 use timberline_query::{Engine, QueryError};
 use timberline_store::{TenantId, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 pub(crate) use self::feed::Feed;
 pub(crate) use self::session::{Outgoing, Session};
@@ -46,6 +47,7 @@ pub(crate) struct Tails {
     registry: Mutex<Clients>,
     is_stopping: watch::Sender<bool>,
     metrics: TailMetrics,
+    began: Instant,
 }
 
 #[derive(Default)]
@@ -79,7 +81,17 @@ impl Tails {
             active: registered(registry, active),
             dropped: registered(registry, dropped),
         };
-        Self { registry: Mutex::default(), is_stopping: watch::Sender::new(false), metrics }
+        Self {
+            registry: Mutex::default(),
+            is_stopping: watch::Sender::new(false),
+            metrics,
+            began: Instant::now(),
+        }
+    }
+
+    /// Since when there may be tails.
+    pub(crate) const fn began(&self) -> Instant {
+        self.began
     }
 
     /// Ends all tails without a word, so that clients take it for a broken connection and come again.
@@ -131,6 +143,11 @@ impl Tails {
     /// How many tails a tenant has.
     pub(crate) fn count(&self, tenant: &TenantId) -> usize {
         self.registry.lock().counts.get(tenant).copied().unwrap_or_default()
+    }
+
+    /// How many tails there are.
+    pub(crate) fn count_all(&self) -> usize {
+        self.registry.lock().counts.values().sum()
     }
 
     fn leave(&self, key: &(TenantId, String), id: u64) {

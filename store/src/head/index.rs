@@ -10,9 +10,12 @@ use crate::{Labels, MatchOp, Matcher};
 #[derive(Debug, Default)]
 pub(crate) struct TenantIndex {
     /// By the labels' bytes in a batch, so that a known stream's labels are never built.
-    numbers: HashMap<Box<[u8]>, u32>,
+    numbers: HashMap<Box<[u8]>, u32, foldhash::fast::RandomState>,
     /// Label name, then value, to the streams that have it, ascending.
     postings: BTreeMap<Box<str>, BTreeMap<Box<str>, Vec<u32>>>,
+    /// How many streams are in the postings. They get there when somebody asks: with very many streams
+    /// an append would spend most of its time on them.
+    posted: usize,
 }
 
 impl TenantIndex {
@@ -21,11 +24,37 @@ impl TenantIndex {
     }
 
     /// Adds a stream; `number` is above all before it.
-    pub(crate) fn insert(&mut self, label_bytes: &[u8], labels: &Labels, number: u32) {
+    pub(crate) fn insert(&mut self, label_bytes: &[u8], number: u32) {
         self.numbers.insert(label_bytes.into(), number);
+    }
+
+    /// Whether [`select`](Self::select) can be asked about all streams of a table.
+    pub(crate) const fn covers(&self, table: &StreamTable) -> bool {
+        self.posted >= table.len()
+    }
+
+    /// Takes in the streams of a table that are new.
+    pub(crate) fn catch_up(&mut self, table: &StreamTable) {
+        for number in self.posted..table.len() {
+            // A table has fewer than 2^32 streams.
+            let number = number as u32;
+            if let Some(stream) = table.get(number) {
+                self.post(&stream.labels, number);
+            }
+        }
+        self.posted = self.posted.max(table.len());
+    }
+
+    fn post(&mut self, labels: &Labels, number: u32) {
         for (name, value) in labels.iter() {
-            let values = self.postings.entry(name.into()).or_default();
-            values.entry(value.into()).or_default().push(number);
+            if !self.postings.contains_key(name) {
+                self.postings.insert(name.into(), BTreeMap::new());
+            }
+            let Some(values) = self.postings.get_mut(name) else { continue };
+            match values.get_mut(value) {
+                Some(streams) => streams.push(number),
+                None => drop(values.insert(value.into(), vec![number])),
+            }
         }
     }
 

@@ -159,7 +159,7 @@ impl TenantHead {
                 let labels = pending.labels()?;
                 let number = u32::try_from(self.table.len())
                     .map_err(|_| StoreError::Invalid("too many streams".to_owned()))?;
-                self.index.write().insert(pending.label_bytes, &labels, number);
+                self.index.write().insert(pending.label_bytes, number);
                 self.table.push(HeadStream { labels, runs: Arc::default(), newest });
                 size.streams += 1;
                 number
@@ -174,7 +174,13 @@ impl HeadView {
     /// The streams of a tenant that pass every matcher, in no order.
     pub(crate) fn select(&self, tenant: &TenantId, selector: &[Matcher]) -> Vec<&HeadStream> {
         let Some(head) = self.tenants.get(tenant) else { return Vec::new() };
-        let numbers = head.index.read().select(selector, &head.table);
+        let mut index = head.index.read();
+        if !selector.is_empty() && !index.covers(&head.table) {
+            drop(index);
+            head.index.write().catch_up(&head.table);
+            index = head.index.read();
+        }
+        let numbers = index.select(selector, &head.table);
         numbers.into_iter().filter_map(|number| head.table.get(number)).collect()
     }
 

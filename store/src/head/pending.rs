@@ -35,7 +35,7 @@ impl<'a> Pending<'a> {
     /// Sorts out a batch in the form of the log.
     pub(crate) fn new(batch: &'a [u8]) -> Result<Self, BadBatch> {
         let mut streams: Vec<PendingStream<'a>> = Vec::new();
-        let mut places: HashMap<&[u8], usize> = HashMap::new();
+        let mut places: HashMap<&[u8], usize, foldhash::fast::RandomState> = HashMap::default();
         let mut place = 0;
         for item in items(batch) {
             match item? {

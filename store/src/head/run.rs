@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::collections::hash_map::{DefaultHasher, HashMap};
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
 use crate::batch::Entry;
 use crate::chunk::{Selected, Selection};
@@ -35,11 +35,16 @@ pub(crate) struct HeadRun {
     hashes: OnceLock<HashSet<u64>>,
 }
 
+/// The sets of a run without metadata: most have none, and small ones are many.
+static NO_METADATA: LazyLock<Arc<Vec<Metadata>>> =
+    LazyLock::new(|| Arc::new(vec![Metadata::default()]));
+
 /// Puts a run together from entries that come in order.
 #[derive(Debug)]
 struct Builder {
     rows: Vec<Row>,
     text: Vec<u8>,
+    /// The distinct sets behind the empty one.
     metadata: Vec<Metadata>,
     metadata_bytes: u64,
     sets: HashMap<Metadata, u32>,
@@ -50,7 +55,7 @@ impl Builder {
         Self {
             rows: Vec::with_capacity(rows),
             text: Vec::with_capacity(text_bytes),
-            metadata: vec![Metadata::default()],
+            metadata: Vec::new(),
             metadata_bytes: 0,
             sets: HashMap::new(),
         }
@@ -65,7 +70,9 @@ impl Builder {
             projection: None,
         };
         self.text.extend_from_slice(line);
-        self.metadata_bytes += metadata_bytes(&self.metadata[metadata as usize]);
+        if let Some(set) = (metadata as usize).checked_sub(1) {
+            self.metadata_bytes += metadata_bytes(&self.metadata[set]);
+        }
         self.rows.push(row);
         Ok(())
     }
@@ -78,17 +85,24 @@ impl Builder {
         if let Some(&number) = self.sets.get(metadata) {
             return Ok(number);
         }
-        let number = to_u32(self.metadata.len())?;
         self.metadata.push(metadata.clone());
+        let number = to_u32(self.metadata.len())?;
         self.sets.insert(metadata.clone(), number);
         Ok(number)
     }
 
-    fn finish(self) -> HeadRun {
+    fn finish(mut self) -> HeadRun {
+        let metadata = match self.metadata.is_empty() {
+            true => Arc::clone(&NO_METADATA),
+            false => {
+                self.metadata.insert(0, Metadata::default());
+                Arc::new(self.metadata)
+            }
+        };
         HeadRun {
             rows: self.rows,
             text: Arc::new(self.text),
-            metadata: Arc::new(self.metadata),
+            metadata,
             metadata_bytes: self.metadata_bytes,
             hashes: OnceLock::new(),
         }
@@ -288,11 +302,8 @@ impl HeadRun {
             LineColumn::Text => Arc::clone(&self.text),
             LineColumn::None | LineColumn::Length => Arc::default(),
         };
-        let metadata = if columns.metadata {
-            Arc::clone(&self.metadata)
-        } else {
-            Arc::new(vec![Metadata::default()])
-        };
+        let metadata =
+            if columns.metadata { Arc::clone(&self.metadata) } else { Arc::clone(&NO_METADATA) };
         let rows = rows.map(|row| project(row, columns)).collect();
         Batch { rows, text, metadata, rows_scanned: 0, bytes_scanned: 0 }
     }

@@ -65,6 +65,11 @@ impl SegmentChunk {
         (self.run.first, self.run.last)
     }
 
+    /// Whether it is in the same group as another.
+    pub(crate) fn is_beside(&self, other: &Self) -> bool {
+        (self.segment.identity(), self.run.block) == (other.segment.identity(), other.run.block)
+    }
+
     /// How many rows there are.
     pub(crate) fn rows(&self) -> u64 {
         u64::from(self.run.rows)

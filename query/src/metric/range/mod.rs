@@ -17,7 +17,7 @@ mod table;
 use timberline_store::Labels;
 
 use crate::QueryError;
-use crate::engine::{Context, for_each};
+use crate::engine::{Context, for_each, groups};
 use crate::label_text::label_text;
 use crate::plan::RangePlan;
 
@@ -28,8 +28,9 @@ use super::series::StepSeries;
 
 pub(crate) use self::scan::metadata_of;
 
-/// Neighbouring chunks that a thread takes at once.
-const CHUNKS_RUN: usize = 4;
+/// Neighbouring groups of chunks that a thread takes at once: with one chunk each, as in the head, they are
+/// done soon.
+const GROUPS_RUN: usize = 2;
 
 /// Evaluates a range aggregation at every step.
 ///
@@ -43,10 +44,13 @@ pub(crate) fn evaluate(
     let windows = Windows { grid, range: plan.range, offset: plan.offset };
     let predicate = plan.selection.pipeline.line_predicate();
     let units = context.chunks(&plan.selection.matchers, windows.data_range(), predicate)?;
-    let threads = context.threads(units.len().div_ceil(CHUNKS_RUN));
+    let groups = groups(&units);
+    let threads = context.threads(groups.len().div_ceil(GROUPS_RUN));
     let mut scanners: Vec<Scanner<'_>> =
         (0..threads).map(|_| Scanner::new(plan, windows, context)).collect();
-    for_each(&mut scanners, &units, CHUNKS_RUN, Scanner::scan)?;
+    for_each(&mut scanners, &groups, GROUPS_RUN, |scanner, group| {
+        group.iter().try_for_each(|unit| scanner.scan(unit))
+    })?;
     let table = gathered(Table::new(plan.measure, windows), scanners, context)?;
     table.into_series(plan, context)
 }

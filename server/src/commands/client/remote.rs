@@ -66,20 +66,20 @@ impl Endpoint {
 
 /// A server and the connection to it.
 #[derive(Debug)]
-pub(super) struct Remote {
+pub(in crate::commands) struct Remote {
     endpoint: Endpoint,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Remote {
-    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(in crate::commands) fn new(target: &Target) -> Result<Self, Failure> {
         let endpoint = Endpoint::new(target.addr())?;
         let tls = tls::connector(&endpoint, target)?;
         Ok(Self { endpoint, tls, connection: None })
     }
 
-    pub(super) async fn send(
+    pub(in crate::commands) async fn send(
         &mut self,
         mut request: Request<Bytes>,
         target: &str,

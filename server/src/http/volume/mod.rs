@@ -62,7 +62,7 @@ pub(super) fn compute(
         chunks.iter().flat_map(|chunks| chunks.chunk_by(|a, b| a.labels() == b.labels())).collect();
     let limits = &ticket.limits.query;
     let threads = limits.engine_limits().threads;
-    let (bytes, stats) = scan::streams(&streams, &buckets, threads, ticket)?;
+    let (bytes, mut stats) = scan::streams(&streams, &buckets, threads, ticket)?;
     let mut volumes = vec![BTreeMap::new(); buckets.len()];
     for (stream, bytes) in streams.iter().zip(bytes) {
         let Some(first) = stream.first() else { continue };
@@ -76,6 +76,7 @@ pub(super) fn compute(
     }
     let largest = volumes.into_iter().map(|volumes| largest(volumes, query.limit)).collect();
     let value = to_value(largest, &buckets, query.step.is_some());
+    stats.entries_returned = samples(&value);
     Ok((value, stats))
 }
 
@@ -151,6 +152,16 @@ fn largest(volumes: BTreeMap<Labels, u64>, limit: usize) -> Vec<(Labels, u64)> {
     volumes.sort_by_key(|(_, bytes)| std::cmp::Reverse(*bytes));
     volumes.truncate(limit);
     volumes
+}
+
+/// How many there are in an answer.
+fn samples(value: &QueryValue) -> u64 {
+    let samples = match value {
+        QueryValue::Vector(samples) => samples.len(),
+        QueryValue::Matrix(series) => series.iter().map(|series| series.points.len()).sum(),
+        QueryValue::Scalar { .. } | QueryValue::Streams(_) => 0,
+    };
+    u64::try_from(samples).unwrap_or(u64::MAX)
 }
 
 /// Volumes are far below 2^53, so that nothing is lost.

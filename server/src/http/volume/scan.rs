@@ -45,12 +45,20 @@ pub(super) fn streams(
                 *place = bytes;
             }
         }
-        stats.streams_matched += part_stats.streams_matched;
-        stats.chunks_read += part_stats.chunks_read;
-        stats.lines_processed += part_stats.lines_processed;
-        stats.bytes_processed += part_stats.bytes_processed;
+        add(&mut stats, &part_stats);
     }
     Ok((all, stats))
+}
+
+fn add(stats: &mut QueryStats, part: &QueryStats) {
+    stats.streams_matched += part.streams_matched;
+    stats.chunks_read += part.chunks_read;
+    stats.lines_processed += part.lines_processed;
+    stats.lines_matched += part.lines_matched;
+    stats.bytes_processed += part.bytes_processed;
+    stats.chunks_in_memory += part.chunks_in_memory;
+    stats.lines_in_memory += part.lines_in_memory;
+    stats.bytes_in_memory += part.bytes_in_memory;
 }
 
 type Part = Result<(Vec<(usize, Bytes)>, QueryStats), ApiError>;
@@ -81,9 +89,19 @@ fn stream_bytes(
     for chunk in chunks {
         ticket.check()?;
         let batch = chunk.read(buckets.range(), &LinePredicate::Always, columns, scratch)?;
-        stats.chunks_read += 1;
-        stats.lines_processed += batch.rows_scanned();
-        stats.bytes_processed += batch.bytes_scanned();
+        let (lines, bytes) = (batch.rows_scanned(), batch.bytes_scanned());
+        let memory = u64::from(chunk.is_in_memory());
+        let read = QueryStats {
+            chunks_read: 1,
+            lines_processed: lines,
+            lines_matched: batch.rows().len() as u64,
+            bytes_processed: bytes,
+            chunks_in_memory: memory,
+            lines_in_memory: memory * lines,
+            bytes_in_memory: memory * bytes,
+            ..QueryStats::default()
+        };
+        add(stats, &read);
         add_batch(&batch, buckets, &mut volumes);
     }
     Ok(volumes.into_iter().map(|(bucket, volume)| (bucket, volume.bytes)).collect())

@@ -11,7 +11,7 @@ use super::times::Times;
 use crate::segment::codec::{Cursor, Damage, Decoded};
 use crate::segment::footer::slice;
 use crate::segment::frame::Frame;
-use crate::segment::template::{Decoding, Place, Table};
+use crate::segment::template::{Decoding, Lazy, Place, Table};
 
 /// Bytes that decoded headers may take up in a process. Those of a gigabyte of logs fit; a query that
 /// meets more decodes them again.
@@ -30,6 +30,8 @@ pub(super) struct Header {
     pub(super) metadata: Place,
     /// Of values; of no bytes where there is none.
     pub(super) filter: Place,
+    /// Set once the filter's checksum was seen to be right.
+    pub(super) filter_checked: Lazy<()>,
     pub(super) lines: Table,
     /// How many cells the columns of the lines have.
     pub(super) cells: u32,
@@ -95,6 +97,7 @@ impl Header {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }
         let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
-        Ok(Self { rows, frames, times, metadata, filter, lines, cells, bytes })
+        let filter_checked = Lazy::default();
+        Ok(Self { rows, frames, times, metadata, filter, filter_checked, lines, cells, bytes })
     }
 }

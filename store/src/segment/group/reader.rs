@@ -21,8 +21,6 @@ pub(in crate::segment) struct Group {
     header: Arc<Header>,
     timestamps: Lazy<Arc<Vec<Timestamp>>>,
     metadata: Lazy<MetadataColumn>,
-    /// Set once the filter's checksum was seen to be right.
-    filter: Lazy<()>,
     cells: Cells,
 }
 
@@ -51,7 +49,7 @@ impl Source for Frames<'_> {
             return Ok(true);
         }
         let (frame, stored) = self.frame(place.frame)?;
-        self.group.filter.get_or_try(|| frame.check(stored))?;
+        self.group.header.filter_checked.get_or_try(|| frame.check(stored))?;
         filter_may_have(stored, value)
     }
 
@@ -79,14 +77,7 @@ impl Group {
     ) -> Decoded<Self> {
         let header = Header::of(key, entry, file, scratch)?;
         let cells = Cells::new(header.cells);
-        Ok(Self {
-            key,
-            header,
-            timestamps: Lazy::default(),
-            metadata: Lazy::default(),
-            filter: Lazy::default(),
-            cells,
-        })
+        Ok(Self { key, header, timestamps: Lazy::default(), metadata: Lazy::default(), cells })
     }
 
     /// Checks every frame, whether or not anybody reads it.

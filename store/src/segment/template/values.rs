@@ -1,5 +1,7 @@
 //! Reading: columns as values by their place, and texts made of them.
 
+use std::sync::OnceLock;
+
 use super::super::codec::{Damage, Decoded};
 use super::column::{Coding, Column};
 use super::lazy::Lazy;
@@ -7,20 +9,26 @@ use super::sink::{Place, Source};
 use super::table::{Table, Template};
 
 /// What is kept of the columns that were read. How columns are stored is known apart from that, so that
-/// it can be kept for longer.
+/// it can be kept for longer. Of a thousand columns few are read: cells are made by pages.
 #[derive(Debug)]
-pub(in crate::segment) struct Cells(Box<[Lazy<Values>]>);
+pub(in crate::segment) struct Cells(Box<[OnceLock<Page>]>);
+
+type Page = Box<[Lazy<Values>; PAGE_CELLS]>;
+
+const PAGE_CELLS: usize = 16;
 
 impl Cells {
     /// As many as a description counted.
     pub(in crate::segment) fn new(count: u32) -> Self {
-        Self((0..count).map(|_| Lazy::default()).collect())
+        Self((0..count as usize).step_by(PAGE_CELLS).map(|_| OnceLock::new()).collect())
     }
 
     /// What is in a cell, read by `read` if nothing is.
     fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<Values>) -> Decoded<&Values> {
-        let cell = self.0.get(cell as usize);
-        cell.ok_or_else(|| Damage::new("a column without a cell"))?.get_or_try(read)
+        let cell = cell as usize;
+        let page = self.0.get(cell / PAGE_CELLS);
+        let page = page.ok_or_else(|| Damage::new("a column without a cell"))?;
+        page.get_or_init(Page::default)[cell % PAGE_CELLS].get_or_try(read)
     }
 }
 

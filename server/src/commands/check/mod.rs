@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use self::ask::Server;
+use self::ask::ask;
 use self::range::Range;
 use self::report::{Report, Thresholds};
+use super::Target;
 use crate::cli::print;
 use crate::config::units::parse_duration;
 
@@ -84,28 +85,33 @@ impl CheckQuery {
     }
 
     fn report(&self) -> Report {
-        let server = Server {
-            addr: self.addr.clone(),
-            tenant: self.tenant.clone(),
-            username: self.username.clone(),
-            password: self.password.clone(),
-            bearer_token: self.bearer_token.clone(),
-            ca_cert: self.ca_cert.clone(),
-        };
+        let target = self.target();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let Ok(runtime) = runtime else { return Report::unknown("cannot start") };
-        let asked = async { tokio::time::timeout(self.timeout, server.ask(&self.query)).await };
+        let asked = async { tokio::time::timeout(self.timeout, ask(&target, &self.query)).await };
         let thresholds =
             Thresholds { warning: self.warning.clone(), critical: self.critical.clone() };
         let report = match runtime.block_on(asked) {
             Err(_) => Report::unknown(&format!("no answer within {:?}", self.timeout)),
-            Ok(Err(text)) => Report::unknown(&text),
+            Ok(Err(failure)) => Report::unknown(&failure.to_string()),
             Ok(Ok(series)) if series.is_empty() => Report::of_nothing(self.empty),
             Ok(Ok(series)) => Report::of_series(&series, &thresholds),
         };
         // A name that is still being looked up is not waited for.
         runtime.shutdown_background();
         report
+    }
+
+    /// The server, and who asks.
+    fn target(&self) -> Target {
+        Target {
+            tenant: self.tenant.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            bearer_token: self.bearer_token.clone(),
+            ca_cert: self.ca_cert.clone(),
+            ..Target::of(self.addr.clone(), self.timeout)
+        }
     }
 }
 
