@@ -256,7 +256,10 @@ fn a_bench_tells_what_it_measured() {
     let place = Place::Server(server.address);
     let arguments = ["bench", "--duration", "300ms", "--batch", "50", "--queries", "1"];
     let measured = run(place, &arguments).out();
-    assert!(measured.starts_with("LINES ") && measured.contains("\nnewest lines "), "{measured}");
+    assert!(
+        measured.trim_start().starts_with("LINES ") && measured.contains("\nnewest lines "),
+        "{measured}"
+    );
     let counted = run(place, &["series", "{mark=\"timberline-bench\"}"]).out();
     assert!(counted.lines().count() > 6, "{counted}");
 }
