@@ -13,6 +13,8 @@ pub struct Needle {
     search: Search,
     /// The bytes that texts have where they have it: letters in either case where case is ignored.
     set: [u64; 4],
+    /// Of its bytes: bit `b` for the byte `b` in ASCII, and whether there are others.
+    stamp: (u128, bool),
     /// The longest run of ASCII letters and digits in it.
     word_len: usize,
 }
@@ -32,6 +34,7 @@ impl Needle {
             bytes: bytes.to_vec(),
             search: Search::Exact(Box::new(finder)),
             set: set_of(bytes.iter().copied()),
+            stamp: stamp_of(bytes),
             word_len: longest_word(bytes),
         }
     }
@@ -44,8 +47,10 @@ impl Needle {
         let cases =
             bytes.iter().flat_map(|byte| [byte.to_ascii_lowercase(), byte.to_ascii_uppercase()]);
         let (set, word_len) = (set_of(cases), longest_word(bytes));
+        let bytes = bytes.to_ascii_lowercase();
         Some(Self {
-            bytes: bytes.to_ascii_lowercase(),
+            stamp: stamp_of(&bytes),
+            bytes,
             search: Search::EitherCase(regex),
             set,
             word_len,
@@ -64,6 +69,16 @@ impl Needle {
     /// Whether a text can have a byte where it has the needle.
     pub(crate) const fn may_have(&self, byte: u8) -> bool {
         self.set[(byte >> 6) as usize] >> (byte & 63) & 1 != 0
+    }
+
+    /// Whether a text of some bytes can have it: of those in ASCII, bit `b` for the byte `b`, and others if
+    /// there are any.
+    pub(crate) const fn is_made_of(&self, ascii: u128, others: bool) -> bool {
+        let ascii = match self.ignores_case() {
+            true => ascii | (ascii & UPPER_CASE) << 32,
+            false => ascii,
+        };
+        self.stamp.0 & !ascii == 0 && (others || !self.stamp.1)
     }
 
     /// The longest run of ASCII letters and digits in it.
@@ -92,6 +107,14 @@ impl Needle {
 pub(crate) fn longest_word(text: &[u8]) -> usize {
     let words = text.split(|byte| !byte.is_ascii_alphanumeric());
     words.map(<[u8]>::len).max().unwrap_or_default()
+}
+
+/// The bits of the upper-case letters; those of the lower-case ones are 32 further.
+const UPPER_CASE: u128 = ((1 << 26) - 1) << b'A';
+
+fn stamp_of(bytes: &[u8]) -> (u128, bool) {
+    let ascii = bytes.iter().filter(|byte| byte.is_ascii());
+    (ascii.fold(0, |set, byte| set | 1 << byte), !bytes.is_ascii())
 }
 
 fn set_of(bytes: impl Iterator<Item = u8>) -> [u64; 4] {

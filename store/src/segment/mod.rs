@@ -13,7 +13,7 @@
 //! *minute table* how much of a run there is in each minute, and a bundled tantivy index which streams
 //! a label selects.
 //!
-//! # Format, version 3
+//! # Format, version 4
 //! Integers are little-endian. A *varint* is LEB128 of at most 10 bytes; *zigzag* maps a signed number
 //! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes. A *frame*
 //! is one zstd frame, or the bytes as they are where that is no longer: then stored and raw length are
@@ -46,7 +46,7 @@
 //! header of a group, one frame
 //!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
 //!   │ first time zigzag varint │ unit varint │ integers        the timestamps: (time - first) / unit
-//!   │ metadata place │ filter place │ lines table             the place of no filter is of no bytes
+//!   │ metadata place │ filter place │ longest word varint │ inner varint │ lines table
 //! place      frame varint │ offset in the frame varint │ length varint
 //! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
 //!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
@@ -95,16 +95,17 @@
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
 //! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
 //! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
-//! the longest run of ASCII letters and digits in a value. The filter
-//! tells which values the columns of 16 and more hexadecimal digits, and of numbers of up to that many
-//! that are neither constant nor deltas, do not have; it is drawn in [`template`]'s `filter`.
+//! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
+//! long words the lines do not have; it, and `inner`, are drawn in [`group`]'s `words`. Without long words
+//! its place is of no bytes.
 //!
 //! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
 //! 262,144 rows; one larger line has a group of its own.
 //!
 //! # Older versions
-//! Both are read, and become version 3 when they are merged. Version 2 has no filter place and no longest
-//! word, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
+//! All are read, and become version 4 when they are merged. Version 3 has no `longest word │ inner` in a group's
+//! header, and its filter, of the values of some columns, is passed over. Version 2 has no filter place and no
+//! longest words at all, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
 //! (0-9, A-Z, a-z from the lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has
 //! blocks of lines.
 //!
@@ -151,7 +152,7 @@ pub(crate) use template::TemplateView;
 pub(crate) use writer::SegmentWriter;
 
 /// The version this module writes, and the newest it reads.
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 
 /// How much there is in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

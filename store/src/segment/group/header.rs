@@ -8,6 +8,7 @@ use quick_cache::sync::Cache;
 use super::GroupEntry;
 use super::scratch::{GroupKey, GroupScratch};
 use super::times::Times;
+use super::words::Words;
 use crate::segment::codec::{Cursor, Damage, Decoded};
 use crate::segment::footer::slice;
 use crate::segment::frame::Frame;
@@ -28,8 +29,9 @@ pub(super) struct Header {
     pub(super) frames: Vec<(u64, Frame)>,
     pub(super) times: Times,
     pub(super) metadata: Place,
-    /// Of values; of no bytes where there is none.
+    /// Of long words; of no bytes where there is none.
     pub(super) filter: Place,
+    pub(super) words: Words,
     /// Set once the filter's checksum was seen to be right.
     pub(super) filter_checked: Lazy<()>,
     pub(super) lines: Table,
@@ -89,7 +91,9 @@ impl Header {
             return Err(Damage(format!("frames up to {offset}, of a group up to {}", entry.end())));
         }
         let (times, metadata) = (Times::decode(cursor)?, Place::decode(cursor)?);
+        // That of version 3 tells something else.
         let filter = if entry.version == 2 { Place::default() } else { Place::decode(cursor)? };
+        let words = if entry.version < 4 { Words::UNKNOWN } else { Words::decode(cursor)? };
         let mut decoding = Decoding::new(entry.version);
         let lines = Table::decode(cursor, 0, &mut decoding)?;
         cursor.end()?;
@@ -98,6 +102,17 @@ impl Header {
         }
         let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
         let filter_checked = Lazy::default();
-        Ok(Self { rows, frames, times, metadata, filter, filter_checked, lines, cells, bytes })
+        Ok(Self {
+            rows,
+            frames,
+            times,
+            metadata,
+            filter,
+            words,
+            filter_checked,
+            lines,
+            cells,
+            bytes,
+        })
     }
 }

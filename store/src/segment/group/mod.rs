@@ -5,6 +5,7 @@ mod header;
 mod reader;
 mod scratch;
 mod times;
+mod words;
 mod writer;
 
 use super::codec::{Cursor, Damage, Decoded};

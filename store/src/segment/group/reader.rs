@@ -7,7 +7,7 @@ use super::super::codec::{Damage, Decoded};
 use super::super::column::MetadataColumn;
 use super::super::footer::slice;
 use super::super::frame::Frame;
-use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source, filter_may_have};
+use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source};
 use super::GroupEntry;
 use super::header::Header;
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
@@ -43,22 +43,23 @@ impl Source for Frames<'_> {
         self.scratch.borrow_mut().with(key, frame, stored, part, read)
     }
 
-    fn may_have_value(&self, value: &[u8]) -> Decoded<bool> {
-        let place = self.group.header.filter;
-        if place.len == 0 {
-            return Ok(true);
-        }
-        let (frame, stored) = self.frame(place.frame)?;
-        self.group.header.filter_checked.get_or_try(|| frame.check(stored))?;
-        filter_may_have(stored, value)
-    }
-
     fn cells(&self) -> &Cells {
         &self.group.cells
     }
 }
 
 impl<'a> Frames<'a> {
+    /// The filter of long words.
+    fn filter(&self) -> Decoded<&'a [u8]> {
+        let place = self.group.header.filter;
+        if place.len == 0 {
+            return Ok(&[]);
+        }
+        let (frame, stored) = self.frame(place.frame)?;
+        self.group.header.filter_checked.get_or_try(|| frame.check(stored))?;
+        Ok(stored)
+    }
+
     /// A frame and its bytes in the file.
     fn frame(&self, number: u32) -> Decoded<(Frame, &'a [u8])> {
         let frame = self.group.header.frames.get(number as usize);
@@ -143,7 +144,11 @@ impl Group {
         file: &[u8],
         scratch: &mut GroupScratch,
     ) -> Decoded<Hits> {
-        self.header.lines.having(needle, &self.source(file, scratch))
+        let source = self.source(file, scratch);
+        match self.header.words.may_have(needle, || source.filter())? {
+            true => self.header.lines.having(needle, &source),
+            false => Ok(Hits::None),
+        }
     }
 
     /// What a projector wants of the lines.

@@ -8,6 +8,7 @@ use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
 use super::super::template::{self, Sink};
 use super::times::Times;
+use super::words::Words;
 use super::{GROUP_ROWS_MAX, GroupEntry};
 use crate::{Metadata, Timestamp};
 
@@ -83,7 +84,8 @@ impl GroupBuilder {
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
         let metadata = sink.put(&column)?;
-        let filter = sink.put_filter()?;
+        let (words, filter) = Words::survey(&self.text, &self.spans);
+        let filter = sink.put_plain(filter)?;
         let frames = sink.finish()?;
         let mut header = Vec::new();
         put_varint(&mut header, frames.len() as u64);
@@ -91,6 +93,7 @@ impl GroupBuilder {
         times.encode(&mut header);
         metadata.encode(&mut header);
         filter.encode(&mut header);
+        words.encode(&mut header);
         table.encode(&mut header);
         let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
         let offset = out.len();

@@ -45,9 +45,6 @@ const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
 const NESTED_TEXT_LEN_MIN: usize = 12;
 const NESTED_TEXTS_MIN: usize = 32;
 
-/// Values with fewer digits than these are not in the filter.
-const FILTERED_LEN_MIN: u32 = 16;
-
 /// How deep tables are nested: a text in a JSON text in a line.
 pub(super) const DEPTH_MAX: usize = 3;
 
@@ -164,7 +161,7 @@ impl Column {
             let place = sink.put(&pack_hex(texts))?;
             let is_upper = is_upper == 1;
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
-            return Ok(Self::new(stamp, coding).filtered(texts, sink));
+            return Ok(Self::new(stamp, coding));
         }
         let may_nest = is_quoted
             && depth < DEPTH_MAX
@@ -185,26 +182,6 @@ impl Column {
         sink.take(&mark);
         sink.put_back(taken);
         Ok(Self::new(stamp, plain))
-    }
-
-    /// Notes the values for the filter, if they go there.
-    fn filtered(self, texts: Texts<'_>, sink: &mut Sink) -> Self {
-        if self.is_in_filter() {
-            texts.iter().for_each(|text| sink.values().add(text));
-        }
-        self
-    }
-
-    /// Whether the filter has the values: those of columns of ids, which take long to read since they
-    /// hardly compress. Counters and times do, and there are too many of them.
-    pub(super) const fn is_in_filter(&self) -> bool {
-        match &self.coding {
-            Coding::Hexadecimal { digits, .. } => *digits >= FILTERED_LEN_MIN,
-            Coding::Numbers { values, .. } => {
-                self.stamp.len_max >= FILTERED_LEN_MIN && !values.is_smooth()
-            }
-            _ => false,
-        }
     }
 
     /// What no run of ASCII letters and digits in a value is longer than.
@@ -314,7 +291,7 @@ fn write_numbers(texts: Texts<'_>, survey: &Survey, sink: &mut Sink) -> io::Resu
         |text: &[u8]| text.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
     let values: Vec<u64> = texts.iter().map(parse).collect();
     let values = IntColumn::write(&values, sink)?;
-    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values }).filtered(texts, sink)))
+    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values })))
 }
 
 fn pack_hex(texts: Texts<'_>) -> Vec<u8> {

@@ -98,11 +98,6 @@ impl IntColumn {
         Ok(planes_column(places?))
     }
 
-    /// Whether values differ little from those before them.
-    pub(super) const fn is_smooth(&self) -> bool {
-        matches!(self, Self::Constant(_) | Self::Deltas { .. })
-    }
-
     /// Appends how the column is stored.
     pub(in crate::segment) fn encode(&self, out: &mut Vec<u8>) {
         match self {
@@ -176,7 +171,9 @@ impl IntColumn {
             Self::Planes { base, planes } => {
                 let base: W = word(*base)?;
                 let mut values: Vec<W> = read_planes(planes, count, source)?;
-                values.iter_mut().for_each(|value| *value = value.plus(base));
+                if base.wide() != 0 {
+                    values.iter_mut().for_each(|value| *value = value.plus(base));
+                }
                 Ok(values)
             }
             Self::Deltas { planes } => {
@@ -303,12 +300,16 @@ fn read_planes<W: Word>(planes: &[Place], count: usize, source: &impl Source) ->
 
 /// The integers whose bytes lie in so many planes of one length.
 fn join<W: Word, const N: usize>(planes: &[Vec<u8>]) -> Vec<W> {
-    let planes: [&[u8]; N] = std::array::from_fn(|plane| planes[plane].as_slice());
+    let count = planes.iter().map(Vec::len).min().unwrap_or_default();
+    let planes: [&[u8]; N] = std::array::from_fn(|plane| &planes[plane][..count]);
     let value = |index: usize| {
-        let bytes = planes.iter().rev();
-        W::cut(bytes.fold(0_u64, |value, plane| value << 8 | u64::from(plane[index])))
+        let mut value = 0;
+        // A loop of a known number of turns over slices of a known length: several values at a time.
+        for plane in 0..N {
+            value |= u64::from(planes[plane][index]) << (8 * plane);
+        }
+        W::cut(value)
     };
-    let count = planes.iter().map(|plane| plane.len()).min().unwrap_or_default();
     (0..count).map(value).collect()
 }
 

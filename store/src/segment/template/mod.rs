@@ -10,7 +10,6 @@
 
 mod column;
 mod describe;
-mod filter;
 mod hits;
 mod ints;
 mod lazy;
@@ -30,7 +29,6 @@ use std::io;
 
 use self::split::Texts;
 
-pub(in crate::segment) use self::filter::may_have as filter_may_have;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;

@@ -7,7 +7,6 @@ use std::io;
 
 use super::super::codec::{Cursor, Decoded, put_varint};
 use super::super::frame::{Frame, FrameWriter};
-use super::filter::ValueFilter;
 use super::values::Cells;
 
 /// Columns smaller than this share frames.
@@ -45,7 +44,6 @@ pub(in crate::segment) struct Sink {
     shared: Vec<u8>,
     shared_number: Option<usize>,
     writer: FrameWriter,
-    values: ValueFilter,
 }
 
 /// What a [`Sink`] held at some time.
@@ -74,7 +72,6 @@ impl Sink {
             shared: Vec::new(),
             shared_number: None,
             writer: FrameWriter::new(level)?,
-            values: ValueFilter::default(),
         })
     }
 
@@ -101,21 +98,13 @@ impl Sink {
         Ok(place)
     }
 
-    /// The values that are to be in the filter. Those of columns that are then written otherwise stay in it:
-    /// they only make it a little less sure.
-    pub(super) const fn values(&mut self) -> &mut ValueFilter {
-        &mut self.values
-    }
-
-    /// Takes the filter of the values noted so far; an empty place where there are too few of them.
-    pub(in crate::segment) fn put_filter(&mut self) -> io::Result<Place> {
-        let filter = std::mem::take(&mut self.values).into_bytes();
-        if filter.is_empty() {
+    /// Takes bytes as they are, to be read in place; no bytes have no place.
+    pub(in crate::segment) fn put_plain(&mut self, bytes: Vec<u8>) -> io::Result<Place> {
+        if bytes.is_empty() {
             return Ok(Place::default());
         }
-        // As it is: it does not compress, and is read in place.
-        let len = filter.len();
-        self.put_frame(FrameWriter::plain(filter)?, len)
+        let len = bytes.len();
+        self.put_frame(FrameWriter::plain(bytes)?, len)
     }
 
     /// Whether bytes of this length would have frames of their own.
@@ -198,12 +187,6 @@ pub(in crate::segment) trait Source {
     /// # Errors
     /// Frames that are damaged or not there.
     fn with<T>(&self, place: Place, read: impl FnOnce(&[u8]) -> Decoded<T>) -> Decoded<T>;
-
-    /// Whether a column whose values are [in the filter](super::column::Column::is_in_filter) may have one.
-    ///
-    /// # Errors
-    /// As [`with`](Self::with).
-    fn may_have_value(&self, value: &[u8]) -> Decoded<bool>;
 
     /// What was read of the columns.
     fn cells(&self) -> &Cells;

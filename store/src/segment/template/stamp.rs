@@ -1,6 +1,7 @@
 //! What is known of a column's values without reading them.
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use crate::Needle;
 
 /// The lengths of the values of a column and the bytes that they are made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +50,17 @@ impl ByteSet {
             0..128 => self.ascii >> byte & 1 != 0,
             _ => self.others,
         }
+    }
+
+    /// Takes another set in.
+    pub(super) const fn join(&mut self, other: Self) {
+        self.ascii |= other.ascii;
+        self.others |= other.others;
+    }
+
+    /// Whether a text of these bytes may have a needle.
+    pub(super) const fn may_have(self, needle: &Needle) -> bool {
+        needle.is_made_of(self.ascii, self.others)
     }
 
     /// Bit `b` for the byte `b`.

@@ -15,6 +15,7 @@ use super::column::{Coding, Column};
 use super::ints::IntColumn;
 use super::sink::Sink;
 use super::split::{Draft, Slot, Texts, split, whole_texts};
+use super::stamp::ByteSet;
 use super::values::Decoding;
 use crate::Needle;
 
@@ -43,6 +44,8 @@ pub(super) struct Template {
     pub(super) slots: Vec<Column>,
     /// What no run of ASCII letters and digits in a text is longer than.
     pub(super) word_max: u64,
+    /// The bytes of its texts.
+    pub(super) bytes: ByteSet,
 }
 
 /// The texts before, between and behind the slots of a template.
@@ -180,7 +183,9 @@ impl Table {
 
 impl Template {
     fn new(count: u32, statics: Statics, slots: Vec<Column>) -> Self {
-        let mut template = Self { count, statics, slots, word_max: 0 };
+        let mut bytes = ByteSet::of(&statics.bytes);
+        slots.iter().for_each(|column| bytes.join(column.stamp.bytes));
+        let mut template = Self { count, statics, slots, word_max: 0, bytes };
         template.word_max = template.longest_word();
         template
     }

@@ -8,14 +8,13 @@ use proptest::prelude::*;
 use super::super::VERSION;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
-use super::{Cells, Decoding, Place, Sink, Source, Table, filter_may_have, write};
+use super::{Cells, Decoding, Place, Sink, Source, Table, write};
 use crate::Needle;
 
 /// Frames in memory.
 struct Frames {
     frames: Vec<(Frame, Vec<u8>)>,
     reader: RefCell<FrameReader>,
-    filter: Place,
     cells: Cells,
 }
 
@@ -26,13 +25,6 @@ impl Source for Frames {
         let mut raw = Vec::new();
         self.reader.borrow_mut().read_or_copy(*frame, stored, &mut raw)?;
         read(&raw[place.offset as usize..][..place.len as usize])
-    }
-
-    fn may_have_value(&self, value: &[u8]) -> Decoded<bool> {
-        match self.filter.len {
-            0 => Ok(true),
-            _ => self.with(self.filter, |filter| filter_may_have(filter, value)),
-        }
     }
 
     fn cells(&self) -> &Cells {
@@ -54,10 +46,9 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
     table.encode(&mut described);
     let mut decoding = Decoding::new(VERSION);
     let table = Table::decode(&mut Cursor::new(&described), 0, &mut decoding).unwrap();
-    let filter = sink.put_filter().unwrap();
     let frames = sink.finish().unwrap();
     let cells = Cells::new(decoding.cells());
-    (table, Frames { frames, reader: RefCell::default(), filter, cells })
+    (table, Frames { frames, reader: RefCell::default(), cells })
 }
 
 fn check_texts(texts: &[Vec<u8>]) {
@@ -208,7 +199,7 @@ fn needles_are_found_where_they_are() {
     println!("{pairs} needles, each in 400 lines");
 }
 
-/// Ids enough for a filter, looked for as they are, cut at every place, and changed in one digit.
+/// Ids looked for as they are, cut at every place, and changed in one digit.
 #[test]
 fn ids_are_found_whole_and_in_part() {
     let mut dice = Dice(7);
@@ -224,7 +215,6 @@ fn ids_are_found_whole_and_in_part() {
         })
         .collect();
     let (table, frames) = stored(&texts);
-    assert_ne!(frames.filter.len, 0);
     let check = |needle: &[u8]| check_needle(&table, &frames, &texts, &Needle::new(needle));
     for text in texts.iter().step_by(97) {
         let words = text.split(|byte| !byte.is_ascii_alphanumeric());
@@ -272,9 +262,8 @@ proptest! {
     fn arbitrary_descriptions_do_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut decoding = Decoding::new(VERSION);
         if let Ok(table) = Table::decode(&mut Cursor::new(&bytes), 0, &mut decoding) {
-            let (cells, filter) = (Cells::new(decoding.cells()), Place::default());
-            let frames =
-                Frames { frames: Vec::new(), reader: RefCell::default(), filter, cells };
+            let cells = Cells::new(decoding.cells());
+            let frames = Frames { frames: Vec::new(), reader: RefCell::default(), cells };
             let _ = table.having(&Needle::new(b"a1"), &frames);
             let _ = table.load_these(&[0, 1, 5], &frames).map(|table| table.len_of(1));
         }

@@ -117,7 +117,9 @@ fn spread(hits: &[Hits], places: &TemplatePlaces) -> Hits {
 impl Template {
     /// Which of the template's texts pass.
     fn passing(&self, test: &Test<'_>, source: &impl Source) -> Decoded<Hits> {
-        if test.lies == Lies::Within && test.needle.word_len() as u64 > self.word_max {
+        let is_impossible =
+            test.needle.word_len() as u64 > self.word_max || !self.bytes.may_have(test.needle);
+        if test.lies == Lies::Within && is_impossible {
             return Ok(Hits::None);
         }
         match align::align(self, test) {

@@ -26,10 +26,6 @@ impl Column {
         if test.lies == Lies::Within && test.needle.word_len() > self.word_max() as usize {
             return Ok(Hits::None);
         }
-        let asks_filter = lies == Lies::Whole && self.is_in_filter() && !test.needle.ignores_case();
-        if asks_filter && !source.may_have_value(test.bytes)? {
-            return Ok(Hits::None);
-        }
         match &self.coding {
             Coding::Dictionary { count: distinct, values, .. } => {
                 let distinct = values.passing(*distinct as usize, test, source)?;

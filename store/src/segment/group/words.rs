@@ -1,0 +1,333 @@
+//! Which long words the lines of a group may have.
+//!
+//! A *word* is a run of ASCII letters and digits; from 12 bytes on it is long: an id, most likely, or the
+//! last part of a UUID. What is looked for by an id is in few groups, and a filter keeps it from the others
+//! without a look at their columns.
+//!
+//! The filter is a Bloom filter over *grams*, ten bytes of a long word:
+//! - the first gram of each long word. Ids that begin with the time have few of them;
+//! - where a word is longer than the group's `inner`, of every 15 grams in a row (24 bytes) the one with
+//!   the least hash, so that what is within the word is found, too.
+//!
+//! `inner` is the least with which the latter are at most a quarter of the former: a few long hashes among
+//! many ids have all theirs, a text in base64 is not taken apart.
+//!
+//! ```text
+//! x      = (first 8 bytes + last 2 bytes × FACTORS[0]) × FACTORS[1]      little-endian, 64 bits, wrapping
+//! hash   = (x ^ x >> 32), the low half
+//! spread = hash × FACTORS[0]                                            64 bits, wrapping
+//! block  = (spread >> 32) × blocks >> 32                                32 bytes: four words of 64 bits
+//! bit i  = (low half of spread) × SALTS[i] >> 26                        32 bits, wrapping; in word i
+//! ```
+
+use std::ops::Range;
+
+use foldhash::{HashSet, HashSetExt};
+
+use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use crate::Needle;
+
+const LONG_LEN_MIN: usize = 12;
+
+const GRAM_LEN: usize = 10;
+
+/// Of so many grams in a row one is in the filter.
+const WINDOW_GRAMS: usize = 15;
+
+const WINDOW_LEN: usize = GRAM_LEN + WINDOW_GRAMS - 1;
+
+/// Grams within words are at most this part of the first ones.
+const INNER_PART: usize = 4;
+
+const BLOCK_BYTES: usize = 32;
+
+/// Bits of a filter for each gram: about one in fifteen that are not there seems to be.
+const BITS_PER_GRAM: usize = 6;
+
+const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x2127_599b_f432_5c37];
+
+/// Odd numbers whose products with a hash have unlike high bits.
+const SALTS: [u32; 4] = [0x47b6_137b, 0x8824_ad5b, 0x2df1_424b, 0x9efc_4947];
+
+/// What is known of a group's words but for the filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Words {
+    /// No word is longer.
+    longest: u32,
+    /// Words longer than this have grams from within in the filter.
+    inner: u32,
+}
+
+impl Words {
+    /// Of a group that nothing is known of.
+    pub(super) const UNKNOWN: Self = Self { longest: u32::MAX, inner: u32::MAX };
+
+    /// Surveys lines, which are parts of `text`. Returns the filter as well; it is empty where there are no
+    /// long words.
+    pub(super) fn survey(text: &[u8], spans: &[(u32, u32)]) -> (Self, Vec<u8>) {
+        let mut distinct: HashSet<&[u8]> = HashSet::new();
+        for (start, end) in spans {
+            let line = text.get(*start as usize..*end as usize).unwrap_or_default();
+            for_each_long(line, |word| {
+                distinct.insert(word);
+            });
+        }
+        let mut words: Vec<&[u8]> = distinct.into_iter().collect();
+        words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+        let longest = words.first().map_or(LONG_LEN_MIN - 1, |word| word.len());
+        let mut grams: Vec<u32> = words.iter().filter_map(|word| first_gram(word)).collect();
+        grams.sort_unstable();
+        grams.dedup();
+        let inner = add_inner(&words, &mut grams);
+        let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        (Self { longest, inner }, filter_of(&grams))
+    }
+
+    pub(super) fn encode(self, out: &mut Vec<u8>) {
+        put_varint(out, self.longest.into());
+        put_varint(out, self.inner.into());
+    }
+
+    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        Ok(Self { longest: cursor.varint_u32()?, inner: cursor.varint_u32()? })
+    }
+
+    /// Whether a line may have the needle. The filter is asked for where it can tell.
+    ///
+    /// # Errors
+    /// What `filter` says, or a filter that is none.
+    pub(super) fn may_have<'f>(
+        self,
+        needle: &Needle,
+        filter: impl FnOnce() -> Decoded<&'f [u8]>,
+    ) -> Decoded<bool> {
+        if needle.word_len() > self.longest as usize {
+            return Ok(false);
+        }
+        if needle.word_len() < LONG_LEN_MIN || needle.ignores_case() || self == Self::UNKNOWN {
+            return Ok(true);
+        }
+        let filter = Filter::new(filter()?)?;
+        let mut may = true;
+        for_each_long_at(needle.bytes(), |word| {
+            may = may && self.may_have_word(needle.bytes(), word, filter);
+        });
+        Ok(may)
+    }
+
+    /// Whether a line may have a long word of a needle, which may be the end or the middle of a longer one
+    /// if it begins the needle.
+    fn may_have_word(self, needle: &[u8], word: Range<usize>, filter: Filter<'_>) -> bool {
+        let (may_be_inner, word) = (word.start == 0, &needle[word]);
+        let begins_word = first_gram(word).is_none_or(|gram| filter.may_have(gram));
+        if begins_word || !may_be_inner || word.len() >= self.longest as usize {
+            return begins_word;
+        }
+        let is_known = word.len() >= WINDOW_LEN.max(self.inner as usize);
+        !is_known || inner_grams(word).all(|gram| filter.may_have(gram))
+    }
+}
+
+/// Adds grams from within the longest words, as long as they are few. Returns how long words are that have
+/// none, at the most.
+fn add_inner(words: &[&[u8]], grams: &mut Vec<u32>) -> usize {
+    let grams_max = grams.len() + grams.len() / INNER_PART;
+    for alike in words.chunk_by(|word, next| word.len() == next.len()) {
+        let before = grams.len();
+        for word in alike {
+            grams.extend(inner_grams(word));
+            if grams.len() > grams_max {
+                grams.truncate(before);
+                return word.len();
+            }
+        }
+    }
+    0
+}
+
+/// The least gram of each window of a word, without those that come twice in a row.
+fn inner_grams(word: &[u8]) -> impl Iterator<Item = u32> {
+    let mut last = None;
+    word.windows(WINDOW_LEN).filter_map(move |window| {
+        let least = window.windows(GRAM_LEN).filter_map(first_gram).min();
+        least.filter(|gram| last.replace(*gram) != Some(*gram))
+    })
+}
+
+/// Calls back with each long word of a text.
+fn for_each_long<'t>(text: &'t [u8], mut found: impl FnMut(&'t [u8])) {
+    for_each_long_at(text, |word| found(&text[word]));
+}
+
+/// Calls back with the place of each long word of a text. Looks at every twelfth byte: a long word has one
+/// of them, and most others are passed over.
+fn for_each_long_at(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let (mut behind, mut at) = (0, LONG_LEN_MIN - 1);
+    while let Some(byte) = text.get(at) {
+        if !byte.is_ascii_alphanumeric() {
+            behind = at;
+            at += LONG_LEN_MIN;
+            continue;
+        }
+        let start = at - text[behind..at].iter().rev().take_while(is_in_word).count();
+        let end = at + text[at..].iter().take_while(is_in_word).count();
+        if end - start >= LONG_LEN_MIN {
+            found(start..end);
+        }
+        behind = end;
+        at = end + LONG_LEN_MIN;
+    }
+}
+
+/// The hash of the gram that some bytes begin with.
+fn first_gram(bytes: &[u8]) -> Option<u32> {
+    let (head, tail) = bytes.get(..GRAM_LEN)?.split_first_chunk::<8>()?;
+    let tail = u16::from_le_bytes(*tail.first_chunk()?);
+    let sum = u64::from_le_bytes(*head).wrapping_add(u64::from(tail).wrapping_mul(FACTORS[0]));
+    let product = sum.wrapping_mul(FACTORS[1]);
+    Some((product ^ product >> 32) as u32)
+}
+
+fn filter_of(grams: &[u32]) -> Vec<u8> {
+    let blocks = (grams.len() * BITS_PER_GRAM).div_ceil(BLOCK_BYTES * 8);
+    let mut filter = vec![0; blocks * BLOCK_BYTES];
+    for gram in grams {
+        let (block, bits) = place(*gram, blocks);
+        let words = filter[block * BLOCK_BYTES..][..BLOCK_BYTES].chunks_exact_mut(8);
+        words.zip(bits).for_each(|(word, bit)| word[bit / 8] |= 1 << (bit % 8));
+    }
+    filter
+}
+
+/// The block of a gram and its bit in each word.
+fn place(gram: u32, blocks: usize) -> (usize, [usize; 4]) {
+    let spread = u64::from(gram).wrapping_mul(FACTORS[0]);
+    // Filters are of a group's words, far fewer than 2^32.
+    let block = (((spread >> 32) * blocks as u64) >> 32) as usize;
+    (block, SALTS.map(|salt| ((spread as u32).wrapping_mul(salt) >> 26) as usize))
+}
+
+#[derive(Clone, Copy)]
+struct Filter<'a>(&'a [u8]);
+
+impl<'a> Filter<'a> {
+    fn new(bytes: &'a [u8]) -> Decoded<Self> {
+        match bytes.len() % BLOCK_BYTES {
+            0 if !bytes.is_empty() => Ok(Self(bytes)),
+            _ => Err(Damage(format!("a filter of {} bytes", bytes.len()))),
+        }
+    }
+
+    fn may_have(self, gram: u32) -> bool {
+        let (block, bits) = place(gram, self.0.len() / BLOCK_BYTES);
+        let mut words = self.0[block * BLOCK_BYTES..][..BLOCK_BYTES].chunks_exact(8).zip(bits);
+        words.all(|(word, bit)| word[bit / 8] >> (bit % 8) & 1 != 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn survey(lines: &[impl AsRef<[u8]>]) -> (Words, Vec<u8>) {
+        let (mut text, mut spans) = (Vec::new(), Vec::new());
+        for line in lines {
+            let start = u32::try_from(text.len()).unwrap();
+            text.extend_from_slice(line.as_ref());
+            spans.push((start, u32::try_from(text.len()).unwrap()));
+        }
+        Words::survey(&text, &spans)
+    }
+
+    fn may_have((words, filter): &(Words, Vec<u8>), needle: &str) -> bool {
+        words.may_have(&Needle::new(needle.as_bytes()), || Ok(filter)).unwrap()
+    }
+
+    /// Hexadecimal digits that look random.
+    fn id(number: u64, len: usize) -> String {
+        let digits = |part: u64| {
+            format!("{:016x}", foldhash::quality::FixedState::with_seed(number).hash_one(part))
+        };
+        let all: String = (0..len.div_ceil(16) as u64).map(digits).collect();
+        all[..len].to_owned()
+    }
+
+    use std::hash::BuildHasher;
+
+    #[test]
+    fn most_ids_that_are_not_there_are_told_apart() {
+        let known = survey(&(0..5000).map(|n| format!("id={} end", id(n, 32))).collect::<Vec<_>>());
+        assert!((0..5000).all(|n| may_have(&known, &id(n, 32))));
+        let wrong = (5000..10_000).filter(|n| may_have(&known, &id(*n, 32))).count();
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
+        // What follows a byte that is in no word begins one.
+        let wrong =
+            (5000..10_000).filter(|n| may_have(&known, &format!("={}", id(*n, 12)))).count();
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
+        assert!(may_have(&known, &id(9000, 31)), "could be a part of a word");
+        assert!(!may_have(&known, &id(1, 33)), "no word is as long");
+    }
+
+    #[test]
+    fn few_longer_words_are_searched_within() {
+        let line = |n: u64| {
+            format!("id={} {}", id(n, 24), if n % 100 == 0 { id(n, 64) } else { String::new() })
+        };
+        let known = survey(&(0..5000).map(line).collect::<Vec<_>>());
+        assert!((0..5000).step_by(100).all(|n| may_have(&known, &id(n, 64)[20..50])));
+        // Not a part of the many either, which are shorter.
+        let wrong = (5000..10_000).filter(|n| may_have(&known, &id(*n, 25))).count();
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
+        assert!(may_have(&known, &id(9000, 23)), "could be a part of one of the many");
+    }
+
+    #[test]
+    fn lines_without_long_words_have_no_filter() {
+        let known = survey(&["a short-ish line", "elevenbytes", "zwölfzwölfzwölf"]);
+        assert!(known.1.is_empty());
+        assert!(!may_have(&known, "twelve12byte"));
+        assert!(may_have(&known, "elevenbytes"));
+        let (words, _) = known;
+        let odd: &[u8] = &[0; 33];
+        let needle = Needle::new(b"long enough: elevenbytes");
+        assert!(words.may_have(&needle, || Ok(odd)).unwrap(), "the filter is not asked");
+    }
+
+    #[test]
+    fn a_filter_of_no_blocks_is_damage() {
+        let (words, _) = survey(&["abcdefghijklmnop"]);
+        let needle = Needle::new(b"abcdefghijkl");
+        for bytes in [&[][..], &[0; 33]] {
+            assert!(words.may_have(&needle, || Ok(bytes)).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_part_of_a_line_may_be_there(
+            lines in prop::collection::vec("([a-c0-2]{1,40}|[ -~]{1,20}|ä| ){1,6}", 1..40),
+            picks in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..60),
+        ) {
+            let known = survey(&lines);
+            for (line, start, len) in picks {
+                let line = line.get(&lines).as_bytes();
+                let start = start.index(line.len());
+                let needle = &line[start..=start + len.index(line.len() - start)];
+                let needle = Needle::new(needle);
+                prop_assert!(known.0.may_have(&needle, || Ok(&known.1)).unwrap(), "{needle:?} of {line:?}");
+            }
+        }
+
+        #[test]
+        fn long_words_are_those_of_a_plain_search(text in "([a-c0-2]{1,30}|[ -~]{1,14}|ä| ){0,9}") {
+            let mut found = Vec::new();
+            for_each_long(text.as_bytes(), |word| found.push(word));
+            let words = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
+            let expected: Vec<&[u8]> = words.filter(|word| word.len() >= LONG_LEN_MIN).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
+}
