@@ -76,14 +76,23 @@ impl WriteBatch {
             self.entry(ENTRY, timestamp, line);
             return Ok(());
         }
+        if metadata.windows(2).all(|pair| pair[0].0 < pair[1].0) {
+            self.entry_with(timestamp, line, metadata);
+            return Ok(());
+        }
         let mut sorted = metadata.to_vec();
         sorted.sort_unstable();
         if let Some(twice) = sorted.windows(2).find(|pair| pair[0].0 == pair[1].0) {
             return Err(InvalidLabels::Duplicate(twice[0].0.to_owned()));
         }
-        self.entry(ENTRY_WITH_METADATA, timestamp, line);
-        self.sized(|bytes| codec::put_pairs(bytes, sorted.into_iter()));
+        self.entry_with(timestamp, line, &sorted);
         Ok(())
+    }
+
+    /// Adds an entry with metadata in order.
+    fn entry_with(&mut self, timestamp: Timestamp, line: &[u8], metadata: &[(&str, &str)]) {
+        self.entry(ENTRY_WITH_METADATA, timestamp, line);
+        self.sized(|bytes| codec::put_pairs(bytes, metadata.iter().copied()));
     }
 
     fn entry(&mut self, tag: u8, timestamp: Timestamp, line: &[u8]) {
@@ -151,7 +160,7 @@ pub(crate) struct Entry<'a> {
 
 /// The items of a batch in the form of the log. Ends with an `Err` at the first byte that is no item.
 pub(crate) fn items(bytes: &[u8]) -> Items<'_> {
-    Items { reader: Reader::new(bytes), timestamp: 0, has_stream: false }
+    Items { reader: Reader::new(bytes), timestamp: 0, has_stream: false, metadata: &[] }
 }
 
 /// See [`items`].
@@ -160,6 +169,8 @@ pub(crate) struct Items<'a> {
     reader: Reader<'a>,
     timestamp: Timestamp,
     has_stream: bool,
+    /// The last that was seen to be right: most entries have that of the one before.
+    metadata: &'a [u8],
 }
 
 /// Bytes that are no batch.
@@ -182,7 +193,10 @@ impl<'a> Items<'a> {
                 let mut metadata: &[u8] = &[];
                 if tag == ENTRY_WITH_METADATA {
                     metadata = self.reader.bytes()?;
-                    codec::read_pairs(metadata)?;
+                    if metadata != self.metadata {
+                        codec::read_pairs(metadata)?;
+                        self.metadata = metadata;
+                    }
                 }
                 Some(Item::Entry(Entry { timestamp: self.timestamp, line, metadata }))
             }

@@ -1,6 +1,7 @@
 //! What is searched for in lines.
 
 use std::fmt;
+use std::ops::Range;
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex, RegexBuilder};
@@ -104,9 +105,42 @@ impl Needle {
 }
 
 /// The longest run of ASCII letters and digits in a text.
-pub(crate) fn longest_word(text: &[u8]) -> usize {
-    let words = text.split(|byte| !byte.is_ascii_alphanumeric());
-    words.map(<[u8]>::len).max().unwrap_or_default()
+fn longest_word(text: &[u8]) -> usize {
+    longer_word(text, 0)
+}
+
+/// The longest run of ASCII letters and digits in a text, or `known`, if that is more.
+pub(crate) fn longer_word(text: &[u8], known: usize) -> usize {
+    let mut longest = known;
+    for_each_word(text, known, |word| {
+        longest = word.len();
+        longest
+    });
+    longest
+}
+
+/// Calls back with the place of each run of ASCII letters and digits that is longer than `len`. What is
+/// returned is `len` from there on.
+///
+/// Such a run has one of any `len + 1` bytes in a row, so that most bytes are passed over.
+pub(crate) fn for_each_word(
+    text: &[u8],
+    mut len: usize,
+    mut found: impl FnMut(Range<usize>) -> usize,
+) {
+    let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
+    let (mut behind, mut at) = (0, len);
+    while let Some(byte) = text.get(at) {
+        if byte.is_ascii_alphanumeric() {
+            let start = at - text[behind..at].iter().rev().take_while(is_in_word).count();
+            at += text[at..].iter().take_while(is_in_word).count();
+            if at - start > len {
+                len = found(start..at);
+            }
+        }
+        behind = at;
+        at += len + 1;
+    }
 }
 
 /// The bits of the upper-case letters; those of the lower-case ones are 32 further.

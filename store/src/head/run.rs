@@ -1,10 +1,12 @@
 //! A run: some entries of one stream, sorted, immutable and shared with the readers.
 
 use std::collections::HashSet;
-use std::collections::hash_map::{DefaultHasher, HashMap};
+use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::batch::Entry;
 use crate::chunk::{Selected, Selection};
@@ -47,6 +49,8 @@ struct Builder {
     /// The distinct sets behind the empty one.
     metadata: Vec<Metadata>,
     metadata_bytes: u64,
+    /// How many bytes each set has, that of none in front.
+    set_bytes: Vec<u64>,
     sets: HashMap<Metadata, u32>,
 }
 
@@ -57,6 +61,7 @@ impl Builder {
             text: Vec::with_capacity(text_bytes),
             metadata: Vec::new(),
             metadata_bytes: 0,
+            set_bytes: vec![0],
             sets: HashMap::new(),
         }
     }
@@ -70,10 +75,22 @@ impl Builder {
             projection: None,
         };
         self.text.extend_from_slice(line);
-        if let Some(set) = (metadata as usize).checked_sub(1) {
-            self.metadata_bytes += metadata_bytes(&self.metadata[set]);
-        }
+        self.metadata_bytes += self.set_bytes[metadata as usize];
         self.rows.push(row);
+        Ok(())
+    }
+
+    /// Adds all of a run, whose sets have these numbers here.
+    fn extend(&mut self, run: &HeadRun, sets: &[u32]) -> Result<(), StoreError> {
+        let start = to_u32(self.text.len())?;
+        to_u32(self.text.len() + run.text.len())?;
+        self.text.extend_from_slice(&run.text);
+        self.metadata_bytes += run.metadata_bytes;
+        self.rows.extend(run.rows.iter().map(|row| Row {
+            line_start: row.line_start + start,
+            metadata: sets[row.metadata as usize],
+            ..*row
+        }));
         Ok(())
     }
 
@@ -86,6 +103,7 @@ impl Builder {
             return Ok(number);
         }
         self.metadata.push(metadata.clone());
+        self.set_bytes.push(metadata_bytes(metadata));
         let number = to_u32(self.metadata.len())?;
         self.sets.insert(metadata.clone(), number);
         Ok(number)
@@ -167,6 +185,11 @@ impl HeadRun {
             for metadata in run.metadata.iter() {
                 sets.push(builder.set(metadata)?);
             }
+        }
+        if older.bounds().1 <= newer.bounds().0 {
+            builder.extend(older, &sets[0])?;
+            builder.extend(newer, &sets[1])?;
+            return Ok(builder.finish());
         }
         let mut newer_rows = newer.rows.iter().peekable();
         for row in &older.rows {

@@ -26,6 +26,7 @@ use foldhash::{HashSet, HashSetExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use crate::Needle;
+use crate::needle::for_each_word;
 
 const LONG_LEN_MIN: usize = 12;
 
@@ -65,20 +66,21 @@ impl Words {
     /// Surveys lines, which are parts of `text`. Returns the filter as well; it is empty where there are no
     /// long words.
     pub(super) fn survey(text: &[u8], spans: &[(u32, u32)]) -> (Self, Vec<u8>) {
-        let mut distinct: HashSet<&[u8]> = HashSet::new();
+        let (mut grams, mut longest, mut wide) = (Vec::new(), LONG_LEN_MIN - 1, Vec::new());
         for (start, end) in spans {
             let line = text.get(*start as usize..*end as usize).unwrap_or_default();
             for_each_long(line, |word| {
-                distinct.insert(word);
+                let word = &line[word];
+                grams.extend(first_gram(word));
+                longest = longest.max(word.len());
+                if word.len() >= WINDOW_LEN {
+                    wide.push(word);
+                }
             });
         }
-        let mut words: Vec<&[u8]> = distinct.into_iter().collect();
-        words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
-        let longest = words.first().map_or(LONG_LEN_MIN - 1, |word| word.len());
-        let mut grams: Vec<u32> = words.iter().filter_map(|word| first_gram(word)).collect();
         grams.sort_unstable();
         grams.dedup();
-        let inner = add_inner(&words, &mut grams);
+        let inner = add_inner(wide, &mut grams);
         let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
         (Self { longest, inner }, filter_of(&grams))
     }
@@ -109,7 +111,7 @@ impl Words {
         }
         let filter = Filter::new(filter()?)?;
         let mut may = true;
-        for_each_long_at(needle.bytes(), |word| {
+        for_each_long(needle.bytes(), |word| {
             may = may && self.may_have_word(needle.bytes(), word, filter);
         });
         Ok(may)
@@ -130,11 +132,14 @@ impl Words {
 
 /// Adds grams from within the longest words, as long as they are few. Returns how long words are that have
 /// none, at the most.
-fn add_inner(words: &[&[u8]], grams: &mut Vec<u32>) -> usize {
+fn add_inner(mut words: Vec<&[u8]>, grams: &mut Vec<u32>) -> usize {
     let grams_max = grams.len() + grams.len() / INNER_PART;
+    words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+    let mut known = HashSet::new();
     for alike in words.chunk_by(|word, next| word.len() == next.len()) {
         let before = grams.len();
-        for word in alike {
+        known.clear();
+        for word in alike.iter().filter(|word| known.insert(**word)) {
             grams.extend(inner_grams(word));
             if grams.len() > grams_max {
                 grams.truncate(before);
@@ -154,30 +159,12 @@ fn inner_grams(word: &[u8]) -> impl Iterator<Item = u32> {
     })
 }
 
-/// Calls back with each long word of a text.
-fn for_each_long<'t>(text: &'t [u8], mut found: impl FnMut(&'t [u8])) {
-    for_each_long_at(text, |word| found(&text[word]));
-}
-
-/// Calls back with the place of each long word of a text. Looks at every twelfth byte: a long word has one
-/// of them, and most others are passed over.
-fn for_each_long_at(text: &[u8], mut found: impl FnMut(Range<usize>)) {
-    let is_in_word = |byte: &&u8| byte.is_ascii_alphanumeric();
-    let (mut behind, mut at) = (0, LONG_LEN_MIN - 1);
-    while let Some(byte) = text.get(at) {
-        if !byte.is_ascii_alphanumeric() {
-            behind = at;
-            at += LONG_LEN_MIN;
-            continue;
-        }
-        let start = at - text[behind..at].iter().rev().take_while(is_in_word).count();
-        let end = at + text[at..].iter().take_while(is_in_word).count();
-        if end - start >= LONG_LEN_MIN {
-            found(start..end);
-        }
-        behind = end;
-        at = end + LONG_LEN_MIN;
-    }
+/// Calls back with the place of each long word of a text.
+fn for_each_long(text: &[u8], mut found: impl FnMut(Range<usize>)) {
+    for_each_word(text, LONG_LEN_MIN - 1, |word| {
+        found(word);
+        LONG_LEN_MIN - 1
+    });
 }
 
 /// The hash of the gram that some bytes begin with.
@@ -324,7 +311,7 @@ mod tests {
         #[test]
         fn long_words_are_those_of_a_plain_search(text in "([a-c0-2]{1,30}|[ -~]{1,14}|ä| ){0,9}") {
             let mut found = Vec::new();
-            for_each_long(text.as_bytes(), |word| found.push(word));
+            for_each_long(text.as_bytes(), |word| found.push(&text.as_bytes()[word]));
             let words = text.as_bytes().split(|byte| !byte.is_ascii_alphanumeric());
             let expected: Vec<&[u8]> = words.filter(|word| word.len() >= LONG_LEN_MIN).collect();
             prop_assert_eq!(found, expected);

@@ -23,7 +23,7 @@ use super::split::Texts;
 use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
 use super::values::Decoding;
-use crate::needle::longest_word;
+use crate::needle::longer_word;
 
 const NUMBERS: u8 = 0;
 const HEXADECIMAL: u8 = 1;
@@ -78,14 +78,14 @@ struct Survey {
     is_hex: [bool; 2],
 }
 
+fn has_leading_zero(number: &[u8]) -> bool {
+    number.len() > 1 && number.first() == Some(&b'0')
+}
+
 impl Survey {
     fn of(texts: Texts<'_>) -> Self {
-        let (mut stamp, mut total, mut leading_zeros) = (Stamp::EMPTY, 0, false);
-        for text in texts.iter() {
-            stamp.add(text);
-            total += text.len();
-            leading_zeros |= text.first() == Some(&b'0') && text.len() > 1;
-        }
+        let stamp = Stamp::of(texts.iter());
+        let total = texts.total();
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
             let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
@@ -95,7 +95,7 @@ impl Survey {
         Self {
             stamp,
             total,
-            is_canonical: is_number && !leading_zeros,
+            is_canonical: is_number && !texts.iter().any(has_leading_zero),
             is_hex: [is_hex(false), is_hex(true)],
         }
     }
@@ -326,7 +326,7 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     if !bytes.is_empty() {
         places.push(sink.put(&bytes)?);
     }
-    let word_max = texts.iter().map(longest_word).max().unwrap_or_default();
+    let word_max = texts.iter().fold(0, |longest, text| longer_word(text, longest));
     let word_max = u32::try_from(word_max).unwrap_or(u32::MAX);
     Ok(Coding::Texts { lengths, word_max, places })
 }

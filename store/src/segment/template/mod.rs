@@ -41,6 +41,9 @@ pub(crate) use self::view::TemplateView;
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are.
 const SURE_RATIO: usize = 8;
 
+/// Parts of the texts that tell how much those would take, and how long each is.
+const PARTS: (usize, usize) = (8, 32 * 1024);
+
 /// Stores texts, given as places in `bytes`: split into templates, unless they take less space whole.
 ///
 /// # Errors
@@ -55,7 +58,7 @@ pub(in crate::segment) fn write(
     let before = sink.stored_bytes();
     let table = Table::write(texts, 0, sink)?;
     let split_bytes = sink.stored_bytes() - before + table.described_bytes();
-    if split_bytes * SURE_RATIO < texts.total() {
+    if split_bytes * SURE_RATIO < texts.total() || !may_be_less(texts, split_bytes, sink)? {
         return Ok(table);
     }
     let split = sink.take(&mark);
@@ -66,4 +69,21 @@ pub(in crate::segment) fn write(
     sink.take(&mark);
     sink.put_back(split);
     Ok(table)
+}
+
+/// Whether texts may take less than so many bytes as they are. Tells by a few parts of them: only where
+/// these are near to it the whole is worth compressing.
+fn may_be_less(texts: Texts<'_>, bytes: usize, sink: &mut Sink) -> io::Result<bool> {
+    let (count, len) = PARTS;
+    let all = texts.bytes.len();
+    if all < 4 * count * len {
+        return Ok(true);
+    }
+    let parts = (0..count).map(|part| part * (all - len) / (count - 1));
+    let parts: Vec<u8> =
+        parts.flat_map(|start| &texts.bytes[start..start + len]).copied().collect();
+    let (_, stored) = sink.compress(&parts)?;
+    // The whole has more to refer to.
+    let least = stored.len() * (all / parts.len()) / 5 * 4;
+    Ok(least < bytes)
 }

@@ -18,18 +18,6 @@ pub(super) struct ByteSet {
     others: bool,
 }
 
-/// The bits of each byte in the low and the high half of a set: looked up, since columns are surveyed byte
-/// by byte.
-const BITS: [[u64; 256]; 2] = {
-    let mut bits = [[0; 256]; 2];
-    let mut byte = 0;
-    while byte < 128 {
-        bits[byte / 64][byte] = 1 << (byte % 64);
-        byte += 1;
-    }
-    bits
-};
-
 impl ByteSet {
     /// The set of some bytes.
     pub(super) fn of(bytes: &[u8]) -> Self {
@@ -95,23 +83,20 @@ impl ByteSet {
 }
 
 impl Stamp {
-    /// Of no value.
-    pub(super) const EMPTY: Self =
-        Self { len_min: u32::MAX, len_max: 0, bytes: ByteSet { ascii: 0, others: false } };
-
-    /// Takes a value in.
-    pub(super) fn add(&mut self, value: &[u8]) {
-        let len = u32::try_from(value.len()).unwrap_or(u32::MAX);
-        self.len_min = self.len_min.min(len);
-        self.len_max = self.len_max.max(len);
-        let (mut low, mut high, mut all) = (0, 0, 0);
-        for byte in value {
-            low |= BITS[0][*byte as usize];
-            high |= BITS[1][*byte as usize];
-            all |= byte;
+    /// Of some values.
+    pub(super) fn of<'v>(values: impl Iterator<Item = &'v [u8]>) -> Self {
+        // A store a byte is less than looking up and joining bits.
+        let (mut seen, mut len_min, mut len_max) = ([false; 256], usize::MAX, 0);
+        for value in values {
+            len_min = len_min.min(value.len());
+            len_max = len_max.max(value.len());
+            value.iter().for_each(|byte| seen[usize::from(*byte)] = true);
         }
-        self.bytes.ascii |= u128::from(high) << 64 | u128::from(low);
-        self.bytes.others |= !all.is_ascii();
+        let mut bytes = ByteSet::default();
+        (0..=u8::MAX).zip(seen).filter(|(_, seen)| *seen).for_each(|(byte, _)| bytes.add(byte));
+        let [len_min, len_max] =
+            [len_min, len_max].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        Self { len_min, len_max, bytes }
     }
 
     /// Whether a value may have all of these bytes, whatever the case of letters if `ignores_case`.
