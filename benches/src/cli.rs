@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::{self, Corpus, ServicesOptions};
 use crate::hot::{self, HOT_PATHS};
+use crate::index;
 use crate::load;
 use crate::measure::{self, MeasureOptions};
 use crate::plots;
@@ -40,6 +41,8 @@ enum Command {
     /// Measure very many streams over a month: ingest, start, memory, questions about labels; and how
     /// that grows from a tenth
     Scale(ScaleArgs),
+    /// Compare tantivy with plain sorted postings, for the labels of many streams and for the words of lines
+    Index(IndexArgs),
     /// Write a corpus as raw lines to standard output
     Corpus(CorpusArgs),
     /// Push a corpus to a server that runs already
@@ -180,6 +183,18 @@ struct ScaleArgs {
 }
 
 #[derive(Debug, Args)]
+struct IndexArgs {
+    /// How many streams
+    #[arg(long, default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
+    streams: u64,
+    #[command(flatten)]
+    corpus: CorpusArgs,
+    /// How often each question is asked; the median counts
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+}
+
+#[derive(Debug, Args)]
 struct LoadArgs {
     #[command(flatten)]
     corpus: CorpusArgs,
@@ -287,6 +302,11 @@ pub fn run() -> Result<()> {
             Ok(())
         }
         Command::Scale(args) => scale(&args),
+        Command::Index(IndexArgs { streams, corpus, runs }) => {
+            let fleet = Fleet { streams, lines: streams, days: 1 };
+            print!("{}", index::measure(fleet, &corpus.make()?, runs)?);
+            Ok(())
+        }
         Command::Corpus(args) => args.make()?.write_lines(std::io::stdout().lock()),
         Command::Load(args) => {
             let bodies = push::bodies(&args.corpus.make()?);

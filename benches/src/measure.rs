@@ -46,6 +46,8 @@ pub(crate) struct Measured {
     pub(crate) ingest_cpu: f64,
     pub(crate) settled: Settled,
     pub(crate) disk_bytes: u64,
+    /// What was written to disk for that, the log included.
+    pub(crate) written_bytes: u64,
     pub(crate) answers: Vec<Answer>,
     /// After all questions.
     pub(crate) memory: Memory,
@@ -73,6 +75,7 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
     drop(bodies);
     let settled = settle(&server, directory.path())?;
     let disk_bytes = disk::bytes(directory.path())?;
+    let written_bytes = server.written_bytes()?;
     let counted_before = questions::expect_count(corpus, server.addr())?;
     let answers = questions::ask_all(corpus, server.addr(), options.runs);
     for refused in answers.iter().filter(|answer| answer.outcome.is_err()) {
@@ -94,6 +97,7 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
         ingest_cpu,
         settled,
         disk_bytes,
+        written_bytes,
         answers,
         memory,
         restart_seconds,

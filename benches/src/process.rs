@@ -153,6 +153,14 @@ impl Server {
         Ok(memory)
     }
 
+    /// Bytes that the process had written to disk so far: pages, as the kernel counts them.
+    pub(crate) fn written_bytes(&self) -> Result<u64> {
+        let io = fs::read_to_string(self.proc("io"))?;
+        let bytes = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+        let bytes = bytes.with_context(|| format!("no bytes written in {io:?}"))?;
+        Ok(bytes.trim().parse()?)
+    }
+
     pub(crate) fn usage(&self) -> Result<Usage> {
         let count = |dir| Ok::<_, anyhow::Error>(fs::read_dir(self.proc(dir))?.count() as u64);
         Ok(Usage { memory: self.memory()?, files: count("fd")?, threads: count("task")? })

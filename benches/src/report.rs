@@ -21,6 +21,8 @@ pub(crate) enum Kind {
     Milliseconds,
     /// Bytes on disk, told in those of `zstd -19` as well.
     Disk,
+    /// Bytes written to disk.
+    Written,
     /// Bytes in memory.
     Memory,
     /// How many.
@@ -73,7 +75,7 @@ impl Kind {
             Self::Work => Some(value / units.u),
             Self::Question => Some(value / 1e3 / units.d),
             Self::Disk => units.zstd19_bytes.map(|zstd19| value / zstd19 as f64),
-            Self::Seconds | Self::Milliseconds | Self::Memory | Self::Count => None,
+            Self::Seconds | Self::Milliseconds | Self::Written | Self::Memory | Self::Count => None,
         }
     }
 
@@ -89,6 +91,7 @@ impl Kind {
                 format!("{} = {:.2} of zstd -19", megabytes(value), value / zstd19 as f64)
             }
             (Self::Disk, None) => megabytes(value),
+            (Self::Written, _) => megabytes(value),
             (Self::Memory, _) => format!("{:.0} MB", value / 1e6),
             (Self::Count, _) => format!("{value:.0}"),
         }
@@ -111,6 +114,7 @@ pub(crate) fn figures(m: &Measured) -> Vec<Figure> {
         ("flush and compaction behind it, CPU", Kind::Work, m.settled.cpu_seconds),
         ("flush and compaction behind it, wall", Kind::Seconds, m.settled.seconds),
         ("bytes on disk", Kind::Disk, m.disk_bytes as f64),
+        ("written to disk", Kind::Written, m.written_bytes as f64),
         ("memory, resident", Kind::Memory, m.memory.resident_bytes()),
         ("memory, resident at the most", Kind::Memory, m.memory.peak_bytes()),
         ("memory, anonymous", Kind::Memory, m.memory.anonymous_bytes()),
@@ -230,6 +234,7 @@ mod tests {
             ingest_cpu: 1.0 * scale,
             settled: Settled { seconds: 0.75, cpu_seconds: 0.25 },
             disk_bytes: 330_000,
+            written_bytes: 210_000_000,
             answers: vec![
                 Answer { name: "absent id", outcome: Ok(timing) },
                 Answer { name: "parse and group", outcome: Err("too many series".to_owned()) },

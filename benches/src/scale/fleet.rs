@@ -47,7 +47,7 @@ impl Fleet {
     }
 
     /// The labels of a stream: few clusters and namespaces, some apps, a pod of its own.
-    pub(super) fn labels(self, stream: u64) -> Result<Labels> {
+    pub(crate) fn labels(self, stream: u64) -> Result<Labels> {
         let app = app(stream);
         Ok(Labels::from_pairs([
             ("cluster", format!("cluster-{}", stream % CLUSTERS)),

@@ -31,6 +31,10 @@ pub(super) type IndexError = TantivyError;
 /// The one field of the documents.
 const FIELD: &str = "label";
 
+/// A value's step in the dictionary takes about as long as trying so many streams; a label whose values
+/// are more than this part of the streams is not worth walking.
+const STREAMS_PER_VALUE: u32 = 16;
+
 /// Stands between tenant, name and value in a term.
 const SEPARATOR: u8 = 0;
 
@@ -53,14 +57,21 @@ impl<'a> Plan<'a> {
         Self { matcher, is_complement: matcher.matches_empty() }
     }
 
-    /// The one value whose postings are needed, where there is such a one.
-    fn single_value(&self) -> Option<&'a str> {
-        let is_single = match self.matcher.op() {
-            MatchOp::Equal => !self.is_complement,
-            MatchOp::NotEqual => self.is_complement,
-            MatchOp::Matches | MatchOp::NotMatches => false,
-        };
-        is_single.then(|| self.matcher.value())
+    /// Whether the values whose postings are needed are those that the matcher compares with, not all
+    /// others.
+    const fn needs_its_own(&self) -> bool {
+        let passes_its_own = matches!(self.matcher.op(), MatchOp::Equal | MatchOp::Matches);
+        passes_its_own != self.is_complement
+    }
+
+    /// The values whose postings are needed, where they are a few.
+    fn values(&self) -> Option<&'a [Box<str>]> {
+        self.matcher.texts().filter(|_| self.needs_its_own())
+    }
+
+    /// What all values begin with whose postings are needed.
+    fn prefix(&self) -> &'a str {
+        if self.needs_its_own() { self.matcher.prefix() } else { "" }
     }
 
     /// Whether the postings of a value are needed.
@@ -104,7 +115,7 @@ impl LabelIndex {
     /// The streams of a tenant, whose ordinals are `all`, that pass the matchers, and the matchers
     /// that are still to be tried on them, because few streams are left.
     ///
-    /// Matchers that name a value come first: they are answered by one postings list, and mostly
+    /// Matchers that name values come first: they are answered by a postings list for each, and mostly
     /// leave so few streams that no dictionary has to be walked for the others.
     pub(super) fn select<'m>(
         &self,
@@ -113,35 +124,44 @@ impl LabelIndex {
         selector: &'m [Matcher],
     ) -> tantivy::Result<(Vec<u32>, Vec<&'m Matcher>)> {
         let mut plans: Vec<Plan<'m>> = selector.iter().map(Plan::new).collect();
-        plans.sort_by_key(|plan| (plan.single_value().is_none(), plan.is_complement));
+        plans.sort_by_key(|plan| (plan.values().is_none(), plan.is_complement));
         let mut selected = Bitmap::with_range(self.streams, all);
-        let mut plans = plans.into_iter();
+        let (mut plans, mut rest) = (plans.into_iter(), Vec::new());
         while selected.count() > DIRECT_STREAMS_MAX {
             let Some(plan) = plans.next() else { break };
-            let postings = self.postings(tenant, &plan)?;
-            match plan.is_complement {
-                true => selected.subtract(&postings),
-                false => selected.intersect(&postings),
+            match self.postings(tenant, &plan)? {
+                Some(postings) if plan.is_complement => selected.subtract(&postings),
+                Some(postings) => selected.intersect(&postings),
+                None => rest.push(plan.matcher),
             }
         }
-        Ok((selected.iter().collect(), plans.map(|plan| plan.matcher).collect()))
+        rest.extend(plans.map(|plan| plan.matcher));
+        Ok((selected.iter().collect(), rest))
     }
 
-    fn postings(&self, tenant: &TenantId, plan: &Plan<'_>) -> tantivy::Result<Bitmap> {
+    /// The streams with one of the values that a plan needs; `None` where the label has so many that streams
+    /// are tried sooner.
+    fn postings(&self, tenant: &TenantId, plan: &Plan<'_>) -> tantivy::Result<Option<Bitmap>> {
         let mut postings = Bitmap::with_range(self.streams, 0..0);
-        let mut key = build::prefix(tenant.as_str(), plan.matcher.name());
-        if let Some(value) = plan.single_value() {
-            key.extend_from_slice(value.as_bytes());
-            if let Some(term) = self.labels.terms().get(&key)? {
-                self.add(&term, &mut postings)?;
+        let key = build::prefix(tenant.as_str(), plan.matcher.name());
+        if let Some(values) = plan.values() {
+            for value in values {
+                let key = [&key, value.as_bytes()].concat();
+                if let Some(term) = self.labels.terms().get(&key)? {
+                    self.add(&term, &mut postings)?;
+                }
             }
-            return Ok(postings);
+            return Ok(Some(postings));
         }
-        self.each_value(&key, |value, term| match plan.needs(value) {
-            true => self.add(term, &mut postings),
-            false => Ok(()),
+        let mut values_left = self.streams / STREAMS_PER_VALUE;
+        let is_whole = self.each_value(&key, plan.prefix(), |value, term| {
+            if plan.needs(value) {
+                self.add(term, &mut postings)?;
+            }
+            values_left = values_left.saturating_sub(1);
+            Ok(values_left > 0)
         })?;
-        Ok(postings)
+        Ok(is_whole.then_some(postings))
     }
 
     /// The values of a tenant's label.
@@ -151,9 +171,9 @@ impl LabelIndex {
         name: &str,
     ) -> tantivy::Result<BTreeSet<String>> {
         let mut values = BTreeSet::new();
-        self.each_value(&build::prefix(tenant.as_str(), name), |value, _| {
+        self.each_value(&build::prefix(tenant.as_str(), name), "", |value, _| {
             values.insert(value.to_owned());
-            Ok(())
+            Ok(true)
         })?;
         Ok(values)
     }
@@ -175,21 +195,25 @@ impl LabelIndex {
         }
     }
 
-    /// Calls back with the values, ascending, of the terms that begin with `prefix`.
+    /// Calls back with the values, ascending, of the terms that begin with `key`; only with those that
+    /// begin with `prefix`. Goes on as long as that gives true; says whether it came to the end.
     fn each_value(
         &self,
-        prefix: &[u8],
-        mut each: impl FnMut(&str, &TermInfo) -> tantivy::Result<()>,
-    ) -> tantivy::Result<()> {
-        let terms = self.labels.terms().range().ge(prefix).lt(behind(prefix));
-        let mut terms = terms.into_stream()?;
-        while terms.advance() {
-            let value = terms.key().get(prefix.len()..).unwrap_or_default();
+        key: &[u8],
+        prefix: &str,
+        mut each: impl FnMut(&str, &TermInfo) -> tantivy::Result<bool>,
+    ) -> tantivy::Result<bool> {
+        let first = [key, prefix.as_bytes()].concat();
+        let mut terms = self.labels.terms().range().ge(&first).lt(behind(key)).into_stream()?;
+        while terms.advance() && terms.key().starts_with(&first) {
+            let value = terms.key().get(key.len()..).unwrap_or_default();
             let value = std::str::from_utf8(value)
                 .map_err(|error| TantivyError::InternalError(error.to_string()))?;
-            each(value, terms.value())?;
+            if !each(value, terms.value())? {
+                return Ok(false);
+            }
         }
-        Ok(())
+        Ok(true)
     }
 
     fn add(&self, term: &TermInfo, postings: &mut Bitmap) -> tantivy::Result<()> {

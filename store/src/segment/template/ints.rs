@@ -305,8 +305,8 @@ fn join<W: Word, const N: usize>(planes: &[Vec<u8>]) -> Vec<W> {
     let value = |index: usize| {
         let mut value = 0;
         // A loop of a known number of turns over slices of a known length: several values at a time.
-        for plane in 0..N {
-            value |= u64::from(planes[plane][index]) << (8 * plane);
+        for (byte, plane) in planes.iter().enumerate() {
+            value |= u64::from(plane[index]) << (8 * byte);
         }
         W::cut(value)
     };
