@@ -179,6 +179,7 @@ fn parsed() -> Cli {
 }
 
 fn run_serve(arguments: Serve) -> ExitCode {
+    crate::allocator::keep_few_heaps();
     let layers = Layers {
         file: arguments.config,
         environment: std::env::vars_os().collect(),

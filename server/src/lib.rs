@@ -10,6 +10,7 @@
 #![warn(missing_docs)]
 
 pub mod access;
+mod allocator;
 pub mod cli;
 mod commands;
 pub mod config;

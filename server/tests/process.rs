@@ -150,3 +150,22 @@ fn the_log_level_can_be_changed() {
     let refused = r#"{"message":"unrecognized log level \"loud\"","status":"failed"}"#;
     assert_eq!(post("loud"), (400, refused.to_owned()));
 }
+
+/// glibc's heaps, of which it keeps eight a core unless it is told.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+#[test]
+fn a_server_keeps_as_many_heaps_as_cores_unless_told() {
+    let heaps = |running: &Running| {
+        let environment = std::fs::read(format!("/proc/{}/environ", running.id())).unwrap();
+        let environment = String::from_utf8_lossy(&environment).into_owned();
+        let heaps = environment.split('\0').find_map(|it| it.strip_prefix("MALLOC_ARENA_MAX="));
+        heaps.map(str::to_owned)
+    };
+    let directory = tempfile::TempDir::new().unwrap();
+    let running = Running::start(directory.path());
+    let cores = std::thread::available_parallelism().unwrap();
+    assert_eq!(heaps(&running), Some(cores.to_string()));
+    drop(running);
+    let running = Running::start_with(directory.path(), &[("MALLOC_ARENA_MAX", "7")]);
+    assert_eq!(heaps(&running).as_deref(), Some("7"));
+}
