@@ -149,6 +149,46 @@ impl LinePredicate {
         }
     }
 
+    /// Whether one of some texts may pass, of which `may_have` says whether one may have a needle.
+    pub(crate) fn may_hold<E>(
+        &self,
+        may_have: &impl Fn(&Needle) -> Result<bool, E>,
+    ) -> Result<bool, E> {
+        let any = |needles: &[Arc<Needle>]| {
+            for needle in needles {
+                if may_have(needle)? {
+                    return Ok(true);
+                }
+            }
+            Ok(false)
+        };
+        match self {
+            Self::Always | Self::Custom(_) | Self::Not(_) => Ok(true),
+            Self::Never => Ok(false),
+            Self::Contains(needle) => may_have(needle),
+            Self::Regex(regex) => match &regex.literals {
+                Literals::Exact(needles) | Literals::Required(needles) => any(needles),
+                Literals::Unknown => Ok(true),
+            },
+            Self::All(parts) => {
+                for part in parts.iter() {
+                    if !part.may_hold(may_have)? {
+                        return Ok(false);
+                    }
+                }
+                Ok(true)
+            }
+            Self::Any(parts) => {
+                for part in parts.iter() {
+                    if part.may_hold(may_have)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
+    }
+
     /// Whether needles alone decide it.
     pub(crate) fn is_by_needles(&self) -> bool {
         match self {

@@ -335,6 +335,9 @@ impl SegmentChunk {
         if let Some(rows) = group::known_passing(key, predicate, rows.clone(), known) {
             return Ok(rows);
         }
+        if !self.segment.may_pass(self.run.block, predicate)? {
+            return Ok(Vec::new());
+        }
         let group = self.group(scratch)?;
         let (file, scratch) = (self.segment.bytes(), &mut scratch.segment.groups);
         group::passing(&group, file, predicate, rows, scratch).map_err(|damage| self.damage(damage))

@@ -125,6 +125,9 @@ impl Segment {
         predicate: &LinePredicate,
         scratch: &mut ReadScratch,
     ) -> Result<Arc<Hits>, StoreError> {
+        if !self.may_pass(number, predicate)? {
+            return Ok(Arc::new(Hits::None));
+        }
         let scratch = scratch.segment.groups();
         let group = self.group(number, scratch)?;
         let hits = group::all_passing(&group, self.bytes(), predicate, scratch);

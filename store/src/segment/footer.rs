@@ -142,8 +142,10 @@ impl Footer {
     }
 
     fn directory_bytes(&self, version: u32) -> u64 {
-        let entry =
-            if version == 1 { BlockEntry::ENCODED_BYTES } else { GroupEntry::ENCODED_BYTES };
+        let entry = match version {
+            1 => BlockEntry::ENCODED_BYTES,
+            _ => GroupEntry::encoded_bytes(version),
+        };
         u64::from(self.blocks) * entry as u64
     }
 

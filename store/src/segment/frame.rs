@@ -86,12 +86,6 @@ impl FrameWriter {
         let frame = Frame { stored: length(stored.len())?, raw: length(raw.len())?, crc };
         Ok((frame, stored.to_vec()))
     }
-
-    /// A frame of the bytes as they are.
-    pub(super) fn plain(raw: Vec<u8>) -> io::Result<(Frame, Vec<u8>)> {
-        let len = u32::try_from(raw.len()).map_err(io::Error::other)?;
-        Ok((Frame { stored: len, raw: len, crc: crc32c::crc32c(&raw) }, raw))
-    }
 }
 
 impl fmt::Debug for FrameWriter {

@@ -24,14 +24,14 @@
 //! file     ┌──────────────────────────────────────────────────────────────┐
 //!          │ magic "TMBRSEG1" 8 │ version u32 4                           │ header, 12 bytes
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ group 0: header │ frames                                     │
+//!          │ group 0: header │ frames │ filter                            │
 //!          │ group 1: …                                                   │
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ stream table                                                 │ one frame
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ minute table                                                 │ one frame
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ group directory                                              │ 32 bytes a group
+//!          │ group directory                                              │ 48 bytes a group
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ index file 0 │ index file 1 │ …                              │ as tantivy wrote them
 //!          ├──────────────────────────────────────────────────────────────┤
@@ -42,11 +42,12 @@
 //!
 //! group directory, per group
 //!   offset u64 8 │ length u64 8 │ rows u32 4 │ header: stored length u32 4 │ raw length u32 4 │ crc u32 4
+//!   │ filter length u32 4 │ filter crc u32 4 │ longest word u32 4 │ inner u32 4
 //!
 //! header of a group, one frame
 //!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
 //!   │ first time zigzag varint │ unit varint │ integers        the timestamps: (time - first) / unit
-//!   │ metadata place │ filter place │ longest word varint │ inner varint │ lines table
+//!   │ metadata place │ lines table
 //! place      frame varint │ offset in the frame varint │ length varint
 //! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
 //!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
@@ -96,16 +97,15 @@
 //! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
 //! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
 //! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
-//! long words the lines do not have; it, and `inner`, are drawn in [`group`]'s `words`. Without long words
-//! its place is of no bytes.
+//! long words the lines do not have; it, and `inner`, are drawn in [`group`]'s `words`.
 //!
 //! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
 //! 262,144 rows; one larger line has a group of its own.
 //!
 //! # Older versions
-//! All are read, and become version 4 when they are merged. Version 3 has no `longest word │ inner` in a group's
-//! header, and its filter, of the values of some columns, is passed over. Version 2 has no filter place and no
-//! longest words at all, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
+//! All are read, and become version 4 when they are merged. Version 3 has 32 bytes a group in the directory,
+//! without the second line above, and in a group's header, behind the metadata place, that of another filter, which
+//! is passed over. Version 2 has none and no longest words, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
 //! (0-9, A-Z, a-z from the lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has
 //! blocks of lines.
 //!

@@ -19,7 +19,10 @@ use super::template::Lazy;
 use super::v1::BlockEntry;
 use super::{SegmentMeta, VERSION};
 use crate::io::{Mapped, Vfs};
-use crate::{Labels, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange, Timestamp};
+use crate::{
+    Labels, LinePredicate, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange,
+    Timestamp,
+};
 
 /// Up to so many streams matchers are tried one stream at a time, rather than asking the index.
 ///
@@ -40,6 +43,8 @@ pub(crate) struct Segment {
     bytes: Mapped,
     footer: Footer,
     parts: Parts,
+    /// Per group, set once its filter's checksum was seen to be right.
+    filters_checked: Box<[OnceLock<()>]>,
     open_groups: OpenGroups,
     streams: OnceLock<StreamTable>,
     minutes: Lazy<MinuteTable>,
@@ -97,12 +102,17 @@ impl Segment {
     /// As [`open`](Self::open), of a file whose bytes are at hand.
     pub(super) fn from_bytes(path: &Path, bytes: Mapped) -> Result<Arc<Self>, StoreError> {
         let (footer, parts) = Footer::read(path, &bytes)?;
+        let filters_checked = match &parts {
+            Parts::Blocks(_) => Box::default(),
+            Parts::Groups(groups) => groups.iter().map(|_| OnceLock::new()).collect(),
+        };
         Ok(Arc::new(Self {
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
             path: path.to_owned(),
             bytes,
             footer,
             parts,
+            filters_checked,
             open_groups: OpenGroups::default(),
             streams: OnceLock::new(),
             minutes: Lazy::default(),
@@ -299,6 +309,35 @@ impl Segment {
             Parts::Groups(_) => None,
         };
         block.ok_or_else(|| self.table_damage(Damage(format!("there is no block {number}"))))
+    }
+
+    /// Whether a group's lines may pass, told without opening it.
+    pub(super) fn may_pass(
+        &self,
+        number: u32,
+        predicate: &LinePredicate,
+    ) -> Result<bool, StoreError> {
+        let Parts::Groups(groups) = &self.parts else { return Ok(true) };
+        let Some(entry) = groups.get(number as usize) else { return Ok(true) };
+        predicate
+            .may_hold(&|needle| entry.words.may_have(needle, || self.filter(number)))
+            .map_err(|damage| self.group_damage(number, damage))
+    }
+
+    /// A group's filter.
+    pub(super) fn filter(&self, number: u32) -> Decoded<&[u8]> {
+        let Parts::Groups(groups) = &self.parts else { return Ok(&[]) };
+        let place = number as usize;
+        let (Some(entry), Some(checked)) = (groups.get(place), self.filters_checked.get(place))
+        else {
+            return Ok(&[]);
+        };
+        let filter = entry.filter(&self.bytes)?;
+        if checked.get().is_none() {
+            entry.words.check(filter)?;
+            checked.get_or_init(|| ());
+        }
+        Ok(filter)
     }
 
     /// A group, opened if no thread has it open.

@@ -40,6 +40,7 @@ impl Segment {
         let mut scratch = GroupScratch::default();
         for number in (0..).take(groups.len()) {
             let outcome = self.group(number, &mut scratch)?.verify(self.bytes());
+            let outcome = outcome.and_then(|()| self.filter(number).map(|_| ()));
             outcome.map_err(|damage| self.group_damage(number, damage))?;
         }
         Ok(())

@@ -8,15 +8,14 @@ use quick_cache::sync::Cache;
 use super::GroupEntry;
 use super::scratch::{GroupKey, GroupScratch};
 use super::times::Times;
-use super::words::Words;
 use crate::segment::codec::{Cursor, Damage, Decoded};
 use crate::segment::footer::slice;
 use crate::segment::frame::Frame;
-use crate::segment::template::{Decoding, Lazy, Place, Table};
+use crate::segment::template::{Decoding, Place, Table};
 
-/// Bytes that decoded headers may take up in a process. Those of a gigabyte of logs fit; a query that
+/// Bytes that decoded headers may take up in a process. Those of some gigabytes of logs fit; a query that
 /// meets more decodes them again.
-const CACHE_BYTES: u64 = 16 << 20;
+const CACHE_BYTES: u64 = 48 << 20;
 
 /// A decoded header takes about so much more memory than its bytes.
 const DECODED_FACTOR: u64 = 4;
@@ -29,11 +28,6 @@ pub(super) struct Header {
     pub(super) frames: Vec<(u64, Frame)>,
     pub(super) times: Times,
     pub(super) metadata: Place,
-    /// Of long words; of no bytes where there is none.
-    pub(super) filter: Place,
-    pub(super) words: Words,
-    /// Set once the filter's checksum was seen to be right.
-    pub(super) filter_checked: Lazy<()>,
     pub(super) lines: Table,
     /// How many cells the columns of the lines have.
     pub(super) cells: u32,
@@ -87,13 +81,15 @@ impl Header {
             frames.push((offset, frame));
             offset += u64::from(frame.stored);
         }
-        if offset != entry.end() {
-            return Err(Damage(format!("frames up to {offset}, of a group up to {}", entry.end())));
+        let end = entry.frames_end();
+        if offset != end {
+            return Err(Damage(format!("frames up to {offset}, of a group up to {end}")));
         }
         let (times, metadata) = (Times::decode(cursor)?, Place::decode(cursor)?);
-        // That of version 3 tells something else.
-        let filter = if entry.version == 2 { Place::default() } else { Place::decode(cursor)? };
-        let words = if entry.version < 4 { Words::UNKNOWN } else { Words::decode(cursor)? };
+        if entry.version == 3 {
+            // Of a filter that is not asked any more.
+            Place::decode(cursor)?;
+        }
         let mut decoding = Decoding::new(entry.version);
         let lines = Table::decode(cursor, 0, &mut decoding)?;
         cursor.end()?;
@@ -101,18 +97,6 @@ impl Header {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }
         let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
-        let filter_checked = Lazy::default();
-        Ok(Self {
-            rows,
-            frames,
-            times,
-            metadata,
-            filter,
-            words,
-            filter_checked,
-            lines,
-            cells,
-            bytes,
-        })
+        Ok(Self { rows, frames, times, metadata, lines, cells, bytes })
     }
 }

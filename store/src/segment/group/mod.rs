@@ -9,8 +9,11 @@ mod words;
 mod writer;
 
 use super::codec::{Cursor, Damage, Decoded};
+use super::footer::slice;
 use super::frame::Frame;
 use super::template::TEXTS_MAX;
+
+use self::words::Words;
 
 pub(super) use self::filter::{all_passing, known_passing, passing};
 pub(super) use self::reader::Group;
@@ -23,19 +26,22 @@ const GROUP_ROWS_MAX: usize = TEXTS_MAX as usize;
 /// Where a group is.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct GroupEntry {
-    /// Where its header begins; its frames follow.
+    /// Where its header begins; its frames follow, and then its filter.
     pub(super) offset: u64,
-    /// Bytes of header and frames.
+    /// Bytes of all these.
     pub(super) length: u64,
     pub(super) rows: u32,
     pub(super) header: Frame,
+    pub(super) words: Words,
     /// The segment's; not stored with it.
     pub(super) version: u32,
 }
 
 impl GroupEntry {
     /// Bytes of an encoded entry.
-    pub(super) const ENCODED_BYTES: usize = 20 + Frame::ENCODED_BYTES;
+    pub(super) const fn encoded_bytes(version: u32) -> usize {
+        20 + Frame::ENCODED_BYTES + if version < 4 { 0 } else { Words::ENCODED_BYTES }
+    }
 
     pub(super) const fn end(&self) -> u64 {
         self.offset.saturating_add(self.length)
@@ -46,14 +52,27 @@ impl GroupEntry {
         out.extend_from_slice(&self.length.to_le_bytes());
         out.extend_from_slice(&self.rows.to_le_bytes());
         self.header.encode(out);
+        self.words.encode(out);
     }
 
     pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
         let (offset, length, rows) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
         let header = Frame::decode(cursor)?;
-        if u64::from(header.stored) > length || rows as usize > GROUP_ROWS_MAX {
+        let words = if version < 4 { Words::UNKNOWN } else { Words::decode(cursor)? };
+        let least = u64::from(header.stored) + u64::from(words.filter_len());
+        if least > length || rows as usize > GROUP_ROWS_MAX {
             return Err(Damage(format!("a group of {rows} rows in {length} bytes")));
         }
-        Ok(Self { offset, length, rows, header, version })
+        Ok(Self { offset, length, rows, header, words, version })
+    }
+
+    /// Where its frames end.
+    pub(super) fn frames_end(&self) -> u64 {
+        self.end() - u64::from(self.words.filter_len())
+    }
+
+    /// The bytes of its filter, which are to be [checked](Words::check).
+    pub(super) fn filter<'f>(&self, file: &'f [u8]) -> Decoded<&'f [u8]> {
+        slice(file, self.frames_end(), self.words.filter_len().into())
     }
 }

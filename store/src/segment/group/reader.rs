@@ -49,17 +49,6 @@ impl Source for Frames<'_> {
 }
 
 impl<'a> Frames<'a> {
-    /// The filter of long words.
-    fn filter(&self) -> Decoded<&'a [u8]> {
-        let place = self.group.header.filter;
-        if place.len == 0 {
-            return Ok(&[]);
-        }
-        let (frame, stored) = self.frame(place.frame)?;
-        self.group.header.filter_checked.get_or_try(|| frame.check(stored))?;
-        Ok(stored)
-    }
-
     /// A frame and its bytes in the file.
     fn frame(&self, number: u32) -> Decoded<(Frame, &'a [u8])> {
         let frame = self.group.header.frames.get(number as usize);
@@ -90,14 +79,14 @@ impl Group {
 
     /// How its columns are stored.
     pub(in crate::segment) fn describe(&self, entry: &GroupEntry) -> GroupReport {
-        let Header { times, metadata, filter, lines, .. } = &*self.header;
+        let Header { times, metadata, lines, .. } = &*self.header;
         GroupReport {
             offset: entry.offset,
             bytes: entry.length,
             rows: u64::from(entry.rows),
             time: times.describe(),
             metadata_bytes: u64::from(metadata.len),
-            filter_bytes: u64::from(filter.len),
+            filter_bytes: entry.words.filter_len().into(),
             templates: lines.describe(),
         }
     }
@@ -144,11 +133,7 @@ impl Group {
         file: &[u8],
         scratch: &mut GroupScratch,
     ) -> Decoded<Hits> {
-        let source = self.source(file, scratch);
-        match self.header.words.may_have(needle, || source.filter())? {
-            true => self.header.lines.having(needle, &source),
-            false => Ok(Hits::None),
-        }
+        self.header.lines.having(needle, &self.source(file, scratch))
     }
 
     /// What a projector wants of the lines.

@@ -24,7 +24,7 @@ use std::ops::Range;
 
 use foldhash::{HashSet, HashSetExt};
 
-use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::super::codec::{Cursor, Damage, Decoded};
 use crate::Needle;
 use crate::needle::for_each_word;
 
@@ -50,9 +50,15 @@ const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x2127_599b_f432_5c37];
 /// Odd numbers whose products with a hash have unlike high bits.
 const SALTS: [u32; 4] = [0x47b6_137b, 0x8824_ad5b, 0x2df1_424b, 0x9efc_4947];
 
-/// What is known of a group's words but for the filter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Words {
+/// What is known of a group's words but for the filter's bytes.
+///
+/// ```text
+/// filter length u32 4 │ filter crc u32 4 │ longest u32 4 │ inner u32 4
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(in crate::segment) struct Words {
+    filter_len: u32,
+    filter_crc: u32,
     /// No word is longer.
     longest: u32,
     /// Words longer than this have grams from within in the filter.
@@ -61,7 +67,10 @@ pub(super) struct Words {
 
 impl Words {
     /// Of a group that nothing is known of.
-    pub(super) const UNKNOWN: Self = Self { longest: u32::MAX, inner: u32::MAX };
+    pub(super) const UNKNOWN: Self =
+        Self { filter_len: 0, filter_crc: 0, longest: u32::MAX, inner: u32::MAX };
+
+    pub(super) const ENCODED_BYTES: usize = 16;
 
     /// Surveys lines, which are parts of `text`. Returns the filter as well; it is empty where there are no
     /// long words.
@@ -82,23 +91,46 @@ impl Words {
         grams.dedup();
         let inner = add_inner(wide, &mut grams);
         let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
-        (Self { longest, inner }, filter_of(&grams))
+        let filter = filter_of(&grams);
+        // Less than the lines.
+        let filter_len = u32::try_from(filter.len()).unwrap_or(u32::MAX);
+        let filter_crc = crc32c::crc32c(&filter);
+        (Self { filter_len, filter_crc, longest, inner }, filter)
+    }
+
+    pub(super) const fn filter_len(self) -> u32 {
+        self.filter_len
+    }
+
+    /// Whether these bytes are the filter.
+    pub(in crate::segment) fn check(self, filter: &[u8]) -> Decoded<()> {
+        let crc = crc32c::crc32c(filter);
+        match crc == self.filter_crc {
+            true => Ok(()),
+            false => Err(Damage(format!(
+                "filter: checksum {crc:#010x}, expected {:#010x}",
+                self.filter_crc
+            ))),
+        }
     }
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {
-        put_varint(out, self.longest.into());
-        put_varint(out, self.inner.into());
+        let Self { filter_len, filter_crc, longest, inner } = self;
+        for number in [filter_len, filter_crc, longest, inner] {
+            out.extend_from_slice(&number.to_le_bytes());
+        }
     }
 
     pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        Ok(Self { longest: cursor.varint_u32()?, inner: cursor.varint_u32()? })
+        let (filter_len, filter_crc) = (cursor.u32()?, cursor.u32()?);
+        Ok(Self { filter_len, filter_crc, longest: cursor.u32()?, inner: cursor.u32()? })
     }
 
     /// Whether a line may have the needle. The filter is asked for where it can tell.
     ///
     /// # Errors
     /// What `filter` says, or a filter that is none.
-    pub(super) fn may_have<'f>(
+    pub(in crate::segment) fn may_have<'f>(
         self,
         needle: &Needle,
         filter: impl FnOnce() -> Decoded<&'f [u8]>,

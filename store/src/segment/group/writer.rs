@@ -84,25 +84,23 @@ impl GroupBuilder {
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
         let metadata = sink.put(&column)?;
-        let (words, filter) = Words::survey(&self.text, &self.spans);
-        let filter = sink.put_plain(filter)?;
         let frames = sink.finish()?;
         let mut header = Vec::new();
         put_varint(&mut header, frames.len() as u64);
         frames.iter().for_each(|(frame, _)| frame.encode(&mut header));
         times.encode(&mut header);
         metadata.encode(&mut header);
-        filter.encode(&mut header);
-        words.encode(&mut header);
         table.encode(&mut header);
         let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
         let offset = out.len();
         out.extend_from_slice(&stored);
         frames.iter().for_each(|(_, stored)| out.extend_from_slice(stored));
+        let (words, filter) = Words::survey(&self.text, &self.spans);
+        out.extend_from_slice(&filter);
         self.timestamps.clear();
         self.text.clear();
         self.spans.clear();
         let length = (out.len() - offset) as u64;
-        Ok(GroupEntry { offset: offset as u64, length, rows, header, version: VERSION })
+        Ok(GroupEntry { offset: offset as u64, length, rows, header, words, version: VERSION })
     }
 }

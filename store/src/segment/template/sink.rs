@@ -98,15 +98,6 @@ impl Sink {
         Ok(place)
     }
 
-    /// Takes bytes as they are, to be read in place; no bytes have no place.
-    pub(in crate::segment) fn put_plain(&mut self, bytes: Vec<u8>) -> io::Result<Place> {
-        if bytes.is_empty() {
-            return Ok(Place::default());
-        }
-        let len = bytes.len();
-        self.put_frame(FrameWriter::plain(bytes)?, len)
-    }
-
     /// Whether bytes of this length would have frames of their own.
     pub(super) const fn has_own_frame(len: usize) -> bool {
         len >= OWN_FRAME_BYTES_MIN
