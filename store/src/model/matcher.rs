@@ -63,7 +63,14 @@ enum Test {
     /// One that matches a few texts, ascending.
     OneOf(Box<[Box<str>]>),
     /// Any other, and what all texts that it matches begin with.
-    Regex { regex: Regex, prefix: Box<str> },
+    Regex {
+        regex: Regex,
+        #[cfg_attr(
+            not(feature = "label-index"),
+            allow(dead_code, reason = "the label index asks")
+        )]
+        prefix: Box<str>,
+    },
 }
 
 impl Test {
@@ -156,6 +163,7 @@ impl Matcher {
     }
 
     /// The texts that it compares with, where they are a few.
+    #[cfg_attr(not(feature = "label-index"), allow(dead_code, reason = "the label index asks"))]
     pub(crate) fn texts(&self) -> Option<&[Box<str>]> {
         match &self.test {
             Test::Value => Some(std::slice::from_ref(&self.value)),
@@ -165,6 +173,7 @@ impl Matcher {
     }
 
     /// What all texts begin with that it compares with.
+    #[cfg_attr(not(feature = "label-index"), allow(dead_code, reason = "the label index asks"))]
     pub(crate) fn prefix(&self) -> &str {
         match &self.test {
             Test::Regex { prefix, .. } => prefix,
