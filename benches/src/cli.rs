@@ -82,6 +82,12 @@ struct CorpusArgs {
 /// How a server is started and measured.
 #[derive(Debug, Args)]
 struct MeasureArgs {
+    /// How many times as large as the corpus is; several, such as 1,4,16, show how figures grow
+    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
+          value_parser = clap::value_parser!(u64).range(1..))]
+    times: Vec<u64>,
+    #[command(flatten)]
+    plots: PlotArgs,
     #[command(flatten)]
     server: ServerArgs,
     /// Connections that push at once
@@ -110,10 +116,6 @@ struct RunArgs {
     #[command(flatten)]
     services: ServicesArgs,
     #[command(flatten)]
-    growth: GrowthArgs,
-    #[command(flatten)]
-    plots: PlotArgs,
-    #[command(flatten)]
     measure: MeasureArgs,
 }
 
@@ -123,20 +125,7 @@ struct MixArgs {
     #[arg(long, value_name = "DIR", env = "TIMBERLINE_DATA")]
     data: PathBuf,
     #[command(flatten)]
-    growth: GrowthArgs,
-    #[command(flatten)]
-    plots: PlotArgs,
-    #[command(flatten)]
     measure: MeasureArgs,
-}
-
-/// Sizes of a corpus.
-#[derive(Debug, Args)]
-struct GrowthArgs {
-    /// How many times as large as the corpus is; several, such as 1,4,16, show how figures grow
-    #[arg(long, value_name = "N", value_delimiter = ',', default_value = "1",
-          value_parser = clap::value_parser!(u64).range(1..))]
-    times: Vec<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -293,7 +282,7 @@ pub fn run() -> Result<()> {
                 let services = args.services;
                 Ok(ServicesArgs { lines: services.lines * times, ..services }.make())
             };
-            measure_sizes(&args.growth, make, &args.measure, &args.plots, false)
+            measure_sizes(make, &args.measure, false)
         }
         Command::Mix(args) => mix(&args),
         Command::Sets(SetsArgs { data, only, sizes, quick: is_quick }) => {
@@ -348,25 +337,23 @@ fn hot(name: Option<&str>) -> Result<()> {
 
 fn mix(args: &MixArgs) -> Result<()> {
     let make = |times| corpus::mix(&args.data, times);
-    measure_sizes(&args.growth, make, &args.measure, &args.plots, true)
+    measure_sizes(make, &args.measure, true)
 }
 
 /// Several sizes are told beside each other; one is told beside the figures of others where it is the
 /// corpus that those were measured with.
 fn measure_sizes(
-    growth: &GrowthArgs,
     make: impl Fn(u64) -> Result<Corpus>,
-    options: &MeasureArgs,
-    plots: &PlotArgs,
+    args: &MeasureArgs,
     is_theirs: bool,
 ) -> Result<()> {
-    let measure = |&times: &u64| Ok((times, measure::measure(&make(times)?, &options.options())?));
-    let runs: Vec<_> = growth.times.iter().map(measure).collect::<Result<_>>()?;
+    let measure = |&times: &u64| Ok((times, measure::measure(&make(times)?, &args.options())?));
+    let runs: Vec<_> = args.times.iter().map(measure).collect::<Result<_>>()?;
     match &runs[..] {
         [(times, measured)] => print!("{}", report::table(measured, is_theirs && *times == 1)),
         runs => print!("{}", report::growth(runs)),
     }
-    match &plots.plots {
+    match &args.plots.plots {
         Some(directory) => plots::runs(directory, &runs, is_theirs),
         None => Ok(()),
     }

@@ -14,7 +14,6 @@ use tantivy_fst::Regex;
 /// An open index.
 pub(super) struct Inverted {
     terms: Arc<InvertedIndexReader>,
-    bytes: u64,
 }
 
 /// An index that was made but not opened.
@@ -50,20 +49,20 @@ impl Built {
         Ok(Self { index, bytes })
     }
 
+    pub(super) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     pub(super) fn open(&self) -> Result<Inverted> {
         let segments = self.index.searchable_segments()?;
         let [segment] = &segments[..] else { anyhow::bail!("{} segments", segments.len()) };
         let field = self.index.schema().get_field("term")?;
         let terms = SegmentReader::open(segment)?.inverted_index(field)?;
-        Ok(Inverted { terms, bytes: self.bytes })
+        Ok(Inverted { terms })
     }
 }
 
 impl Inverted {
-    pub(super) const fn bytes(&self) -> u64 {
-        self.bytes
-    }
-
     /// Calls back with the documents of a term.
     pub(super) fn exact(&self, term: &[u8], each: impl FnMut(u32)) -> Result<()> {
         match self.terms.terms().get(term)? {

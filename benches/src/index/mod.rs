@@ -12,7 +12,7 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use timberline_store::{MatchOp, Matcher};
 
-use self::inverted::Built;
+use self::inverted::{Built, Inverted};
 use self::postings::{SortedPostings, Terms};
 use crate::corpus::Corpus;
 use crate::scale::Fleet;
@@ -44,8 +44,37 @@ pub(crate) fn measure(fleet: Fleet, corpus: &Corpus, runs: usize) -> Result<Stri
     Ok(out)
 }
 
-/// Documents with their terms, in both forms.
-fn both(documents: &[Vec<Vec<u8>>]) -> Terms {
+/// The same documents in both designs.
+struct Both {
+    plain: SortedPostings,
+    plain_seconds: f64,
+    built: Built,
+    built_seconds: f64,
+}
+
+impl Both {
+    fn build(documents: &[Vec<Vec<u8>>]) -> Result<Self> {
+        let started = Instant::now();
+        let plain = SortedPostings::build(&inverted_terms(documents));
+        let plain_seconds = started.elapsed().as_secs_f64();
+        let started = Instant::now();
+        let built = Built::new(documents)?;
+        let built_seconds = started.elapsed().as_secs_f64();
+        Ok(Self { plain, plain_seconds, built, built_seconds })
+    }
+
+    /// The rows of a table that tell how long each took and how large it is; `rest` ends each row.
+    fn write_costs(&self, rest: &str, out: &mut String) -> Result<()> {
+        let Self { plain, plain_seconds, built, built_seconds } = self;
+        writeln!(out, "| made | {plain_seconds:.2} s | {built_seconds:.2} s |{rest}")?;
+        let [plain, built] = [plain.bytes(), built.bytes()].map(|bytes| bytes as f64 / 1e6);
+        writeln!(out, "| bytes | {plain:.2} MB | {built:.2} MB |{rest}")?;
+        Ok(())
+    }
+}
+
+/// The documents of each term.
+fn inverted_terms(documents: &[Vec<Vec<u8>>]) -> Terms {
     let mut terms = Terms::new();
     for (number, of) in (0..).zip(documents) {
         for term in of {
@@ -64,39 +93,27 @@ fn labels(fleet: Fleet, runs: usize, out: &mut String) -> Result<()> {
         let labels = fleet.labels(stream)?;
         documents.push(labels.iter().map(|(name, value)| term(name, value)).collect::<Vec<_>>());
     }
-    let started = Instant::now();
-    let plain = SortedPostings::build(&both(&documents));
-    let plain_seconds = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    let built = Built::new(&documents)?;
-    let tantivy_seconds = started.elapsed().as_secs_f64();
-    let open_ms = median_ms(runs, || Ok(built.open()?.bytes()))?.0;
-    let inverted = built.open()?;
+    let both = Both::build(&documents)?;
+    let open_ms = median_ms(runs, || both.built.open().map(|_| 0))?.0;
+    let (plain, inverted) = (&both.plain, both.built.open()?);
     writeln!(out, "{} streams of four labels\n", fleet.streams)?;
     writeln!(out, "| | sorted postings | tantivy, terms walked | tantivy, automaton |")?;
     writeln!(out, "|---|---:|---:|---:|")?;
-    writeln!(out, "| made | {plain_seconds:.2} s | {tantivy_seconds:.2} s | |")?;
-    let [plain_mb, tantivy_mb] = [plain.bytes(), inverted.bytes()].map(|bytes| bytes as f64 / 1e6);
-    writeln!(out, "| bytes | {plain_mb:.2} MB | {tantivy_mb:.2} MB | |")?;
+    both.write_costs(" |", out)?;
     writeln!(out, "| opened | nothing to do | {open_ms:.2} ms | |")?;
+    let asking = Asking { documents: fleet.streams, runs };
     for (what, name, wanted) in LABEL_QUESTIONS {
         let prefix = term(name, "");
         let answers = match wanted {
             Wanted::Value(value) => {
                 let term = term(name, value);
-                let plain = median_ms(runs, || {
-                    let mut found = Found::new(fleet.streams);
-                    plain.find(&term).into_iter().for_each(|number| {
-                        plain.documents(number, |document| found.add(document));
-                    });
-                    Ok(found.count)
+                let found = asking.time(|found| {
+                    plain.exact(&term, |document| found.add(document));
+                    Ok(())
                 })?;
-                let tantivy = median_ms(runs, || {
-                    let mut found = Found::new(fleet.streams);
-                    inverted.exact(&term, |document| found.add(document))?;
-                    Ok(found.count)
-                })?;
-                [Some(plain), Some(tantivy), None]
+                let other =
+                    asking.time(|found| inverted.exact(&term, |document| found.add(document)))?;
+                [Some(found), Some(other), None]
             }
             Wanted::Regex(pattern) => {
                 let matcher = Matcher::new(name, MatchOp::Matches, pattern)?;
@@ -104,27 +121,11 @@ fn labels(fleet: Fleet, runs: usize, out: &mut String) -> Result<()> {
                     std::str::from_utf8(&term[prefix.len()..])
                         .is_ok_and(|value| matcher.matches(value))
                 };
-                let plain = median_ms(runs, || {
-                    let mut found = Found::new(fleet.streams);
-                    for (number, term) in plain.beginning_with(&prefix) {
-                        if is_wanted(term) {
-                            plain.documents(number, |document| found.add(document));
-                        }
-                    }
-                    Ok(found.count)
-                })?;
-                let walked = median_ms(runs, || {
-                    let mut found = Found::new(fleet.streams);
-                    inverted.walk(&prefix, is_wanted, |document| found.add(document))?;
-                    Ok(found.count)
-                })?;
+                let [one, other] = asking.walk(plain, &inverted, &prefix, is_wanted)?;
                 let pattern = format!("{name}\\x00({pattern})");
-                let automaton = median_ms(runs, || {
-                    let mut found = Found::new(fleet.streams);
-                    inverted.automaton(&pattern, |document| found.add(document))?;
-                    Ok(found.count)
-                })?;
-                [Some(plain), Some(walked), Some(automaton)]
+                let automaton = asking
+                    .time(|found| inverted.automaton(&pattern, |document| found.add(document)))?;
+                [Some(one), Some(other), Some(automaton)]
             }
         };
         row(out, what, &answers)?;
@@ -134,52 +135,62 @@ fn labels(fleet: Fleet, runs: usize, out: &mut String) -> Result<()> {
 
 fn words(corpus: &Corpus, runs: usize, out: &mut String) -> Result<()> {
     let documents = parts(corpus);
-    let count = documents.len() as u64;
-    let started = Instant::now();
-    let plain = SortedPostings::build(&both(&documents));
-    let plain_seconds = started.elapsed().as_secs_f64();
-    let started = Instant::now();
-    let built = Built::new(&documents)?;
-    let tantivy_seconds = started.elapsed().as_secs_f64();
-    let inverted = built.open()?;
+    let both = Both::build(&documents)?;
+    let (plain, inverted) = (&both.plain, both.built.open()?);
+    let asking = Asking { documents: documents.len() as u64, runs };
     let (lines, bytes) = (corpus.lines(), corpus.raw_bytes() as f64 / 1e6);
-    writeln!(out, "\nThe words of {lines} lines, {bytes:.1} MB, in {count} parts\n")?;
+    writeln!(out, "\nThe words of {lines} lines, {bytes:.1} MB, in {} parts\n", documents.len())?;
     writeln!(out, "| | sorted postings | tantivy |\n|---|---:|---:|")?;
-    writeln!(out, "| made | {plain_seconds:.2} s | {tantivy_seconds:.2} s |")?;
-    let [plain_mb, tantivy_mb] = [plain.bytes(), inverted.bytes()].map(|bytes| bytes as f64 / 1e6);
-    writeln!(out, "| bytes | {plain_mb:.2} MB | {tantivy_mb:.2} MB |")?;
+    both.write_costs("", out)?;
     for (what, word) in [("a word that is there", "Failed"), ("one that is not", "zqxjk")] {
-        let one = median_ms(runs, || {
-            let mut found = Found::new(count);
-            plain.find(word.as_bytes()).into_iter().for_each(|number| {
-                plain.documents(number, |document| found.add(document));
-            });
-            Ok(found.count)
+        let one = asking.time(|found| {
+            plain.exact(word.as_bytes(), |document| found.add(document));
+            Ok(())
         })?;
-        let other = median_ms(runs, || {
-            let mut found = Found::new(count);
-            inverted.exact(word.as_bytes(), |document| found.add(document))?;
-            Ok(found.count)
-        })?;
+        let other =
+            asking.time(|found| inverted.exact(word.as_bytes(), |document| found.add(document)))?;
         row(out, what, &[Some(one), Some(other)])?;
         let has = |term: &[u8]| term.windows(word.len()).any(|part| part == word.as_bytes());
-        let one = median_ms(runs, || {
-            let mut found = Found::new(count);
-            for (number, term) in plain.beginning_with(b"") {
-                if has(term) {
-                    plain.documents(number, |document| found.add(document));
-                }
-            }
-            Ok(found.count)
-        })?;
-        let other = median_ms(runs, || {
-            let mut found = Found::new(count);
-            inverted.walk(b"", has, |document| found.add(document))?;
-            Ok(found.count)
-        })?;
-        row(out, &format!("{what}, as a part of any word"), &[Some(one), Some(other)])?;
+        let walked = asking.walk(plain, &inverted, b"", has)?;
+        row(out, &format!("{what}, as a part of any word"), &walked.map(Some))?;
     }
     Ok(())
+}
+
+/// How questions are asked.
+#[derive(Clone, Copy)]
+struct Asking {
+    /// How many documents there are.
+    documents: u64,
+    runs: usize,
+}
+
+impl Asking {
+    /// How long it takes to find documents, in milliseconds, and how many they are.
+    fn time(self, find: impl Fn(&mut Found) -> Result<()>) -> Result<(f64, u64)> {
+        median_ms(self.runs, || {
+            let mut found = Found::new(self.documents);
+            find(&mut found)?;
+            Ok(found.count)
+        })
+    }
+
+    /// As [`time`](Self::time), of the terms that begin so and are wanted, in both designs.
+    fn walk(
+        self,
+        plain: &SortedPostings,
+        inverted: &Inverted,
+        prefix: &[u8],
+        is_wanted: impl Fn(&[u8]) -> bool,
+    ) -> Result<[(f64, u64); 2]> {
+        let one = self.time(|found| {
+            plain.walk(prefix, &is_wanted, |document| found.add(document));
+            Ok(())
+        })?;
+        let walk =
+            |found: &mut Found| inverted.walk(prefix, &is_wanted, |document| found.add(document));
+        Ok([one, self.time(walk)?])
+    }
 }
 
 /// The distinct words of parts of streams.

@@ -49,8 +49,8 @@ impl SortedPostings {
         &self.terms[self.places[number].0 as usize..self.places[number + 1].0 as usize]
     }
 
-    /// Calls back with the documents of a term.
-    pub(super) fn documents(&self, number: usize, mut each: impl FnMut(u32)) {
+    /// Calls back with the documents of the term of this number.
+    fn documents(&self, number: usize, mut each: impl FnMut(u32)) {
         let span = self.places[number].1 as usize..self.places[number + 1].1 as usize;
         let (mut document, mut value, mut shift) = (0, 0, 0);
         for byte in &self.documents[span] {
@@ -64,17 +64,35 @@ impl SortedPostings {
         }
     }
 
+    /// Calls back with the documents of a term.
+    pub(super) fn exact(&self, term: &[u8], each: impl FnMut(u32)) {
+        if let Some(number) = self.find(term) {
+            self.documents(number, each);
+        }
+    }
+
+    /// Walks the terms that begin so and calls back with the documents of those that `is_wanted`.
+    pub(super) fn walk(
+        &self,
+        prefix: &[u8],
+        is_wanted: impl Fn(&[u8]) -> bool,
+        mut each: impl FnMut(u32),
+    ) {
+        for (number, term) in self.beginning_with(prefix) {
+            if is_wanted(term) {
+                self.documents(number, &mut each);
+            }
+        }
+    }
+
     /// The number of a term.
-    pub(super) fn find(&self, term: &[u8]) -> Option<usize> {
+    fn find(&self, term: &[u8]) -> Option<usize> {
         let number = self.lower_bound(term);
         (number < self.len() && self.term(number) == term).then_some(number)
     }
 
     /// The terms that begin so, with their numbers.
-    pub(super) fn beginning_with<'a>(
-        &'a self,
-        prefix: &'a [u8],
-    ) -> impl Iterator<Item = (usize, &'a [u8])> {
+    fn beginning_with<'a>(&'a self, prefix: &'a [u8]) -> impl Iterator<Item = (usize, &'a [u8])> {
         let first = self.lower_bound(prefix);
         let terms = (first..self.len()).map(|number| (number, self.term(number)));
         terms.take_while(move |(_, term)| term.starts_with(prefix))
