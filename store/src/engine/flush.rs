@@ -33,10 +33,23 @@ impl Core {
     /// # Errors
     /// Refusals of the file system; what was in memory is then still there.
     pub(crate) fn flush(&self) -> Result<(), StoreError> {
+        self.flush_where(|| true)
+    }
+
+    /// [Flushes](Self::flush) if that is still due once no other flush is on its way: what that one takes
+    /// along is seen as frozen until then, and what has come meanwhile is too little for a segment.
+    pub(super) fn flush_due(&self) -> Result<(), StoreError> {
+        self.flush_where(|| self.is_flush_due())
+    }
+
+    fn flush_where(&self, is_wanted: impl FnOnce() -> bool) -> Result<(), StoreError> {
         let outcome = {
             let sealing = self.sealing.lock();
             if sealing.is_over {
                 return Err(StoreError::Closed);
+            }
+            if !is_wanted() {
+                return Ok(());
             }
             self.guard(|| self.flush_all())
         };

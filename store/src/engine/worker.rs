@@ -76,7 +76,7 @@ impl Drop for Workers {
 impl Core {
     fn flush_when_due(&self) {
         while self.wait_for_work() {
-            if let Err(error) = self.flush() {
+            if let Err(error) = self.flush_due() {
                 tracing::error!(%error, "cannot flush; the entries stay in memory and in the log");
                 self.pause(RETRY_AFTER);
                 continue;
@@ -118,14 +118,18 @@ impl Core {
     fn wait_for_work(&self) -> bool {
         let mut control = self.control.lock();
         while !control.is_stopping {
-            let view = self.view();
-            if view.frozen.is_some() || self.is_due(view.head.size()) {
+            if self.is_flush_due() {
                 return true;
             }
-            drop(view);
             self.work.wait_for(&mut control, AGE_CHECK);
         }
         false
+    }
+
+    /// Whether something waits to be written, or the head is to be.
+    pub(super) fn is_flush_due(&self) -> bool {
+        let view = self.view();
+        view.frozen.is_some() || self.is_due(view.head.size())
     }
 
     /// Waits so long, or until the thread is to stop.
