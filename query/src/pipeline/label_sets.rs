@@ -45,6 +45,8 @@ pub(crate) struct LabelSets {
     /// About how much memory the sets take.
     bytes: usize,
     key: Vec<u8>,
+    /// The key asked for last and its number: entries in a row often end alike.
+    last: Option<(Vec<u8>, u32)>,
     order: Vec<(NameId, usize)>,
     /// Which stream entries are from: counts the streams.
     stream: u32,
@@ -58,6 +60,7 @@ impl LabelSets {
             sets: Vec::new(),
             bytes: 0,
             key: Vec::new(),
+            last: None,
             order: Vec::new(),
             stream: 0,
         }
@@ -77,6 +80,7 @@ impl LabelSets {
     /// Forgets which labels have which number, as is due when names are numbered anew. The sets stay.
     pub(crate) fn forget_keys(&mut self) {
         self.ids.clear();
+        self.last = None;
     }
 
     /// About how many bytes the sets take.
@@ -100,6 +104,18 @@ impl LabelSets {
             }
             Shape::By(_) | Shape::Categorized | Shape::Without(_) => self.write_full_key(labels),
         }
+        if let Some((_, id)) = self.last.as_ref().filter(|(key, _)| *key == self.key) {
+            return *id;
+        }
+        let id = self.number(labels);
+        let mut last = self.last.take().map(|(key, _)| key).unwrap_or_default();
+        last.clone_from(&self.key);
+        self.last = Some((last, id));
+        id
+    }
+
+    /// The number of the set whose key was written, which is made if there is none.
+    fn number(&mut self, labels: &LabelBuilder<'_>) -> u32 {
         if let Some(&id) = self.ids.get(self.key.as_slice()) {
             return id;
         }

@@ -163,14 +163,19 @@ fn decode_ids(cursor: &mut Cursor<'_>, rows: usize, sets: usize) -> Decoded<Vec<
     if rows > cursor.remaining() {
         return Err(Damage(format!("{rows} metadata ids in {} bytes", cursor.remaining())));
     }
-    let id = |cursor: &mut Cursor<'_>| {
-        let id = cursor.varint_u32()?;
-        if (id as usize) < sets {
-            return Ok(id);
+    let mut ids = Vec::with_capacity(rows);
+    if rows == cursor.remaining() {
+        // A byte each.
+        ids.extend(cursor.bytes(rows)?.iter().map(|id| u32::from(*id)));
+    } else {
+        for _ in 0..rows {
+            ids.push(cursor.varint_u32()?);
         }
-        Err(Damage(format!("metadata set {id} of {sets}")))
-    };
-    (0..rows).map(|_| id(cursor)).collect()
+    }
+    match ids.iter().max().filter(|id| **id as usize >= sets) {
+        Some(id) => Err(Damage(format!("metadata set {id} of {sets}"))),
+        None => Ok(ids),
+    }
 }
 
 #[cfg(test)]

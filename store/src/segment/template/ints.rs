@@ -190,11 +190,11 @@ impl IntColumn {
             Self::Dictionary { count: distinct, values, codes } => {
                 let values: Vec<W> = values.read(*distinct as usize, source)?;
                 let codes: Vec<u32> = codes.read(count, source)?;
-                let value = |code: u32| {
-                    let value = values.get(code as usize).copied();
-                    value.ok_or_else(|| Damage(format!("code {code} of {distinct}")))
-                };
-                codes.into_iter().map(value).collect()
+                // Checked apart, so that neither loop has an early end.
+                match codes.iter().max().filter(|code| **code as usize >= values.len()) {
+                    Some(code) => Err(Damage(format!("code {code} of {distinct}"))),
+                    None => Ok(codes.iter().map(|code| values[*code as usize]).collect()),
+                }
             }
         }
     }
