@@ -60,3 +60,8 @@ pub use golang::{format_prometheus_duration, parse_prometheus_duration};
 pub use pipeline::template::{AlertContext, AlertTemplate};
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
 pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};
+
+/// The programs of README.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

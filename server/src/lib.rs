@@ -44,3 +44,8 @@ pub mod fuzzing {
 
 /// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// The program of docs/library.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/library.md")]
+struct Library;

@@ -104,7 +104,28 @@ impl Selected {
 
 /// A run of one stream's entries that are stored together. At most about 4 MiB of lines.
 ///
-/// Cheap to clone; holds what it needs alive.
+/// Cheap to clone; holds what it needs alive. Rows are found first and read as far as they are wanted:
+///
+/// ```
+/// use timberline_store::{Columns, LinePredicate, ReadScratch, Store, TenantId, TimeRange};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use timberline_store::{Labels, WriteBatch};
+/// # let directory = tempfile::tempdir()?;
+/// # let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
+/// # let mut batch = WriteBatch::new();
+/// # batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// # batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[])?;
+/// # store.append(&tenant, &batch)?;
+/// let (paid, mut scratch) = (LinePredicate::contains(b"paid"), ReadScratch::new());
+/// for chunk in store.snapshot().chunks(&tenant, &[], TimeRange::ALL)? {
+///     let found = chunk.select(TimeRange::ALL, &paid, &mut scratch)?;
+///     let first = chunk.fetch(&found, 0..1, Columns::ALL, &mut scratch)?;
+///     assert_eq!(first.line(&first.rows()[0]), b"order 17 paid");
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Chunk {
     source: Source,

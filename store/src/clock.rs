@@ -49,6 +49,15 @@ impl Clock for SystemClock {
 }
 
 /// A clock that stands still until it is moved.
+///
+/// ```
+/// use std::time::Duration;
+/// use timberline_store::{Clock, ManualClock};
+///
+/// let clock = ManualClock::default();
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.elapsed(), Duration::from_secs(60));
+/// ```
 #[derive(Debug, Default)]
 pub struct ManualClock {
     elapsed_ns: AtomicU64,

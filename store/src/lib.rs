@@ -87,3 +87,8 @@ pub use segment::Minute;
 pub use snapshot::{IndexStats, Snapshot};
 pub use store::{AppendReport, Durability, Store, StoreBuilder, StoreStats};
 pub use subscribe::{Appended, DroppedEntries, Subscription};
+
+/// The programs of README.md compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

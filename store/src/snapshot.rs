@@ -20,6 +20,25 @@ use crate::{
 /// A view of everything acknowledged before it was taken, unchanged by what comes after.
 ///
 /// Holds the head's runs and the segments it sees alive; drop it soon.
+///
+/// ```
+/// use timberline_store::{Store, TenantId, TimeRange};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use timberline_store::{Labels, WriteBatch};
+/// # let directory = tempfile::tempdir()?;
+/// # let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
+/// # let mut batch = WriteBatch::new();
+/// # batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// # batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[])?;
+/// # store.append(&tenant, &batch)?;
+/// let snapshot = store.snapshot();
+/// let apps = snapshot.label_values(&tenant, "app", &[], TimeRange::ALL)?;
+/// assert!(apps.contains("shop"));
+/// assert_eq!(snapshot.stats(&tenant, &[], TimeRange::ALL)?.entries, 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Snapshot {
     /// The oldest first: arrival goes from the segments over these to the last.

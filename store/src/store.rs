@@ -15,6 +15,21 @@ use crate::{
 };
 
 /// When an append counts as done.
+///
+/// ```
+/// use timberline_store::{Durability, Labels, Store, TenantId, WriteBatch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::builder().durability(Durability::Sync).open(directory.path())?;
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// batch.push(1_700_000_000_000_000_000, b"cache warmed", &[])?;
+/// // What may be lost in a crash need not wait for the disk.
+/// store.append_with(&TenantId::default(), &batch, Durability::None)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// When the write-ahead log is synced to disk. Concurrent appends share a sync.

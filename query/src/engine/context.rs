@@ -261,7 +261,6 @@ impl<'a> Context<'a> {
 /// A chunk with its place in the order that ties are broken by.
 #[derive(Clone, Debug)]
 pub(crate) struct ChunkUnit {
-    /// The chunk.
     pub(crate) chunk: Chunk,
     /// The stream's rank among those of the selector, by the labels' text.
     pub(crate) stream: u32,

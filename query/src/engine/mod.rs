@@ -84,6 +84,15 @@ pub enum Direction {
 }
 
 /// A query over a range of time.
+///
+/// ```
+/// use timberline_query::{Direction, RangeQuery};
+/// use timberline_store::TimeRange;
+///
+/// let hour = TimeRange::new(1_700_000_000_000_000_000, 1_700_003_600_000_000_000);
+/// let mut query = RangeQuery::new(r#"{app="shop"} |= "paid""#, hour);
+/// (query.limit, query.direction) = (20, Direction::Forward);
+/// ```
 #[derive(Clone, Debug)]
 pub struct RangeQuery {
     /// The query's text.
@@ -148,6 +157,21 @@ impl InstantQuery {
 /// Evaluates queries over a store. Blocks the calling thread; uses a few more.
 ///
 /// Cheap to clone. Each query reads a snapshot taken when it begins.
+///
+/// ```
+/// use timberline_query::{Engine, EngineLimits, QueryError, RangeQuery};
+/// use timberline_store::{MemVfs, Store, TenantId, TimeRange};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = Store::builder().vfs(std::sync::Arc::new(MemVfs::new())).open("/logs")?;
+/// let limits = EngineLimits { max_series: 100, ..EngineLimits::default() };
+/// let engine = Engine::with_limits(store, limits);
+/// let hour = TimeRange::new(1_700_000_000_000_000_000, 1_700_003_600_000_000_000);
+/// let wrong = engine.range(&TenantId::default(), &RangeQuery::new(r#"{app="shop"} |= shop"#, hour));
+/// assert!(matches!(wrong, Err(QueryError::Parse(_))));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Engine {
     store: Store,

@@ -18,7 +18,6 @@ use super::grid::{Span, Windows};
 /// A function over the numbers in a window that can be put together from parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum FoldFunction {
-    /// The sum.
     Sum,
     /// The sum for each second of the range.
     Rate,

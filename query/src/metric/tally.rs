@@ -38,7 +38,6 @@ pub(crate) struct Change {
 /// The counts of one step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct StepCount {
-    /// The step.
     pub(crate) step: u32,
     /// Lines in its window; not zero.
     pub(crate) lines: u64,

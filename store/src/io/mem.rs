@@ -16,6 +16,24 @@ use super::{DirLock, LockOutcome, Mapped, Vfs, WriteFile};
 /// It keeps live and durable state apart: [`crash`](Self::crash) gives what a machine would find after
 /// a power failure, [`fail_writes`](Self::fail_writes) and [`fail_syncs`](Self::fail_syncs) make it a
 /// disk that is full or broken. Clones are the same file system.
+///
+/// ```
+/// use std::sync::Arc;
+/// use timberline_store::{Labels, MemVfs, Store, TenantId, TimeRange, WriteBatch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (disk, tenant) = (MemVfs::new(), TenantId::default());
+/// let store = Store::builder().vfs(Arc::new(disk.clone())).open("/logs")?;
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[])?;
+/// store.append(&tenant, &batch)?;
+///
+/// let found = Store::builder().vfs(Arc::new(disk.crash())).open("/logs")?;
+/// assert_eq!(found.entries(&tenant, &[], TimeRange::ALL)?.count(), 1);
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct MemVfs {
     shared: Arc<Shared>,

@@ -13,5 +13,6 @@ mod rot;
 mod search;
 mod simulation;
 mod subscribe;
+mod threads;
 mod util;
 mod write;

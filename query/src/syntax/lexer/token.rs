@@ -226,7 +226,6 @@ pub(crate) enum Value {
     Bytes(u64),
 }
 
-/// A token.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Token {
     /// What it is.
