@@ -10,8 +10,9 @@ use super::super::codec::{Damage, Decoded};
 
 const BLOCK_BYTES: usize = 32;
 
-/// Bits of a filter for each gram: about one in thirty-five that are not there seems to be.
-pub(super) const BITS_PER_GRAM: usize = 8;
+/// Bits of a filter for each gram: about one in fifteen that are not there seems to be. With eight it were
+/// one in thirty-five, and the mix of the benches 1.5 % larger, without a clear gain in time.
+pub(super) const BITS_PER_GRAM: usize = 6;
 
 pub(super) const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
@@ -75,7 +76,7 @@ mod tests {
         let filter = Filter::new(&bytes).unwrap();
         assert!(grams.iter().all(|gram| filter.may_have(*gram)));
         let wrong = (2000..12_000).filter(|n| filter.may_have(gram(*n))).count();
-        assert!(wrong < 500, "{wrong} of 10,000 seem to be there");
+        assert!(wrong < 1000, "{wrong} of 10,000 seem to be there");
     }
 
     #[test]

@@ -273,11 +273,11 @@ mod tests {
         let known = survey(&(0..5000).map(|n| format!("id={} end", id(n, 32))).collect::<Vec<_>>());
         assert!((0..5000).all(|n| may_have(&known, &id(n, 32))));
         let wrong = (5000..10_000).filter(|n| may_have(&known, &id(*n, 32))).count();
-        assert!(wrong < 300, "{wrong} of 5,000 seem to be there");
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
         // What follows a byte that is in no word begins one.
         let wrong =
             (5000..10_000).filter(|n| may_have(&known, &format!("={}", id(*n, 12)))).count();
-        assert!(wrong < 300, "{wrong} of 5,000 seem to be there");
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
         assert!(may_have(&known, &id(9000, 31)), "could be a part of a word");
         assert!(!may_have(&known, &id(1, 33)), "no word is as long");
     }
@@ -295,7 +295,7 @@ mod tests {
         assert!((0..5000).step_by(100).all(|n| may_have(&known, &id(n, 64)[20..50])));
         // Not a part of the many either, which are shorter.
         let wrong = (5000..10_000).filter(|n| may_have(&known, &id(*n, 25))).count();
-        assert!(wrong < 300, "{wrong} of 5,000 seem to be there");
+        assert!(wrong < 600, "{wrong} of 5,000 seem to be there");
         assert!(may_have(&known, &id(9000, 23)), "could be a part of one of the many");
     }
 
