@@ -101,10 +101,12 @@ impl<'p> Scanner<'p> {
             return Ok(());
         };
         let counts_rows = is_one_series && columns.line == LineColumn::None;
-        let parts = match counts_rows {
+        let minutes = match counts_rows {
             true => self.count_by_minute(unit, &selection)?,
-            false => vec![0..selection.len()],
+            false => None,
         };
+        let parts =
+            minutes.unwrap_or_else(|| Vec::from([Range { start: 0, end: selection.len() }]));
         for part in parts.into_iter().flat_map(in_fetches) {
             let first = part.start;
             let batch = match &mut self.projections {
@@ -157,17 +159,15 @@ impl<'p> Scanner<'p> {
         Ok(!minutes.is_empty())
     }
 
-    /// Counts rows of a stream by the minutes they are in. Returns what windows' edges divide, and all where
-    /// there are no minutes: parts of which the timestamps are to be read.
+    /// Counts rows of a stream by the minutes they are in. Returns what windows' edges divide, parts of which
+    /// the timestamps are to be read; `None` where there are no minutes.
     fn count_by_minute(
         &mut self,
         unit: &ChunkUnit,
         selection: &Selection,
-    ) -> Result<Vec<Range<usize>>, QueryError> {
+    ) -> Result<Option<Vec<Range<usize>>>, QueryError> {
         let minutes = self.context.unless_damaged(unit.chunk.by_minute(selection))?;
-        let Some(minutes) = minutes.filter(|minutes| !minutes.is_empty()) else {
-            return Ok(vec![0..selection.len()]);
-        };
+        let Some(minutes) = minutes.filter(|minutes| !minutes.is_empty()) else { return Ok(None) };
         let (first, last) = unit.chunk.time_bounds();
         let mut divided = Vec::new();
         for SelectedMinute { minute, part } in minutes {
@@ -177,7 +177,7 @@ impl<'p> Scanner<'p> {
                 divided.push(part);
             }
         }
-        Ok(divided)
+        Ok(Some(divided))
     }
 
     /// Counts rows of a stream that no window's edge divides; says whether that is so.
