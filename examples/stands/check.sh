@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Checks what is in this directory against a binary: the rules and their unit tests, the queries of Grafana's rules and
-# dashboard, and each configuration with a server that takes lines of every stand, finds them again and fires an alert.
+# dashboard, and each configuration with a server that takes lines of every stand, finds them again and fires an alert, and is loaded a bit.
 #
 # Usage: check.sh TIMBERLINE [PORT]
 # Needs bash, curl and sed. Everything is in a temporary directory, and gone at the end. Without PORT the server takes a free one.
@@ -129,6 +129,10 @@ check_configuration() {
   done
   [ "$count" -gt 0 ] || fail "no queries of Grafana's"
   echo "ok: $count queries of Grafana's are answered"
+  "$timberline" bench --addr "http://$address" --tenant staging --rate 500 --duration 2s --connections 2 --batch 100 --queries 1 \
+    >"$work/bench" || fail "the load"
+  grep -q 'LINES/s' "$work/bench" || fail "the load says nothing"
+  echo "ok: a load of two seconds"
   ! grep -E 'WARN|ERROR' "$work/log" || fail "$1: warnings"
   kill "$pid"
   wait "$pid" || fail "$1: the server did not stop as it should"

@@ -40,6 +40,8 @@ fn numbers_are_held_against_ranges() {
             2,
             "X CRITICAL - 15 | 'value'=15;;@10:20\n",
         ),
+        (&["vector(7)", "--timeout", "10"], 0, "LOGQL OK - 7 | 'value'=7;;\n"),
+        (&["vector(7)", "-t", "1m"], 0, "LOGQL OK - 7 | 'value'=7;;\n"),
         (&["vector(0) - 3", "-c", "~:0"], 0, "LOGQL OK - -3 | 'value'=-3;;~:0\n"),
         (&["count_over_time({a=\"none\"}[1m])"], 3, "LOGQL UNKNOWN - the query gives no series\n"),
         (

@@ -82,6 +82,63 @@ fn filebeat_connects_and_sends() {
     );
 }
 
+/// The same with a body as Filebeat compresses it, to an index and an alias as Filebeat 7 asks for them.
+#[test]
+fn filebeat_7_connects_and_sends_gzip() {
+    use std::io::Write as _;
+    let server = start();
+    let ask = |method: &str, target: &str| server.request(method, target, &[], b"").status;
+    assert_eq!(ask("HEAD", "/_alias/filebeat-7.17.0"), 200);
+    assert_eq!(ask("GET", "/_alias/filebeat-7.17.0"), 200);
+    assert_eq!(ask("GET", "/_alias"), 200);
+    assert_eq!(ask("HEAD", "/filebeat-7.17.0"), 200);
+    let put = server.request("PUT", "/%3Cfilebeat-7.17.0-000001%3E", &[], b"{\"aliases\":{}}");
+    assert_eq!(put.json()["index"], "<filebeat-7.17.0-000001>");
+    assert_eq!(ask("GET", "/filebeat-7.17.0"), 405, "a page that is not there stays none");
+    assert_eq!(ask("GET", "/ready"), 200);
+    let body = "{\"index\":{\"_index\":\"filebeat-7.17.0\"}}\n\
+        {\"@timestamp\":\"2026-11-01T13:00:00.000Z\",\"message\":\"packed\"}\n";
+    let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::new(1));
+    packed.write_all(body.as_bytes()).unwrap();
+    let headers = [
+        ("User-Agent", "Elastic-filebeat/7.17.0"),
+        ("Content-Encoding", "gzip"),
+        ("Content-Type", "application/json; charset=UTF-8"),
+        ("X-Elastic-Product-Origin", "beats"),
+    ];
+    let answer = server.request("POST", "/_bulk", &headers, &packed.finish().unwrap());
+    assert_eq!(statuses(&answer), [201], "{}", answer.text());
+    let query = r#"{index="filebeat-7.17.0"}"#;
+    assert_eq!(stored(&server, query), [(SECOND * NANOS, "packed".to_owned())]);
+    let off = TestServer::start(|_| {});
+    for method in ["HEAD", "GET", "PUT"] {
+        assert_eq!(off.request(method, "/filebeat", &[], b"").status, 404, "{method}");
+    }
+}
+
+/// What `helpers.bulk` of the Python client 8.19.3 sends.
+#[test]
+fn the_python_client_sends() {
+    let server = start();
+    let headers = [
+        ("accept-encoding", "identity"),
+        ("user-agent", "elasticsearch-py/8.19.3 (Python/3.11.7; elastic-transport/8.19.0)"),
+        ("connection", "keep-alive"),
+        ("accept", "application/vnd.elasticsearch+json; compatible-with=8"),
+        ("content-type", "application/vnd.elasticsearch+x-ndjson; compatible-with=8"),
+        ("x-elastic-client-meta", "es=8.19.3,py=3.11.7,t=8.19.0,ur=2.8.0,h=bp"),
+    ];
+    let body = "{\"create\":{\"_index\":\"app\"}}\n\
+        {\"message\":\"one\",\"@timestamp\":\"2026-11-01T13:00:00.000Z\"}\n\
+        {\"create\":{\"_index\":\"app\"}}\n\
+        {\"message\":\"two\",\"@timestamp\":\"2026-11-01T13:00:01.000Z\"}\n";
+    let answer = server.request("PUT", "/_bulk", &headers, body.as_bytes());
+    assert_eq!(statuses(&answer), [201, 201], "{}", answer.text());
+    assert_eq!(answer.header("x-elastic-product"), Some("Elasticsearch"));
+    let lines = stored(&server, r#"{index="app"}"#);
+    assert_eq!(lines.into_iter().map(|(_, line)| line).collect::<Vec<_>>(), ["one", "two"]);
+}
+
 /// Logstash's output with a path of its own, as for VictoriaLogs.
 #[test]
 fn logstash_connects_below_a_prefix() {

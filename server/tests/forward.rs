@@ -116,6 +116,38 @@ fn sizes_are_limited() {
 }
 
 #[test]
+fn large_messages_wait_for_each_other() {
+    let server = start(|config| {
+        config.ingest.fluent_forward[0].message_bytes_max = 400 << 10;
+        // One at a time.
+        config.ingest.fluent_forward[0].buffer_bytes_max = 400 << 10;
+    });
+    let large = "x".repeat(390 << 10);
+    let message = message(&[&large], Some("large"));
+    let (most, rest) = message.split_at(message.len() - 10);
+    let waiting: Vec<TcpStream> = (0..3)
+        .map(|_| {
+            let mut stream = connect(&server);
+            stream.write_all(most).unwrap();
+            stream
+        })
+        .collect();
+    // What needs no room is not held up.
+    let mut small = connect(&server);
+    small.write_all(&self::message(&["small"], Some("small"))).unwrap();
+    assert_eq!(rmpv::decode::read_value(&mut small).unwrap(), map(&[("ack", "small".into())]));
+    // One after the other has its turn when those before it are done or gone.
+    let mut waiting = waiting.into_iter();
+    drop(waiting.next());
+    let mut waiting: Vec<TcpStream> = waiting.collect();
+    waiting.iter_mut().for_each(|stream| stream.write_all(rest).unwrap());
+    for mut stream in waiting {
+        let ack = rmpv::decode::read_value(&mut stream).unwrap();
+        assert_eq!(ack, map(&[("ack", "large".into())]));
+    }
+}
+
+#[test]
 fn senders_show_that_they_know_the_key() {
     let directory = tempfile::TempDir::new().unwrap();
     let file = directory.path().join("key");

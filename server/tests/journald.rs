@@ -115,20 +115,35 @@ fn what_is_no_export_is_refused() {
     let server = start();
     let answer = server.request("POST", "/upload", &[("Content-Type", "text/plain")], b"x");
     assert_eq!(answer.status, 415);
-    let bad = [entry(0, "one"), b"not a field\n\n".to_vec()].concat();
-    let answer = server.request("POST", "/upload", &[TYPE], &bad);
-    assert_eq!(answer.status, 400);
-    assert!(
-        answer.text().contains("is no field's name") || answer.text().contains("within an entry"),
-        "{}",
-        answer.text()
-    );
+    let packed = |body: &[u8]| {
+        let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        out.write_all(body).unwrap();
+        out.finish().unwrap()
+    };
+    // What comes before the fault is stored, as the answer says, whatever way the body was sent.
+    let bad = |index: i64| {
+        let good = entry(index, &format!("good {index}"));
+        [good, b"not a field\n\n".to_vec(), entry(9, "behind it")].concat()
+    };
+    let answers = [
+        server.request("POST", "/upload", &[TYPE], &bad(1)),
+        server.request("POST", "/upload", &[TYPE, ("Content-Encoding", "gzip")], &packed(&bad(2))),
+    ];
+    for answer in answers {
+        assert_eq!(answer.status, 400);
+        let text = answer.text();
+        assert!(text.contains("field's name: the entries before it are stored"), "{text}");
+    }
+    assert_eq!(stored(&server), ["good 1", "good 2"]);
     let cut = entry(0, "two\nlines");
     let answer = server.request("POST", "/upload", &[TYPE], &cut[..cut.len() - 40]);
     assert!(answer.status == 400 || answer.status == 202);
     let answer = server.request("POST", "/upload", &[TYPE], &cut[..cut.len() - 4]);
     assert_eq!(answer.status, 400, "{}", answer.text());
     assert!(answer.text().contains("ends within an entry"), "{}", answer.text());
+    let cut = [entry(3, "good 3"), cut[..cut.len() - 4].to_vec()].concat();
+    assert_eq!(server.request("POST", "/upload", &[TYPE], &cut).status, 400);
+    assert_eq!(stored(&server).last().unwrap(), "good 3");
     assert_eq!(server.request("POST", "/upload", &[TYPE], b"").status, 202);
     let answer = server.request("POST", "/upload", &[TYPE, ("Content-Encoding", "gzip")], b"x");
     assert_eq!(answer.status, 400);

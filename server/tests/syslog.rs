@@ -162,6 +162,25 @@ fn long_messages_are_cut_and_counted() {
 }
 
 #[test]
+fn a_stream_that_is_refused_does_not_hold_up_the_others() {
+    let server = start(|config| {
+        config.limits_config.ingest.max_global_streams_per_user = 1;
+        // What is still tried at the end is not waited for.
+        config.server.shutdown_timeout = Duration::from_millis(100);
+    });
+    let mut stream = TcpStream::connect(server.ingest_address(1)).unwrap();
+    stream.write_all(b"<11>1 - first a - - - one\n<11>1 - second a - - - x\n").unwrap();
+    assert_eq!(server.recent_lines(r#"{host="first"}"#, 1), ["one"]);
+    let received =
+        r#"timberline_listener_messages_total{listen="127.0.0.1:0",protocol="syslog_tcp"}"#;
+    assert_eq!(metric(&server, received, 2.0), 2.0);
+    stream.write_all(b"<11>1 - first a - - - two\n").unwrap();
+    assert_eq!(server.recent_lines(r#"{host="first"}"#, 2), ["one", "two"]);
+    let series = r#"timberline_listener_dropped_messages_total{listen="127.0.0.1:0",protocol="syslog_tcp",reason="refused"}"#;
+    assert_eq!(server.metric(series), None, "the other is still tried");
+}
+
+#[test]
 fn connections_have_limits() {
     let server = start(|config| {
         config.ingest.syslog[1].max_connections = 1;

@@ -207,6 +207,11 @@ pub struct ForwardListener {
     /// The largest message in bytes, as sent. Larger ones end their connection.
     #[serde(with = "units::size")]
     pub message_bytes_max: usize,
+    /// Bytes that large messages (over 64 KiB) of all connections may take up together while they are not
+    /// stored: so many at a time as have room with `message_bytes_max` each, one at the least. Others wait
+    /// and are read no further.
+    #[serde(with = "units::size")]
+    pub buffer_bytes_max: usize,
     /// How long a connection may be silent.
     #[serde(with = "units::duration")]
     pub idle_timeout: Duration,
@@ -223,6 +228,7 @@ impl Default for ForwardListener {
             message_fields: MESSAGE_FIELDS.map(str::to_owned).into(),
             max_connections: 1000,
             message_bytes_max: 32 << 20,
+            buffer_bytes_max: 256 << 20,
             idle_timeout: Duration::from_secs(3600),
         }
     }

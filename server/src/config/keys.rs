@@ -20,6 +20,7 @@ pub(super) fn keys() -> impl Iterator<Item = Key> {
         .chain(ingest)
         .chain(QUERY_LIMITS)
         .chain(RETENTION_LIMITS)
+        .chain(RULER_LIMITS)
         .chain(OVERRIDES)
         .chain(RULER)
 }
@@ -214,6 +215,19 @@ const RETENTION_LIMITS: [Key; 3] = [
         "Whether entries can be deleted on request: filter-and-delete or disabled.",
     ),
 ];
+
+/// How many rules there may be.
+const RULER_LIMITS: [Key; 2] = [
+    key(
+        "limits_config.ruler_max_rules_per_rule_group",
+        "Rules that a group may have which is set over HTTP; 0 = unlimited.",
+    ),
+    key(
+        "limits_config.ruler_max_rule_groups_per_tenant",
+        "Groups that a tenant may have when one more is set over HTTP; 0 = unlimited.",
+    ),
+];
+
 /// The section of the rules.
 const RULER: [Key; 25] = [
     key("ruler", "Alerting and recording rules, see docs/ruler.md."),

@@ -23,6 +23,19 @@ pub struct LimitsConfig {
     /// How long entries are kept.
     #[serde(flatten)]
     pub retention: RetentionLimits,
+    /// How many rules there may be.
+    #[serde(flatten)]
+    pub ruler: RulerLimits,
+}
+
+/// How many rules a tenant may set over the API. Files may have more.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RulerLimits {
+    /// Rules of a group. 0 is no limit.
+    pub ruler_max_rules_per_rule_group: usize,
+    /// Groups of a tenant. 0 is no limit.
+    pub ruler_max_rule_groups_per_tenant: usize,
 }
 
 /// What queries may ask for. The defaults are Loki's where Loki has the limit.
@@ -149,16 +162,17 @@ impl LimitsConfig {
 impl<'de> Deserialize<'de> for LimitsConfig {
     /// Sorts the keys of the flat section to its structures.
     fn deserialize<D: Deserializer<'de>>(input: D) -> Result<Self, D::Error> {
-        let mut parts = [Map::new(), Map::new(), Map::new()];
+        let mut parts = [Map::new(), Map::new(), Map::new(), Map::new()];
         for (name, value) in CheckedLimits::deserialize(input)?.0 {
             let part = Part::of(&name).unwrap_or(Part::Ingest);
             parts[part as usize].insert(name, value);
         }
-        let [ingest, query, retention] = parts.map(Value::Object);
+        let [ingest, query, retention, ruler] = parts.map(Value::Object);
         Ok(Self {
             ingest: IngestLimits::deserialize(ingest).map_err(D::Error::custom)?,
             query: QueryLimits::deserialize(query).map_err(D::Error::custom)?,
             retention: RetentionLimits::deserialize(retention).map_err(D::Error::custom)?,
+            ruler: RulerLimits::deserialize(ruler).map_err(D::Error::custom)?,
         })
     }
 }
@@ -207,6 +221,7 @@ enum Part {
     Ingest,
     Query,
     Retention,
+    Ruler,
 }
 
 impl Part {
@@ -216,6 +231,8 @@ impl Part {
             Some(Self::Query)
         } else if has_key(&RetentionLimits::default(), name) {
             Some(Self::Retention)
+        } else if has_key(&RulerLimits::default(), name) {
+            Some(Self::Ruler)
         } else {
             has_key(&IngestLimits::default(), name).then_some(Self::Ingest)
         }
@@ -260,6 +277,7 @@ impl<'de> DeserializeSeed<'de> for CheckedValue<'_> {
             Part::Ingest => IngestLimits::deserialize(alone).map(drop),
             Part::Query => QueryLimits::deserialize(alone).map(drop),
             Part::Retention => RetentionLimits::deserialize(alone).map(drop),
+            Part::Ruler => RulerLimits::deserialize(alone).map(drop),
         };
         result.map_err(|error| D::Error::custom(format!("{name}: {error}")))?;
         Ok(value)

@@ -40,7 +40,7 @@ pub use ingest::{
 };
 pub(crate) use layers::FILE_VARIABLE;
 pub use layers::{ConfigError, Layers};
-pub use limits::{LimitsConfig, QueryLimits};
+pub use limits::{LimitsConfig, QueryLimits, RulerLimits};
 pub use live::{LiveLimits, TenantLimits};
 pub use network::{InvalidNetwork, Network};
 pub use overrides::Overrides;

@@ -10,7 +10,7 @@ use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodFilter, MethodRouter, get, on, post};
 use serde_json::{Value, json};
 
 use super::admin;
@@ -30,7 +30,15 @@ const PRODUCT: (HeaderName, HeaderValue) =
 const CLUSTER_UUID: &str = "dGltYmVybGluZS1sb2dzLQ";
 
 /// The routes, as Elasticsearch has them and below `/insert/elasticsearch`.
-pub(super) fn routes(routes: Routes) -> Routes {
+pub(super) fn routes(mut routes: Routes, state: &AppState) -> Routes {
+    // Any name may be an index, but only where there are any.
+    if state.config.ingest.elasticsearch.enabled {
+        routes = routes.add(Need::Anyone, "/{name}", index()).add(
+            Need::Anyone,
+            "/insert/elasticsearch/{name}",
+            index(),
+        );
+    }
     let routes = routes
         .add(WRITE, "/_bulk", post(bulk).put(bulk))
         .add(WRITE, "/{name}/_bulk", post(bulk_of_index).put(bulk_of_index))
@@ -44,7 +52,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 /// Paths that are answered from nothing but the configuration.
 type Answered = (&'static str, fn() -> MethodRouter<Arc<AppState>>);
 
-const ANSWERED: [Answered; 20] = [
+const ANSWERED: [Answered; 26] = [
     ("/_license", license),
     ("/_xpack", xpack),
     ("/_cluster/health", health),
@@ -55,6 +63,9 @@ const ANSWERED: [Answered; 20] = [
     ("/_template/{name}", granted),
     ("/_data_stream/{name}", granted),
     ("/_ingest/pipeline/{name}", granted),
+    ("/_alias", aliases),
+    ("/_alias/{name}", granted),
+    ("/{name}/_alias", granted),
     ("/insert/elasticsearch/_license", license),
     ("/insert/elasticsearch/_xpack", xpack),
     ("/insert/elasticsearch/_cluster/health", health),
@@ -65,6 +76,9 @@ const ANSWERED: [Answered; 20] = [
     ("/insert/elasticsearch/_template/{name}", granted),
     ("/insert/elasticsearch/_data_stream/{name}", granted),
     ("/insert/elasticsearch/_ingest/pipeline/{name}", granted),
+    ("/insert/elasticsearch/_alias", aliases),
+    ("/insert/elasticsearch/_alias/{name}", granted),
+    ("/insert/elasticsearch/{name}/_alias", granted),
 ];
 
 fn license() -> MethodRouter<Arc<AppState>> {
@@ -107,15 +121,31 @@ fn nodes() -> MethodRouter<Arc<AppState>> {
     })
 }
 
+fn aliases() -> MethodRouter<Arc<AppState>> {
+    get(|State(state): State<Arc<AppState>>| async move { answer(&state, &json!({})) })
+}
+
 /// Something that is there, and may be set to anything.
 fn granted() -> MethodRouter<Arc<AppState>> {
-    let exists = |State(state): State<Arc<AppState>>, Path(name): Path<String>| async move {
-        answer(&state, &json!({ (name): {} }))
-    };
-    let set = |State(state): State<Arc<AppState>>| async move {
-        answer(&state, &json!({ "acknowledged": true }))
-    };
-    get(exists).put(set)
+    get(show).put(set)
+}
+
+/// An index: what is sent to it makes it, so that it is there when asked for. What is in it is not told here,
+/// and a page that is not there is none.
+fn index() -> MethodRouter<Arc<AppState>> {
+    on(MethodFilter::HEAD, show).put(make_index)
+}
+
+async fn show(State(state): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
+    answer(&state, &json!({ (name): {} }))
+}
+
+async fn set(State(state): State<Arc<AppState>>) -> Response {
+    answer(&state, &json!({ "acknowledged": true }))
+}
+
+async fn make_index(State(state): State<Arc<AppState>>, Path(name): Path<String>) -> Response {
+    answer(&state, &json!({ "acknowledged": true, "shards_acknowledged": true, "index": name }))
 }
 
 /// `GET /`: what Elasticsearch's clients ask first, where they are served; else the page for people, who

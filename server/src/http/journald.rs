@@ -104,9 +104,9 @@ async fn store_parts(
         if pending.len() < look_at && !is_end {
             continue;
         }
-        let end = journal_end(&pending, is_end).map_err(of_push)?;
+        let (end, fault) = journal_end(&pending, is_end);
         let rest = pending.len() - end;
-        if rest > entry_max {
+        if rest > entry_max && fault.is_none() {
             return Err(of_api(ApiError::BodyTooLarge { limit: entry_max }));
         }
         // A large entry is not looked through again with every few bytes of it that come.
@@ -114,6 +114,9 @@ async fn store_parts(
         let whole = pending.split_to(end).freeze();
         let pushed = state.ingester.push_journal(tenant, Arc::clone(&rules), None, whole);
         pushed.await.map_err(of_push)?;
+        if let Some(fault) = fault {
+            return Err(of_push(fault));
+        }
         if is_end {
             return Ok(());
         }

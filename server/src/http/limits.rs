@@ -39,7 +39,7 @@ pub(super) async fn drilldown(
 
 /// The limits that explorers look at. Those that nothing is held to have Loki's word for no limit.
 fn explorer_limits(limits: &LimitsConfig) -> Value {
-    let LimitsConfig { ingest, query, retention } = limits;
+    let LimitsConfig { ingest, query, retention, ruler: _ } = limits;
     json!({
         "discover_log_levels": ingest.discover_log_levels,
         "discover_service_name": ingest.discover_service_name,

@@ -80,7 +80,7 @@ pub fn router(state: &Arc<AppState>) -> Router {
 
 fn routes(state: &Arc<AppState>) -> Routes {
     let routes = push::routes(reads(Routes::new(state)), state);
-    let routes = grpc::routes(elastic::routes(insert::routes(routes)), state);
+    let routes = grpc::routes(elastic::routes(insert::routes(routes), state), state);
     if state.ruler.is_some() { rules::routes(routes) } else { routes }
 }
 

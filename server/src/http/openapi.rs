@@ -23,6 +23,7 @@ const GET: &[&str] = &["get"];
 const POST: &[&str] = &["post"];
 const BOTH: &[&str] = &["get", "post"];
 const POST_OR_PUT: &[&str] = &["post", "put"];
+const HEAD_OR_PUT: &[&str] = &["head", "put"];
 const GET_OR_PUT: &[&str] = &["get", "put"];
 const JSON: (u16, &str) = (200, "application/json");
 const TEXT: (u16, &str) = (200, "text/plain");
@@ -124,6 +125,11 @@ const fn granted(path: &'static str) -> PathDoc {
     PathDoc { path, methods: GET_OR_PUT, summary, params: &["name"], bodies: &[], answer: JSON }
 }
 
+const fn index(path: &'static str) -> PathDoc {
+    let summary = "An index of Elasticsearch's, where that is switched on: taken for granted";
+    PathDoc { path, methods: HEAD_OR_PUT, summary, params: &["name"], bodies: &[], answer: JSON }
+}
+
 const fn told(path: &'static str) -> PathDoc {
     plain(path, GET, "What Elasticsearch's clients want to know", JSON)
 }
@@ -173,7 +179,7 @@ const RECORDS_OF_INDEX: &[&str] =
     &["name", "_time_field", "_msg_field", "_stream_fields", "ignore_fields", "extra_fields"];
 const EXPORT: &[&str] = &["application/vnd.fdo.journal"];
 
-const PATHS: [PathDoc; 78] = [
+const PATHS: [PathDoc; 86] = [
     rules("/loki/api/v1/rules", GET, "Rule groups by namespace", RULES, YAML),
     rules("/loki/api/v1/rules/{namespace}", GET, "Rule groups of a namespace", NAMESPACE, YAML),
     rules(
@@ -251,6 +257,10 @@ const PATHS: [PathDoc; 78] = [
     granted("/_template/{name}"),
     granted("/_data_stream/{name}"),
     granted("/_ingest/pipeline/{name}"),
+    told("/_alias"),
+    granted("/_alias/{name}"),
+    granted("/{name}/_alias"),
+    index("/{name}"),
     told("/insert/elasticsearch/_license"),
     told("/insert/elasticsearch/_xpack"),
     told("/insert/elasticsearch/_cluster/health"),
@@ -261,6 +271,10 @@ const PATHS: [PathDoc; 78] = [
     granted("/insert/elasticsearch/_template/{name}"),
     granted("/insert/elasticsearch/_data_stream/{name}"),
     granted("/insert/elasticsearch/_ingest/pipeline/{name}"),
+    told("/insert/elasticsearch/_alias"),
+    granted("/insert/elasticsearch/_alias/{name}"),
+    granted("/insert/elasticsearch/{name}/_alias"),
+    index("/insert/elasticsearch/{name}"),
     follow("/loki/api/v1/tail", "Follows a log query over a WebSocket"),
     follow("/api/prom/tail", "Follows a log query over a WebSocket, in an older shape"),
     read("/loki/api/v1/query_range", "Evaluates a query over a range of time", LOGS),

@@ -80,7 +80,9 @@ impl From<BookError> for RulesError {
     fn from(error: BookError) -> Self {
         let status = match &error {
             BookError::NoGroup | BookError::NoNamespace => StatusCode::NOT_FOUND,
-            BookError::Name(_) | BookError::Broken(_) => StatusCode::BAD_REQUEST,
+            BookError::Name(_) | BookError::Broken(_) | BookError::TooMany { .. } => {
+                StatusCode::BAD_REQUEST
+            }
             BookError::Io(_) => StatusCode::INTERNAL_SERVER_ERROR,
         };
         if status.is_server_error() {
@@ -241,8 +243,15 @@ async fn set(
         let texts: Vec<_> = problems.iter().map(ToString::to_string).collect();
         return Err(refuse(texts.join(", ")));
     }
+    let limits = &state.limits.of(&tenant).ruler;
+    let (max, count) = (limits.ruler_max_rules_per_rule_group, group.rules.len());
+    if max > 0 && count > max {
+        let text = "per-user rules per rule group limit";
+        return Err(refuse(format!("{text} (limit: {max} actual: {count}) exceeded")));
+    }
+    let groups_max = limits.ruler_max_rule_groups_per_tenant;
     tracing::info!(%tenant, namespace, group = group.name, "a rule group is set");
-    change(ruler, move |ruler| ruler.set_group(&tenant, &namespace, group)).await
+    change(ruler, move |ruler| ruler.set_group(&tenant, &namespace, group, groups_max)).await
 }
 
 /// `DELETE …/rules/{namespace}`

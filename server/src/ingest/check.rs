@@ -82,18 +82,22 @@ impl Checked {
         self.kept[push.streams[index].entries.clone()].contains(&true)
     }
 
-    /// Takes back what is kept of `entries`.
-    pub(crate) fn refuse(&mut self, push: &Push<'_>, entries: Range<usize>, reason: Reason) {
-        for place in entries {
-            if !self.kept[place] {
-                continue;
-            }
+    /// Takes back what is kept of `entries`, and says which those were.
+    pub(crate) fn refuse(
+        &mut self,
+        push: &Push<'_>,
+        entries: Range<usize>,
+        reason: Reason,
+    ) -> Vec<usize> {
+        let refused: Vec<usize> = entries.filter(|&place| self.kept[place]).collect();
+        for &place in &refused {
             let bytes = push.entry_bytes(&push.entries[place]);
             self.kept[place] = false;
             self.lines -= 1;
             self.bytes = self.bytes.saturating_sub(bytes);
             self.discards.add(reason, 1, bytes);
         }
+        refused
     }
 
     fn refuse_stream(&mut self, push: &Push<'_>, stream: &Stream<'_>, fault: &Fault) {

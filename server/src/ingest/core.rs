@@ -24,7 +24,7 @@ use super::push::{self, DecodeError, Push};
 use super::rate::{Rate, RateLimiter};
 use super::reason::Reason;
 use super::streams::{KnownStream, StreamCaches};
-use super::window::Window;
+use super::window::{Refusal, Window};
 use super::write::{Backend, fill};
 use super::{json, legacy_json, otlp, protobuf};
 use crate::config::LiveLimits;
@@ -182,13 +182,20 @@ impl<B: Backend> Core<B> {
             None => Cow::Borrowed(body),
         };
         let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        rules.read(&opened, || self.stamp(), &mut gathered).map_err(undecodable)?;
-        self.accept_most(tenant, gathered)
+        let read = rules.read(&opened, || self.stamp(), &mut gathered);
+        let fault = read.map_err(undecodable)?;
+        self.accept_all(tenant, gathered)?;
+        fault.map_or(Ok(()), |fault| Err(undecodable(fault)))
     }
 
     /// Takes in events that were read before, by whatever protocol. Entries that break a rule are left
-    /// out, counted, and no error: whoever sent them could not mend them by sending them again.
-    pub(crate) fn push_events(&self, tenant: &TenantId, events: &[Event]) -> Result<(), PushError> {
+    /// out, counted, and no error: whoever sent them could not mend them by sending them again. Gives
+    /// those that a limit refuses for now, by their places in `events`.
+    pub(crate) fn push_events(
+        &self,
+        tenant: &TenantId,
+        events: &[Event],
+    ) -> Result<Vec<Refusal>, PushError> {
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
         let mut share = self.memory.share();
         let limits = self.limits.of(tenant);
@@ -217,34 +224,44 @@ impl<B: Backend> Core<B> {
         }
         let mut gathered = Gathered::new(&limits.ingest, &mut share);
         let added = rules.add_all(&opened, stamp, &mut gathered).map_err(undecodable)?;
-        self.accept_most(tenant, gathered)?;
+        self.accept_all(tenant, gathered)?;
         Ok(added)
     }
 
-    /// Takes in what was gathered. Entries that break a rule are left out, as in
-    /// [`push_events`](Self::push_events).
-    pub(crate) fn accept_most(
+    /// Takes in what was gathered, but for entries that break a rule. What a limit refuses for now is an
+    /// error: all of it has to be sent again, and what is stored already is not stored twice.
+    fn accept_all(
         &self,
         tenant: &TenantId,
         gathered: Gathered<'_, '_, '_>,
     ) -> Result<(), PushError> {
+        let refusals = self.accept_most(tenant, gathered)?;
+        Refusal::of_push(refusals).map_or(Ok(()), Err)
+    }
+
+    /// Takes in what was gathered. Entries that break a rule are left out; gives those that a limit
+    /// refuses for now, as in [`push_events`](Self::push_events).
+    fn accept_most(
+        &self,
+        tenant: &TenantId,
+        gathered: Gathered<'_, '_, '_>,
+    ) -> Result<Vec<Refusal>, PushError> {
         let (mut push, order) = gathered.finish();
         if order.is_empty() {
-            return Ok(());
+            return Ok(Vec::new());
         }
-        let (checked, refused) = self.take(tenant, &mut push, false)?;
+        let (checked, mut refusals) = self.take(tenant, &mut push, false)?;
         if let Some(text) = checked.messages.into_text() {
             tracing::warn!(%tenant, %text, "entries refused");
         }
-        match refused {
-            // Too far behind: it stays so.
-            Some(error) if error.status == StatusCode::BAD_REQUEST => {
-                tracing::warn!(%tenant, text = %error.text, "entries refused");
-                Ok(())
-            }
-            Some(error) => Err(error),
-            None => Ok(()),
+        // Too far behind: it stays so.
+        for refused in refusals.extract_if(.., |refusal| !refusal.is_for_now()) {
+            tracing::warn!(%tenant, text = %refused.error.text, "entries refused");
         }
+        for refusal in &mut refusals {
+            refusal.places.iter_mut().for_each(|place| *place = order[*place]);
+        }
+        Ok(refusals)
     }
 
     /// What the clock says.
@@ -276,8 +293,8 @@ impl<B: Backend> Core<B> {
             let text = "error at least one valid stream is required for ingestion";
             return Err(PushError::new(StatusCode::UNPROCESSABLE_ENTITY, text));
         }
-        let (checked, refused) = self.take(tenant, &mut push, false)?;
-        refused.map_or(Ok(()), Err)?;
+        let (checked, refusals) = self.take(tenant, &mut push, false)?;
+        Refusal::of_push(refusals).map_or(Ok(()), Err)?;
         match checked.messages.into_text() {
             Some(text) => Err(PushError::new(StatusCode::BAD_REQUEST, text)),
             None => Ok(()),
@@ -290,17 +307,14 @@ impl<B: Backend> Core<B> {
         tenant: &TenantId,
         mut push: Push<'_>,
     ) -> Result<Vec<Option<PushError>>, PushError> {
-        let (checked, refused) = self.take(tenant, &mut push, true)?;
+        let (checked, refusals) = self.take(tenant, &mut push, true)?;
         let mut outcomes = vec![None; push.entries.len()];
         for (entries, text) in checked.notes.into_iter().flatten() {
             let refusal = PushError::new(StatusCode::BAD_REQUEST, text);
             outcomes[entries].fill(Some(refusal));
         }
-        // What passed the checks and is not kept was refused for what came before.
-        for (outcome, kept) in outcomes.iter_mut().zip(&checked.kept) {
-            if !kept && outcome.is_none() {
-                outcome.clone_from(&refused);
-            }
+        for Refusal { places, error } in refusals {
+            places.into_iter().for_each(|place| outcomes[place] = Some(error.clone()));
         }
         Ok(outcomes)
     }
@@ -311,7 +325,7 @@ impl<B: Backend> Core<B> {
         tenant: &TenantId,
         push: &mut Push<'_>,
         notes: bool,
-    ) -> Result<(Checked, Option<PushError>), PushError> {
+    ) -> Result<(Checked, Vec<Refusal>), PushError> {
         let limits = self.limits.of(tenant);
         let known = self.known_streams(tenant, push, &limits.ingest)?;
         let bytes = push.entries.iter().map(|entry| push.entry_bytes(entry)).sum();
@@ -352,14 +366,14 @@ impl<B: Backend> Core<B> {
         known: &[Arc<KnownStream>],
         checked: &mut Checked,
         (limits, now): (&IngestLimits, Timestamp),
-    ) -> Result<Option<PushError>, PushError> {
+    ) -> Result<Vec<Refusal>, PushError> {
         if checked.lines == 0 {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         self.check_tenant_rate(tenant, limits, checked, now)?;
         let (backend, rates) = (&self.backend, &self.stream_rates);
         let window = Window { backend, limits, rates, rate: stream_rate(limits), tenant, now };
-        let refused = window.check(push, known, checked);
+        let refusals = window.check(push, known, checked);
         if checked.lines > 0 {
             let mut batch = B::Batch::default();
             fill(&mut batch, push, known, &checked.kept, limits.discover_log_levels)
@@ -369,7 +383,7 @@ impl<B: Backend> Core<B> {
                 PushError::store(&error)
             })?;
         }
-        Ok(refused)
+        Ok(refusals)
     }
 
     fn check_tenant_rate(

@@ -80,7 +80,7 @@ pub fn journal_export(body: &[u8]) {
         let rules = JournalRules::new(&["_HOSTNAME".to_owned()]);
         let envelope = Envelope::plain(Format::Text);
         let _ = core.push_journal(tenant, Some(envelope), body, &rules);
-        if let Ok(end) = journal_end(body, false) {
+        if let (end, None) = journal_end(body, false) {
             assert!(end <= body.len());
             let _ = core.push_journal(tenant, None, &body[..end], &rules);
         }

@@ -46,22 +46,23 @@ impl JournalRules {
         Self { labels, rules }
     }
 
-    /// Adds all entries of `bytes`; the last may lack its empty line.
+    /// Adds all entries of `bytes`, up to the first that is wrong, and gives what is wrong with it. The last
+    /// may lack its empty line.
     ///
     /// # Errors
-    /// Bytes that are no entries. Nothing of them is stored then.
+    /// Entries that stand for too much.
     pub(crate) fn read<'a>(
         &self,
         bytes: &'a [u8],
         stamp: impl Fn() -> Timestamp,
         out: &mut Gathered<'a, '_, '_>,
-    ) -> Result<(), DecodeError> {
+    ) -> Result<Option<DecodeError>, DecodeError> {
         let mut rest = bytes;
         loop {
-            let (fields, len) = match next_entry(rest, true)? {
-                Some(entry) => entry,
-                None if rest.is_empty() => return Ok(()),
-                None => return Err(cut_off()),
+            let (fields, len) = match next_entry(rest, true) {
+                Ok(Some(entry)) => entry,
+                Ok(None) => return Ok((!rest.is_empty()).then(cut_off)),
+                Err(fault) => return Ok(Some(fault)),
             };
             rest = &rest[len..];
             if !fields.is_empty() {
@@ -117,24 +118,26 @@ fn whole_line(pairs: &[Pair<'_>]) -> String {
     pairs.join(" ")
 }
 
-/// How many of the bytes are whole entries. At the end of all, the last may lack its empty line.
-///
-/// # Errors
-/// Bytes that can be no entries, or an end within one.
-pub(crate) fn entries_end(bytes: &[u8], is_end: bool) -> Result<usize, PushError> {
+/// How many of the bytes are whole entries, and what is wrong with what follows: bytes that can be no
+/// entry, or an end within one. At the end of all, the last entry may lack its empty line.
+pub(crate) fn entries_end(bytes: &[u8], is_end: bool) -> (usize, Option<PushError>) {
     let mut end = 0;
-    let undecodable = |error| PushError::undecodable(&error, super::body::Format::Text);
-    while let Some((_, len)) = next_entry(&bytes[end..], is_end).map_err(undecodable)? {
-        end += len;
-    }
-    if is_end && end < bytes.len() {
-        return Err(undecodable(cut_off()));
-    }
-    Ok(end)
+    let fault = loop {
+        match next_entry(&bytes[end..], is_end) {
+            Ok(Some((_, len))) => end += len,
+            Ok(None) => break (is_end && end < bytes.len()).then(cut_off),
+            Err(fault) => break Some(fault),
+        }
+    };
+    (end, fault.map(|fault| PushError::undecodable(&fault, super::body::Format::Text)))
 }
 
 fn cut_off() -> DecodeError {
-    DecodeError::malformed("the export ends within an entry: the entries before it are stored")
+    wrong("the export ends within an entry")
+}
+
+fn wrong(what: impl std::fmt::Display) -> DecodeError {
+    DecodeError::malformed(format!("{what}: the entries before it are stored"))
 }
 
 /// Names and values of an entry, and its length with its empty line.
@@ -154,19 +157,20 @@ fn next_entry(bytes: &[u8], is_end: bool) -> Result<Option<Entry<'_>>, DecodeErr
         if line.is_empty() {
             return Ok(Some((fields, at + 1)));
         }
-        let (name, value, len) = match memchr::memchr(b'=', line) {
-            Some(equals) => (&line[..equals], &line[equals + 1..], end + 1),
+        let equals = memchr::memchr(b'=', line);
+        let name = &line[..equals.unwrap_or(end)];
+        // What would follow a name that is none may be taken for a length of any size.
+        if !is_name(name) {
+            let name = String::from_utf8_lossy(&name[..name.len().min(64)]);
+            return Err(wrong(format!("no entry of a journal: {name:?} is no field's name")));
+        }
+        let (value, len) = match equals {
+            Some(equals) => (&line[equals + 1..], end + 1),
             None => match binary(rest, end + 1)? {
-                Some((value, len)) => (line, value, len),
+                Some(value) => value,
                 None => return Ok(None),
             },
         };
-        if !is_name(name) {
-            let name = String::from_utf8_lossy(&name[..name.len().min(64)]);
-            return Err(DecodeError::malformed(format!(
-                "no entry of a journal: {name:?} is no field's name"
-            )));
-        }
         fields.push((name, value));
         at += len;
     }
@@ -179,9 +183,7 @@ fn binary(field: &[u8], at: usize) -> Result<Option<(&[u8], usize)>, DecodeError
     match rest.get(len) {
         None => Ok(None),
         Some(b'\n') => Ok(Some((&rest[..len], at + 8 + len + 1))),
-        Some(_) => {
-            Err(DecodeError::malformed("no entry of a journal: a field is longer than it says"))
-        }
+        Some(_) => Err(wrong("no entry of a journal: a field is longer than it says")),
     }
 }
 
@@ -209,7 +211,7 @@ mod tests {
         let (budget, limits) = (Budget::new(1 << 20), IngestLimits::default());
         let mut share = budget.share();
         let mut gathered = Gathered::new(&limits, &mut share);
-        rules().read(bytes, || 7, &mut gathered)?;
+        rules().read(bytes, || 7, &mut gathered)?.map_or(Ok(()), Err)?;
         let (push, _) = gathered.finish();
         let of = |stream: &super::super::push::Stream<'_>| {
             let labels = stream.labels.to_string();
@@ -238,9 +240,9 @@ mod tests {
         let bytes = ENTRY.repeat(2);
         for cut in 0..bytes.len() {
             let whole = if cut < ENTRY.len() { 0 } else { ENTRY.len() };
-            assert_eq!(entries_end(&bytes[..cut], false).unwrap(), whole, "{cut}");
+            assert_eq!(entries_end(&bytes[..cut], false), (whole, None), "{cut}");
         }
-        assert!(entries_end(&ENTRY[..100], true).is_err(), "it ends within a field");
+        assert!(entries_end(&ENTRY[..100], true).1.is_some(), "it ends within a field");
     }
 
     #[test]

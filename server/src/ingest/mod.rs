@@ -69,6 +69,7 @@ pub use self::otlp::{
     AttributeAction, AttributeRule, LogsService, NamePattern, OtlpConfig, ResourceAttributes,
 };
 pub(crate) use self::syslog::{Frames, SyslogRules};
+pub(crate) use self::window::Refusal;
 
 use self::body::{Envelope, Format};
 use self::core::Core;
@@ -235,7 +236,7 @@ impl Ingester {
     /// a part of one that was read as it came. Entries that break a rule are left out and counted.
     ///
     /// # Errors
-    /// Bytes that are no entries, and what a later attempt may mend.
+    /// Bytes that are no entries: those before them are stored. And what a later attempt may mend.
     pub(crate) async fn push_journal(
         &self,
         tenant: &TenantId,
@@ -250,15 +251,16 @@ impl Ingester {
         .await
     }
 
-    /// Takes in events. Those that break a rule are left out and counted.
+    /// Takes in events. Those that break a rule are left out and counted. Gives those that a limit refuses
+    /// for now, by their places in `events`; all others are durable.
     ///
     /// # Errors
-    /// What a later attempt may mend: 429 and 5xx.
+    /// What a later attempt may mend: 429 and 5xx. Nothing is stored then.
     pub(crate) async fn push_events(
         &self,
         tenant: &TenantId,
         events: Arc<Vec<Event>>,
-    ) -> Result<(), PushError> {
+    ) -> Result<Vec<Refusal>, PushError> {
         self.blocking(tenant, move |core, tenant| core.push_events(tenant, &events)).await
     }
 
@@ -266,7 +268,7 @@ impl Ingester {
     /// the one behind them.
     ///
     /// # Errors
-    /// As [`push_events`](Self::push_events).
+    /// What a later attempt may mend: 429 and 5xx. Some of the entries may be stored then.
     pub(crate) async fn push_forward(
         &self,
         tenant: &TenantId,

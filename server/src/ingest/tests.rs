@@ -363,6 +363,98 @@ fn entries_may_be_required_to_keep_up() {
     any_order.push(&format!("[{},{}]", entry(new, "new"), entry(1, "old"))).unwrap();
 }
 
+/// A write path that refuses old entries of `{app="late"}` for good, and long ones of any stream for now.
+fn behind_and_too_fast() -> (Rig, String) {
+    let rig = Rig::new(IngestLimits {
+        max_entry_lag: Duration::from_secs(3600),
+        per_stream_rate_limit: 100,
+        per_stream_rate_limit_burst: 100,
+        ..limits()
+    });
+    let new = format!(r#"["{NOW}","new"]"#);
+    rig.push_body(&format!(r#"{{"streams":[{{"stream":{{"app":"late"}},"values":[{new}]}}]}}"#))
+        .unwrap();
+    (rig, "x".repeat(101))
+}
+
+#[test]
+fn events_that_may_pass_later_are_named() {
+    let (rig, long) = behind_and_too_fast();
+    let event = |app: &str, line: &str| Event {
+        labels: format!("{{app=\"{app}\"}}"),
+        timestamp: SECOND,
+        line: line.to_owned(),
+        metadata: Vec::new(),
+    };
+    let events =
+        [event("fast", &long), event("late", "old"), event("calm", "y"), event("fast", "z")];
+    let refusals = rig.core.push_events(&TenantId::new("t").unwrap(), &events).unwrap();
+    let found: Vec<_> = refusals.iter().map(|it| (it.places.clone(), it.error.status)).collect();
+    assert_eq!(found, [(vec![0, 3], StatusCode::TOO_MANY_REQUESTS)]);
+    assert_eq!(rig.lines(), ["new", "y"]);
+}
+
+#[test]
+fn a_refusal_for_good_does_not_hide_one_for_now() {
+    let (rig, long) = behind_and_too_fast();
+    let tenant = TenantId::new("t").unwrap();
+    let journal = format!(
+        "__REALTIME_TIMESTAMP=1\nAPP=late\nMESSAGE=old\n\n\
+         __REALTIME_TIMESTAMP=1\nAPP=fast\nMESSAGE={long}\n\n"
+    );
+    let rules = JournalRules::new(&["APP".to_owned()]);
+    let error = rig.core.push_journal(&tenant, None, journal.as_bytes(), &rules).unwrap_err();
+    assert_eq!(error.status, StatusCode::TOO_MANY_REQUESTS, "{error}");
+    let stream = |app: &str, line: &str| {
+        format!(r#"{{"stream":{{"app":"{app}"}},"values":[["1","{line}"]]}}"#)
+    };
+    let body = format!(r#"{{"streams":[{},{}]}}"#, stream("late", "old"), stream("fast", &long));
+    let error = rig.push_body(&body).unwrap_err();
+    assert_eq!(error.status, StatusCode::TOO_MANY_REQUESTS, "{error}");
+    assert_eq!(rig.lines(), ["new"]);
+}
+
+#[test]
+fn items_of_a_bulk_request_each_have_their_own_refusal() {
+    let (rig, long) = behind_and_too_fast();
+    let item = |app: &str, line: &str| {
+        format!(
+            "{{\"create\":{{}}}}\n{{\"@timestamp\":\"1970-01-01T00:00:01Z\",\"app\":\"{app}\",\"message\":\"{line}\"}}\n"
+        )
+    };
+    let body = [item("fast", &long), item("late", "old"), item("calm", "y")].concat();
+    let names = |name: &str| vec![name.to_owned()];
+    let rules = super::super::fields::FieldRules {
+        time: names("@timestamp"),
+        message: names("message"),
+        labels: names("app"),
+        ..super::super::fields::FieldRules::default()
+    };
+    let bulk = Bulk { rules, index: String::new() };
+    let tenant = TenantId::new("t").unwrap();
+    let answer =
+        rig.core.push_bulk(&tenant, Envelope::plain(Format::Text), body.as_bytes(), &bulk).unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer).unwrap();
+    let items = answer["items"].as_array().unwrap();
+    let statuses: Vec<_> = items.iter().map(|item| item["create"]["status"].clone()).collect();
+    assert_eq!(statuses, [429, 400, 201], "{answer}");
+    assert_eq!(rig.lines(), ["new", "y"]);
+}
+
+#[test]
+fn journal_entries_before_a_wrong_one_are_stored() {
+    let rules = JournalRules::new(&["APP".to_owned()]);
+    for wrong in ["not a field\n\n", "MESSAGE\n\u{9}"] {
+        let rig = Rig::new(limits());
+        let journal = format!("__REALTIME_TIMESTAMP=1\nMESSAGE=good\n\n{wrong}");
+        let tenant = TenantId::new("t").unwrap();
+        let error = rig.core.push_journal(&tenant, None, journal.as_bytes(), &rules).unwrap_err();
+        assert_eq!(error.status, StatusCode::BAD_REQUEST);
+        assert!(error.text.ends_with("the entries before it are stored"), "{error}");
+        assert_eq!(rig.lines(), ["good"]);
+    }
+}
+
 #[test]
 fn what_the_store_does_not_take_is_not_acknowledged() {
     let rig = Rig::over(Memory { closed: true, ..Memory::default() }, limits());

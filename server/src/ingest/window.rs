@@ -37,6 +37,28 @@ pub(crate) struct Window<'a, B> {
     pub(crate) now: Timestamp,
 }
 
+/// Entries of a stream that are refused for what came before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// Which, by their places in [`Push::entries`].
+    pub(crate) places: Vec<usize>,
+    pub(crate) error: PushError,
+}
+
+impl Refusal {
+    /// Whether the same entries may pass later.
+    pub(crate) fn is_for_now(&self) -> bool {
+        self.error.status == StatusCode::TOO_MANY_REQUESTS
+    }
+
+    /// What a push as a whole is answered: a refusal that a later attempt may mend, where there is one.
+    /// What is refused for good is refused again then, and told.
+    pub(crate) fn of_push(refusals: Vec<Self>) -> Option<PushError> {
+        let at = refusals.iter().position(Self::is_for_now).unwrap_or(0);
+        refusals.into_iter().nth(at).map(|refusal| refusal.error)
+    }
+}
+
 /// Entries of a stream that are refused, as the answer names them.
 #[derive(Default)]
 struct Ignored {
@@ -56,21 +78,21 @@ impl Ignored {
 }
 
 impl<B: Backend> Window<'_, B> {
-    /// Takes out of `checked` what is refused, and says why: the first refusal of the push.
+    /// Takes out of `checked` what is refused, and says why, stream by stream.
     pub(crate) fn check(
         &self,
         push: &Push<'_>,
         known: &[Arc<KnownStream>],
         checked: &mut Checked,
-    ) -> Option<PushError> {
-        let mut first = self.check_stream_count(push, known, checked);
+    ) -> Vec<Refusal> {
+        let mut refusals = self.check_stream_count(push, known, checked);
         for (index, stream) in known.iter().enumerate() {
             let refused = self
                 .check_rate(push, index, stream, checked)
                 .or_else(|| self.check_lag(push, index, stream, checked));
-            first = first.or(refused);
+            refusals.extend(refused);
         }
-        first
+        refusals
     }
 
     /// Refuses streams that would be one too many. Streams that are active already always pass.
@@ -79,14 +101,14 @@ impl<B: Backend> Window<'_, B> {
         push: &Push<'_>,
         known: &[Arc<KnownStream>],
         checked: &mut Checked,
-    ) -> Option<PushError> {
+    ) -> Vec<Refusal> {
         let max = self.limits.max_global_streams_per_user;
         let active = self.backend.active_streams(self.tenant);
         // Asking for each stream costs a look-up; far from the limit there is no need to.
         if max == 0 || active.saturating_add(known.len()) <= max {
-            return None;
+            return Vec::new();
         }
-        let (mut added, mut first) = (HashSet::new(), None);
+        let (mut added, mut refusals) = (HashSet::new(), Vec::new());
         for (index, stream) in known.iter().enumerate() {
             let is_new = || self.backend.newest_entry(self.tenant, &stream.labels).is_none();
             let wanted = checked.keeps_any(push, index) && !added.contains(&stream.labels);
@@ -97,10 +119,11 @@ impl<B: Backend> Window<'_, B> {
                 added.insert(&stream.labels);
                 continue;
             }
-            checked.refuse(push, push.streams[index].entries.clone(), Reason::StreamLimit);
-            first.get_or_insert_with(|| self.too_many_streams(&stream.name));
+            let entries = push.streams[index].entries.clone();
+            let places = checked.refuse(push, entries, Reason::StreamLimit);
+            refusals.push(Refusal { places, error: self.too_many_streams(&stream.name) });
         }
-        first
+        refusals
     }
 
     fn too_many_streams(&self, stream: &str) -> PushError {
@@ -120,7 +143,7 @@ impl<B: Backend> Window<'_, B> {
         index: usize,
         stream: &KnownStream,
         checked: &mut Checked,
-    ) -> Option<PushError> {
+    ) -> Option<Refusal> {
         let rate = self.rate?;
         let entries = push.streams[index].entries.clone();
         let kept = || entries.clone().filter(|&place| checked.kept[place]);
@@ -140,9 +163,9 @@ impl<B: Backend> Window<'_, B> {
         );
         let mut ignored = Ignored::default();
         kept().for_each(|place| ignored.add(push.entries[place].timestamp, &reason));
-        checked.refuse(push, entries.clone(), Reason::PerStreamRateLimit);
-        let refused = self.ignored(StatusCode::TOO_MANY_REQUESTS, ignored, entries.len(), stream);
-        Some(refused.retry_after(exceeded.retry_after))
+        let places = checked.refuse(push, entries.clone(), Reason::PerStreamRateLimit);
+        let error = self.ignored(StatusCode::TOO_MANY_REQUESTS, ignored, entries.len(), stream);
+        Some(Refusal { places, error: error.retry_after(exceeded.retry_after) })
     }
 
     /// Refuses the entries that are too far behind the newest of their stream.
@@ -152,7 +175,7 @@ impl<B: Backend> Window<'_, B> {
         index: usize,
         stream: &KnownStream,
         checked: &mut Checked,
-    ) -> Option<PushError> {
+    ) -> Option<Refusal> {
         let lag =
             Timestamp::try_from(self.limits.max_entry_lag.as_nanos()).unwrap_or(Timestamp::MAX);
         if lag == 0 || !checked.keeps_any(push, index) {
@@ -161,7 +184,7 @@ impl<B: Backend> Window<'_, B> {
         let entries = push.streams[index].entries.clone();
         let stored = self.backend.newest_entry(self.tenant, &stream.labels);
         let mut newest = stored.unwrap_or(Timestamp::MIN);
-        let mut ignored = Ignored::default();
+        let (mut ignored, mut places) = (Ignored::default(), Vec::new());
         for place in entries.clone() {
             let timestamp = push.entries[place].timestamp;
             let oldest = newest.saturating_sub(lag);
@@ -175,10 +198,12 @@ impl<B: Backend> Window<'_, B> {
                 rfc3339(oldest)
             );
             ignored.add(timestamp, &reason);
-            checked.refuse(push, place..place + 1, Reason::TooFarBehind);
+            places.extend(checked.refuse(push, place..place + 1, Reason::TooFarBehind));
         }
-        let refused = ignored.count > 0;
-        refused.then(|| self.ignored(StatusCode::BAD_REQUEST, ignored, entries.len(), stream))
+        (!places.is_empty()).then(|| {
+            let error = self.ignored(StatusCode::BAD_REQUEST, ignored, entries.len(), stream);
+            Refusal { places, error }
+        })
     }
 
     fn ignored(

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{BufMut as _, Bytes, BytesMut};
 use timberline_store::TenantId;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{ListenError, ListenerMetrics, PortMetrics, connections, stopped, until_stored};
+use super::{
+    ListenError, ListenerMetrics, PortMetrics, RECEIVE_PAUSE, connections, stopped, until_stored,
+};
 use crate::config::ForwardListener;
 use crate::ingest::{ForwardEnvelope, ForwardRules, Greeting, Ingester, Scanner};
 
@@ -25,6 +27,12 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The largest PING, in bytes.
 const PING_BYTES_MAX: usize = 64 << 10;
+
+/// How much of a message may be in memory without a place among the large ones.
+const SMALL_BYTES: usize = READ_BYTES;
+
+/// How long a client may be silent within a large message, for which others may be waiting.
+const LARGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// How long a client may take none of its acknowledgements.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -89,6 +97,7 @@ impl ForwardPort {
             key,
             metrics: metrics.clone(),
             message_bytes_max: config.message_bytes_max,
+            large: Arc::new(Semaphore::new(large_messages(&config))),
             idle_timeout: config.idle_timeout,
         };
         let of_connections = stopping.clone();
@@ -98,6 +107,12 @@ impl ForwardPort {
         tasks.spawn(connections::accept(listener, max, metrics, stopping.clone(), serve));
         tasks.spawn(answer_heartbeats(heartbeats, stopping.clone()));
     }
+}
+
+/// How many large messages there may be at a time: one at the least.
+fn large_messages(config: &ForwardListener) -> usize {
+    let places = config.buffer_bytes_max / config.message_bytes_max.max(1);
+    places.clamp(1, Semaphore::MAX_PERMITS)
 }
 
 /// The first line of the file, where there is one.
@@ -118,9 +133,13 @@ async fn answer_heartbeats(socket: UdpSocket, mut stopping: watch::Receiver<bool
     loop {
         tokio::select! {
             received = socket.recv_from(&mut buffer) => {
-                // An answer that cannot be sent is as good as one that is lost.
-                if let Ok((_, peer)) = received {
-                    let _ = socket.send_to(&[0], peer).await;
+                match received {
+                    // An answer that cannot be sent is as good as one that is lost.
+                    Ok((_, peer)) => drop(socket.send_to(&[0], peer).await),
+                    Err(error) => {
+                        tracing::debug!(%error, "cannot receive a heartbeat");
+                        tokio::time::sleep(RECEIVE_PAUSE).await;
+                    }
                 }
             }
             () = stopped(&mut stopping) => return,
@@ -137,6 +156,8 @@ struct Receiver {
     key: Option<Arc<[u8]>>,
     metrics: PortMetrics,
     message_bytes_max: usize,
+    /// Places for large messages that are not stored yet.
+    large: Arc<Semaphore>,
     idle_timeout: Duration,
 }
 
@@ -174,20 +195,35 @@ impl Receiver {
         let (mut buffer, mut scanner) = (BytesMut::new(), Scanner::default());
         if let Some(key) = &self.key {
             let greeted = self.greet(stream, &mut buffer, &mut scanner, key);
-            let greeted = timeout(HANDSHAKE_TIMEOUT, greeted).await;
+            let greeted = tokio::select! {
+                greeted = timeout(HANDSHAKE_TIMEOUT, greeted) => greeted,
+                () = stopped(stopping) => return Ok(()),
+            };
             greeted.map_err(|_| Closed("handshake", "no PING in time".to_owned()))??;
         }
+        let mut place = None;
         loop {
             let (messages, fault) = self.whole_messages(&mut buffer, &mut scanner);
             if !messages.is_empty() {
-                self.store(stream, messages).await?;
+                self.store(stream, messages, stopping).await?;
             }
             if let Some(closed) = fault {
                 return Err(closed);
             }
+            if buffer.len() <= SMALL_BYTES {
+                place = None;
+            } else if place.is_none() {
+                // The semaphore is never closed.
+                place = tokio::select! {
+                    place = self.large.acquire() => place.ok(),
+                    () = stopped(stopping) => return Ok(()),
+                };
+            }
+            let patience = place.as_ref().map_or(self.idle_timeout, |_| LARGE_TIMEOUT);
             buffer.reserve(READ_BYTES);
+            let mut part = (&mut buffer).limit(READ_BYTES);
             let read = tokio::select! {
-                read = timeout(self.idle_timeout, stream.read_buf(&mut buffer)) => read,
+                read = timeout(patience.min(self.idle_timeout), stream.read_buf(&mut part)) => read,
                 () = stopped(stopping) => return Ok(()),
             };
             let read = read.map_err(|_| Closed("idle", "silent for too long".to_owned()))??;
@@ -256,7 +292,12 @@ impl Receiver {
     }
 
     /// Stores messages, and acknowledges those that want it.
-    async fn store(&self, stream: &mut TcpStream, messages: Bytes) -> Result<(), Closed> {
+    async fn store(
+        &self,
+        stream: &mut TcpStream,
+        messages: Bytes,
+        stopping: &mut watch::Receiver<bool>,
+    ) -> Result<(), Closed> {
         let stamp = self.ingester.stamp();
         let push = || {
             let (rules, messages) = (Arc::clone(&self.rules), messages.clone());
@@ -276,7 +317,12 @@ impl Receiver {
             }
         }
         if !acks.is_empty() {
-            let written = timeout(WRITE_TIMEOUT, stream.write_all(&acks)).await;
+            let written = tokio::select! {
+                // Where it is time to stop, what can be written at once is.
+                biased;
+                written = timeout(WRITE_TIMEOUT, stream.write_all(&acks)) => written,
+                () = stopped(stopping) => return Ok(()),
+            };
             written.map_err(|_| Closed("idle", "acknowledgements are not read".to_owned()))??;
         }
         match fault {

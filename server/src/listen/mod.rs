@@ -37,6 +37,9 @@ const PAUSE_MAX: Duration = Duration::from_secs(5);
 /// How often what a limit refuses is tried again before it is dropped and counted: a minute in all.
 const LIMITED_TRIES_MAX: u32 = 16;
 
+/// How long to wait after a failed receive: some errors come again at once.
+const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
+
 /// Why a port cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

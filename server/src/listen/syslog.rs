@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::queue::{Queue, queue};
-use super::{ListenError, ListenerMetrics, PortMetrics, connections, stopped};
+use super::{ListenError, ListenerMetrics, PortMetrics, RECEIVE_PAUSE, connections, stopped};
 use crate::config::{SyslogListener, SyslogProtocol};
 use crate::ingest::{Frames, Ingester, SyslogRules};
 use crate::tls::Tls;
@@ -25,9 +25,6 @@ const READ_BYTES: usize = 16 << 10;
 
 /// How long a client may take for TLS.
 const TLS_TIMEOUT: Duration = Duration::from_secs(30);
-
-/// How long to wait after a failed receive: some errors come again at once.
-const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// A port for syslog.
 #[derive(Debug)]
@@ -133,10 +130,14 @@ async fn serve(
     stream: tokio::net::TcpStream,
     peer: SocketAddr,
     tls: Option<Arc<Tls>>,
-    stopping: watch::Receiver<bool>,
+    mut stopping: watch::Receiver<bool>,
 ) {
     let Some(tls) = tls else { return receiver.read(stream, peer, stopping).await };
-    match timeout(TLS_TIMEOUT, tls.acceptor().accept(stream)).await {
+    let accepted = tokio::select! {
+        accepted = timeout(TLS_TIMEOUT, tls.acceptor().accept(stream)) => accepted,
+        () = stopped(&mut stopping) => return,
+    };
+    match accepted {
         Ok(Ok(stream)) => receiver.read(stream, peer, stopping).await,
         Ok(Err(error)) => {
             receiver.metrics.refused("tls");

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use timberline_store::Timestamp;
 
 use super::rules::LabelMap;
@@ -89,6 +90,47 @@ impl Alert {
     }
 }
 
+/// What is known of an alert from before a restart.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Remembered {
+    /// Since when it is there.
+    pub(super) active_at: Timestamp,
+    /// How it fired, if it did and its rule keeps alerts firing.
+    pub(super) fired: Option<Fired>,
+}
+
+/// How an alert fired.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Fired {
+    /// Since when, in nanoseconds since the Unix epoch.
+    at: Timestamp,
+    /// Since when it fires only because it is kept.
+    kept_since: Option<Timestamp>,
+    annotations: LabelMap,
+    /// None where it is no number.
+    value: Option<f64>,
+}
+
+impl Fired {
+    /// None of one that does not fire.
+    pub(super) fn of(alert: &Alert) -> Option<Self> {
+        let at = alert.fired_at.filter(|_| alert.state == AlertState::Firing)?;
+        Some(Self {
+            at,
+            kept_since: alert.keep_firing_since,
+            annotations: alert.annotations.clone(),
+            // JSON has no others.
+            value: Some(alert.value).filter(|value| value.is_finite()),
+        })
+    }
+
+    /// The same after a time that does not count.
+    pub(super) fn after(mut self, down: i64) -> Self {
+        self.kept_since = self.kept_since.map(|since| since.saturating_add(down));
+        self
+    }
+}
+
 /// How long what is found is looked at before it is told of.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Patience {
@@ -113,6 +155,24 @@ impl Alerts {
     /// The furthest that one of them is.
     pub(crate) fn state(&self) -> AlertState {
         self.0.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
+    }
+
+    /// Takes in what fired before a restart, so that it goes on to fire, and its end is told.
+    pub(super) fn restore(&mut self, remembered: &BTreeMap<LabelMap, Remembered>) {
+        for (labels, known) in remembered {
+            let Some(fired) = &known.fired else { continue };
+            self.0.entry(labels.clone()).or_insert_with(|| Alert {
+                state: AlertState::Firing,
+                annotations: fired.annotations.clone(),
+                value: fired.value.unwrap_or(f64::NAN),
+                active_at: known.active_at,
+                fired_at: Some(fired.at),
+                resolved_at: None,
+                keep_firing_since: fired.kept_since,
+                last_sent_at: None,
+                valid_until: known.active_at,
+            });
+        }
     }
 
     /// Takes in what was found at `now`; `since` says of alerts that are new since when they are there.

@@ -33,6 +33,14 @@ pub(crate) enum BookError {
     /// There is no such namespace.
     #[error("group namespace does not exist")]
     NoNamespace,
+    /// The tenant has as many groups as it may.
+    #[error("per-user rule groups limit (limit: {max} actual: {count}) exceeded")]
+    TooMany {
+        /// How many there may be.
+        max: usize,
+        /// How many there would be.
+        count: usize,
+    },
     /// The name cannot be a file's.
     #[error("{0}")]
     Name(String),
@@ -70,7 +78,7 @@ impl Book {
     /// # Errors
     /// A directory that cannot be made.
     pub(super) fn open(directory: PathBuf, auth_enabled: bool) -> io::Result<Self> {
-        fs::create_dir_all(&directory)?;
+        files::make_directory(&directory)?;
         let (tenants, complaints) = (BTreeMap::new(), BTreeSet::new());
         let mut book = Self { directory, auth_enabled, tenants, complaints };
         // What is wrong is in the log, and does not keep the rest from its work.
@@ -178,17 +186,24 @@ impl Book {
         namespaces.map(|(name, namespace)| (name.as_str(), namespace.groups.as_slice()))
     }
 
-    /// Adds a group to a namespace, in the place of the one of its name.
+    /// Adds a group to a namespace, in the place of the one of its name. A tenant may have `groups_max` of
+    /// them in all its namespaces; 0 is any number.
     pub(super) fn set_group(
         &mut self,
         tenant: &TenantId,
         name: &str,
         group: RuleGroup,
+        groups_max: usize,
     ) -> Result<(), BookError> {
+        check_name(&group.name)?;
         let mut groups = self.writable(tenant, name)?.map_or(Vec::new(), <[RuleGroup]>::to_vec);
         let path = self.path_of(tenant, name)?;
+        let count = 1 + self.groups(tenant).map(|(_, groups)| groups.len()).sum::<usize>();
         match groups.iter_mut().find(|known| known.name == group.name) {
             Some(known) => *known = group,
+            None if groups_max > 0 && count > groups_max => {
+                return Err(BookError::TooMany { max: groups_max, count });
+            }
             None => groups.push(group),
         }
         self.write(tenant, name, path, groups)
@@ -268,7 +283,7 @@ impl Book {
     ) -> Result<(), BookError> {
         let text = file_text(&groups).map_err(BookError::Io)?;
         let parent = path.parent().unwrap_or(&self.directory);
-        fs::create_dir_all(parent).map_err(|error| failed("make", parent, &error))?;
+        files::make_directory(parent).map_err(|error| failed("make", parent, &error))?;
         files::replace(&path, text.as_bytes()).map_err(|error| failed("write", &path, &error))?;
         let look = Look::at(&path);
         let namespace = Namespace { path, look, groups, error: None };
@@ -404,9 +419,9 @@ mod tests {
         for (tenant, namespace, name) in
             [(&a, "n s/ü", "g"), (&a, "n s/ü", "h"), (&a, ".hidden", "g"), (&b, "n", "g")]
         {
-            book.set_group(tenant, namespace, group(name)).unwrap();
+            book.set_group(tenant, namespace, group(name), 0).unwrap();
         }
-        book.set_group(&a, "n s/ü", RuleGroup { limit: 7, ..group("g") }).unwrap();
+        book.set_group(&a, "n s/ü", RuleGroup { limit: 7, ..group("g") }, 0).unwrap();
         let mut again = Book::open(directory.path().join("rules"), true).unwrap();
         again.reload().unwrap();
         for book in [&book, &again] {
@@ -428,7 +443,7 @@ mod tests {
     fn a_bad_file_changes_nothing() {
         let (mut book, directory) = book(true);
         let a = tenant("a");
-        book.set_group(&a, "n", group("g")).unwrap();
+        book.set_group(&a, "n", group("g"), 0).unwrap();
         let path = directory.path().join("rules/a/n.yaml");
         fs::write(&path, "groups: [{name: x, rules: [{alert: A, expr: nope(}]}]").unwrap();
         let error = book.reload().unwrap_err();
@@ -438,7 +453,7 @@ mod tests {
         );
         assert_eq!(shown(&book, "a"), "n:g");
         assert!(!book.is_well(&a));
-        let refused = book.set_group(&a, "n", group("h"));
+        let refused = book.set_group(&a, "n", group("h"), 0);
         assert!(matches!(refused, Err(BookError::Broken(_))), "{refused:?}");
         fs::write(&path, "groups: [{name: x, rules: []}]").unwrap();
         book.reload().unwrap();
@@ -470,7 +485,7 @@ mod tests {
         book.reload().unwrap_err();
         assert_eq!(shown(&book, "fake"), "one:o top:t");
         assert_eq!(book.complaints.len(), 3, "{:?}", book.complaints);
-        book.set_group(&tenant("fake"), "top", group("g")).unwrap();
+        book.set_group(&tenant("fake"), "top", group("g"), 0).unwrap();
         assert!(!rules.join("fake/top.yaml").exists());
         assert_eq!(shown(&book, "fake"), "one:o top:t,g");
     }
@@ -479,9 +494,28 @@ mod tests {
     fn names_do_not_lead_away() {
         let (mut book, _directory) = book(true);
         for name in ["..", ".", "", "a/../b", "/etc", "a\\..", "a\0b", "a/"] {
-            let result = book.set_group(&tenant("a"), name, group("g"));
+            let result = book.set_group(&tenant("a"), name, group("g"), 0);
+            assert!(matches!(result, Err(BookError::Name(_))), "{name}");
+        }
+        for name in ["a/..", "a//b", "/"] {
+            let named = RuleGroup { name: name.to_owned(), ..group("g") };
+            let result = book.set_group(&tenant("a"), "n", named, 0);
             assert!(matches!(result, Err(BookError::Name(_))), "{name}");
         }
         assert!(matches!(file_name_of(&"ü".repeat(40)), Err(BookError::Name(_))));
+    }
+
+    #[test]
+    fn groups_are_counted_over_all_namespaces() {
+        let (mut book, _directory) = book(true);
+        let a = tenant("a");
+        book.set_group(&a, "n", group("g"), 2).unwrap();
+        book.set_group(&a, "m", group("g"), 2).unwrap();
+        book.set_group(&a, "m", group("g"), 2).unwrap();
+        let refused = book.set_group(&a, "n", group("h"), 2).unwrap_err();
+        let text = "per-user rule groups limit (limit: 2 actual: 3) exceeded";
+        assert_eq!(refused.to_string(), text);
+        book.set_group(&tenant("b"), "n", group("h"), 2).unwrap();
+        assert_eq!(shown(&book, "a"), "m:g n:g");
     }
 }

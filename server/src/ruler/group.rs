@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use timberline_store::{TenantId, Timestamp};
 
-use super::alert::{Alert, AlertState, Alerts, Patience};
+use super::alert::{Alert, AlertState, Alerts, Patience, Remembered};
 use super::evaluate::{CompiledRule, Outcome};
 use super::rules::{LabelMap, METRIC_NAME, RuleGroup};
 
@@ -73,8 +73,8 @@ pub(crate) struct RuleState {
     pub(crate) evaluated_at: Option<Timestamp>,
     pub(crate) took: Duration,
     pub(crate) alerts: Alerts,
-    /// Since when alerts are there that were there before a restart, until they are asked for.
-    pub(super) restored: BTreeMap<LabelMap, Timestamp>,
+    /// Alerts that were there before a restart, until the rule is evaluated.
+    pub(super) restored: BTreeMap<LabelMap, Remembered>,
     /// The series of the last evaluation.
     returned: BTreeSet<LabelMap>,
 }
@@ -109,8 +109,8 @@ impl Group {
     }
 
     /// Takes over the alerts of the group that this one replaces, rule by rule: those of the same name and
-    /// labels.
-    pub(super) fn take_over(&self, old: &Self) {
+    /// labels. Gives marks of the end for the series of the rules that are no more.
+    pub(super) fn take_over(&self, old: &Self, now: Timestamp) -> Vec<WrittenSample> {
         let mut old_state = old.state.lock();
         old_state.is_retired = true;
         let mut left: Vec<Option<RuleState>> = old_state.rules.iter().cloned().map(Some).collect();
@@ -129,11 +129,24 @@ impl Group {
                 into.returned = from.returned;
             }
         }
+        let kept: BTreeSet<&LabelMap> =
+            state.rules.iter().flat_map(|rule| &rule.returned).collect();
+        let ended = left.into_iter().flatten().flat_map(|rule| rule.returned);
+        let ended = ended.filter(|labels| !kept.contains(labels));
+        ended.map(|labels| sample(labels, now, STALE)).collect()
     }
 
     /// Ends the group: an evaluation that is under way changes nothing any more.
     pub(super) fn retire(&self) {
         self.state.lock().is_retired = true;
+    }
+
+    /// Ends the group for good. Gives marks of the end for all its series.
+    pub(super) fn end(&self, now: Timestamp) -> Vec<WrittenSample> {
+        let mut state = self.state.lock();
+        state.is_retired = true;
+        let ended = state.rules.iter_mut().flat_map(|rule| std::mem::take(&mut rule.returned));
+        ended.map(|labels| sample(labels, now, STALE)).collect()
     }
 
     /// Takes in what the evaluation of a rule gave.
@@ -165,7 +178,9 @@ impl Group {
                     limit: self.said.limit,
                 };
                 let restored = std::mem::take(&mut rule.restored);
-                rule.alerts.take(&found, now, patience, |labels| restored.get(labels).copied())?;
+                rule.alerts.restore(&restored);
+                let since = |labels: &LabelMap| restored.get(labels).map(|known| known.active_at);
+                rule.alerts.take(&found, now, patience, since)?;
                 finished.notifications = rule.alerts.take_due(now, resend_delay, self.interval);
                 Ok(alert_samples(&rule.alerts, now))
             }

@@ -39,7 +39,7 @@ use tokio::task::{AbortHandle, JoinHandle};
 
 use self::book::Book;
 use self::evaluate::Surroundings;
-use self::group::{Group, GroupKey};
+use self::group::{Group, GroupKey, WrittenSample};
 use self::metrics::RulerMetrics;
 use self::notify::Notifier;
 use self::remote_write::RemoteWriter;
@@ -216,6 +216,7 @@ impl Ruler {
     /// Makes what is evaluated what is in the book.
     fn apply(&self, book: &Book) {
         let Some(started) = self.started.get() else { return };
+        let now = crate::http::now();
         let mut running = self.running.lock();
         let mut wanted = BTreeMap::new();
         for tenant in book.tenants() {
@@ -232,7 +233,7 @@ impl Ruler {
             let stays = wanted.contains_key(key);
             if !stays {
                 old.task.abort();
-                old.group.retire();
+                self.write(&key.tenant, &old.group.end(now));
                 self.metrics.remove_group(key);
             }
             stays
@@ -247,11 +248,12 @@ impl Ruler {
             match old {
                 Some(old) => {
                     old.task.abort();
-                    group.take_over(&old.group);
+                    let ended = group.take_over(&old.group, now);
+                    self.write(&key.tenant, &ended);
                 }
                 None => {
                     let tolerance = self.config.for_outage_tolerance;
-                    self.saved.restore(&group, crate::http::now(), tolerance);
+                    self.saved.restore(&group, now, tolerance);
                 }
             }
             self.metrics.add_group(&group);
@@ -259,6 +261,10 @@ impl Ruler {
                 running.insert(key, new);
             }
         }
+    }
+
+    fn write(&self, tenant: &TenantId, samples: &[WrittenSample]) {
+        self.writer.write(tenant, samples, &self.surroundings.external_labels);
     }
 
     fn groups(&self, is_wanted: impl Fn(&GroupKey) -> bool) -> Vec<Arc<Group>> {
@@ -286,7 +292,8 @@ impl Ruler {
         groups.map(|(name, groups)| (name.to_owned(), groups.to_vec())).collect()
     }
 
-    /// Puts a group that was validated into a namespace, for good when it returns. Blocks.
+    /// Puts a group that was validated into a namespace, for good when it returns. The tenant may have
+    /// `groups_max` of them; 0 is any number. Blocks.
     ///
     /// # Errors
     /// [`BookError`]: nothing has changed then.
@@ -295,8 +302,9 @@ impl Ruler {
         tenant: &TenantId,
         namespace: &str,
         group: RuleGroup,
+        groups_max: usize,
     ) -> Result<(), BookError> {
-        self.change(|book| book.set_group(tenant, namespace, group))
+        self.change(|book| book.set_group(tenant, namespace, group, groups_max))
     }
 
     /// Removes a group. Blocks.

@@ -2,7 +2,7 @@
 //!
 //! What Prometheus keeps in the series `ALERTS_FOR_STATE` is here a file in the data directory, which is
 //! replaced as a whole. The time that the server was down counts for no alert: one that was pending has
-//! as much left as it had. One that was due stays due.
+//! as much left as it had. One that was due stays due, and one that is kept firing is kept for what is left.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -13,6 +13,7 @@ use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 use timberline_store::{TenantId, Timestamp};
 
+use super::alert::{Fired, Remembered};
 use super::files;
 use super::group::{Group, GroupKey, GroupState};
 use super::rules::LabelMap;
@@ -50,6 +51,9 @@ struct SavedAlert {
     active_at: Timestamp,
     /// When it was last seen to be there.
     seen_at: Timestamp,
+    /// How it fired, if it did and its rule keeps alerts firing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fired: Option<Fired>,
 }
 
 impl SavedAlerts {
@@ -60,7 +64,7 @@ impl SavedAlerts {
     /// A directory that cannot be made.
     pub(super) fn open(data_dir: &Path, tolerance: Duration) -> io::Result<Self> {
         let directory = data_dir.join("ruler");
-        std::fs::create_dir_all(&directory)?;
+        files::make_directory(&directory)?;
         let path = directory.join("alerts.json");
         let restored = read(&path).unwrap_or_else(|error| {
             tracing::error!(path = %path.display(), error, "alerts begin anew");
@@ -90,8 +94,10 @@ impl SavedAlerts {
                 let hold = compiled.rule.hold.0;
                 rule.restored = of_rule
                     .filter_map(|alert| {
-                        let since = active_since(alert, hold, now, tolerance)?;
-                        Some((alert.labels.clone(), since))
+                        let active_at = active_since(alert, hold, now, tolerance)?;
+                        let down = now.saturating_sub(alert.seen_at);
+                        let fired = alert.fired.clone().map(|fired| fired.after(down));
+                        Some((alert.labels.clone(), Remembered { active_at, fired }))
                     })
                     .collect();
             }
@@ -149,7 +155,7 @@ fn active_since(
 
 fn collect(group: &Group, state: &GroupState, alerts: &mut Vec<SavedAlert>) {
     for (compiled, rule) in group.rules.iter().zip(&state.rules) {
-        let mut save = |labels: &LabelMap, active_at: Timestamp, seen_at: Timestamp| {
+        let mut save = |labels: &LabelMap, known: Remembered, seen_at: Timestamp| {
             alerts.push(SavedAlert {
                 tenant: group.key.tenant.to_string(),
                 namespace: group.key.namespace.clone(),
@@ -157,25 +163,26 @@ fn collect(group: &Group, state: &GroupState, alerts: &mut Vec<SavedAlert>) {
                 alert: compiled.rule.alert.clone(),
                 rule_labels: compiled.labels.clone(),
                 labels: labels.clone(),
-                active_at,
+                active_at: known.active_at,
                 seen_at,
+                fired: known.fired,
             });
         };
-        let Some(seen_at) = rule.evaluated_at else {
-            // Restored as of a moment ago, and not evaluated since.
-            let now = crate::http::now();
-            rule.restored.iter().for_each(|(labels, since)| save(labels, *since, now));
-            continue;
-        };
+        // Restored as of a moment ago, and no evaluation has come to anything since.
+        let now = crate::http::now();
+        rule.restored.iter().for_each(|(labels, known)| save(labels, known.clone(), now));
+        let Some(seen_at) = rule.evaluated_at else { continue };
+        let keeps = compiled.rule.keep_firing_for.0 > 0;
         for (labels, alert) in rule.alerts.active() {
-            save(labels, alert.active_at, seen_at);
+            let fired = Fired::of(alert).filter(|_| keeps);
+            save(labels, Remembered { active_at: alert.active_at, fired }, seen_at);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::alert::Found;
+    use super::super::alert::{AlertState, Found};
     use super::super::evaluate::Outcome;
     use super::super::rules::parse_file;
     use super::*;
@@ -185,7 +192,7 @@ mod tests {
     const CENTURY: Duration = Duration::from_secs(100 * 365 * 86_400);
 
     fn group() -> Group {
-        let text = "groups: [{name: g, rules: [{alert: X, expr: vector(1), for: 1m}]}]";
+        let text = "groups: [{name: g, rules: [{alert: X, expr: vector(1), for: 1m, keep_firing_for: 5m}]}]";
         let key = GroupKey {
             tenant: TenantId::new("t").unwrap(),
             namespace: "n".to_owned(),
@@ -228,6 +235,52 @@ mod tests {
         let (saved, after) = (SavedAlerts::open(directory.path(), CENTURY).unwrap(), group());
         saved.restore(&after, 1500 * SECOND, HOUR);
         assert_eq!(evaluate(&after, 1500 * SECOND), 1000 * SECOND, "it was due, and is");
+    }
+
+    /// What `group` saves, and a group after the restart that has it.
+    fn restarted(group: &Group, now: Timestamp) -> Group {
+        let directory = tempfile::tempdir().unwrap();
+        let open = || SavedAlerts::open(directory.path(), CENTURY).unwrap();
+        open().save([group].into_iter()).unwrap();
+        let (saved, after) = (open(), self::group());
+        saved.restore(&after, now, CENTURY);
+        after
+    }
+
+    #[test]
+    fn a_failed_evaluation_does_not_end_them() {
+        let before = group();
+        evaluate(&before, 1000 * SECOND);
+        let now = crate::http::now();
+        let after = restarted(&before, now);
+        after.finish_rule(0, Err("no store".to_owned()), now, Duration::ZERO, HOUR);
+        let again = restarted(&after, crate::http::now() + SECOND);
+        let later = now + 3600 * SECOND;
+        assert!(evaluate(&again, later) < later, "it did not begin anew");
+    }
+
+    #[test]
+    fn what_is_kept_firing_is_kept_and_its_end_told() {
+        let none = |group: &Group, now: Timestamp| {
+            let nothing = Ok(Outcome::Alerts(Vec::new()));
+            let told = group.finish_rule(0, nothing, now, Duration::ZERO, Duration::ZERO);
+            told.notifications.into_iter().map(|(_, alert)| alert.state).collect::<Vec<_>>()
+        };
+        let (firing, over) = ([AlertState::Firing], [AlertState::Inactive]);
+        for (is_kept, ends_after) in [(true, 280), (false, 300)] {
+            let before = group();
+            evaluate(&before, 1000 * SECOND);
+            evaluate(&before, 1060 * SECOND);
+            if is_kept {
+                assert_eq!(none(&before, 1070 * SECOND), firing);
+                assert_eq!(none(&before, 1090 * SECOND), firing);
+            }
+            let after = restarted(&before, 5000 * SECOND);
+            assert_eq!(none(&after, 5000 * SECOND), firing);
+            let again = restarted(&after, 5000 * SECOND);
+            assert_eq!(none(&again, (5000 + ends_after - 1) * SECOND), firing);
+            assert_eq!(none(&again, (5000 + ends_after) * SECOND), over);
+        }
     }
 
     #[test]

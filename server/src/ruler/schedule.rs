@@ -112,7 +112,7 @@ async fn evaluate(ruler: &Ruler, state: &Arc<AppState>, group: &Arc<Group>, time
         samples += finished.samples.iter().filter(|sample| !sample.is_stale()).count();
         let (tenant, surroundings) = (&group.key.tenant, &ruler.surroundings);
         ruler.notifier.notify(tenant, &rule.rule.expr, &finished.notifications, surroundings);
-        ruler.writer.write(tenant, &finished.samples, &surroundings.external_labels);
+        ruler.write(tenant, &finished.samples);
         if ruler.config.store_samples && !rule.rule.is_alerting() {
             store(state, group, &finished.samples, time).await;
         }

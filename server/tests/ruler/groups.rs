@@ -83,10 +83,32 @@ fn bad_groups_are_refused() {
         let answer = set(&server, namespace, "name: g\nrules: []");
         assert!(matches!(answer.status, 400 | 404), "{namespace}: {}", answer.status);
     }
+    for name in ["a/..", "a//b", "/"] {
+        let answer = set(&server, "ns", &format!("name: {name}\nrules: []"));
+        let text = format!("'{name}' cannot be the name of a namespace or group\n");
+        assert_eq!((answer.status, answer.text()), (400, text));
+    }
     assert_eq!(server.get(GROUPS, &[]).status, 404, "nothing was stored");
     let answer = server.get("/prometheus/api/v1/rules", &[("type", "both")]);
     assert_eq!(answer.status, 400);
     assert_eq!(answer.json()["errorType"], "bad_data");
+}
+
+#[test]
+fn tenants_have_so_many_rules() {
+    let server = server_with(&[], |config| {
+        config.limits_config.ruler.ruler_max_rules_per_rule_group = 1;
+        config.limits_config.ruler.ruler_max_rule_groups_per_tenant = 1;
+    });
+    let rule = "{record: a, expr: vector(1)}";
+    let answer = set(&server, "n", &format!("name: g\nrules: [{rule}, {rule}]"));
+    let text = "per-user rules per rule group limit (limit: 1 actual: 2) exceeded\n";
+    assert_eq!((answer.status, answer.text().as_str()), (400, text));
+    set_well(&server, "n", &format!("name: g\nrules: [{rule}]"));
+    set_well(&server, "n", "name: g\nrules: []");
+    let answer = set(&server, "m", "name: g\nrules: []");
+    let text = "per-user rule groups limit (limit: 1 actual: 2) exceeded\n";
+    assert_eq!((answer.status, answer.text().as_str()), (400, text));
 }
 
 #[test]

@@ -103,13 +103,44 @@ fn samples_are_written_in_order_and_stored() {
         "n",
         "name: g\nrules: [{record: 'app:boom', expr: 'vector(1) > 2', labels: {team: x}}]",
     );
-    let stale = 0x7ff0_0000_0000_0002_u64;
-    wait_for("the end of the series", || {
+    wait_for_end(&receiver, "app:boom,app=cart,site=eu,team=x");
+    // So it is when the rule goes, or its group.
+    let group = |name: &str| {
+        format!(
+            "name: g\nrules: [{{record: '{name}', expr: vector(1)}}, {{record: stays, expr: vector(2)}}]"
+        )
+    };
+    set_well(&server, "n", &group("first"));
+    wait_for_value(&receiver, "__name__=first,site=eu");
+    set_well(&server, "n", &group("second"));
+    wait_for_end(&receiver, "__name__=first,site=eu");
+    wait_for_value(&receiver, "__name__=second,site=eu");
+    assert!(!has_ended(&receiver, "__name__=stays"));
+    let deleted = server.request("DELETE", "/loki/api/v1/rules/n/g", &[], b"");
+    assert_eq!(deleted.status, 202);
+    wait_for_end(&receiver, "__name__=second,site=eu");
+    wait_for_end(&receiver, "__name__=stays,site=eu");
+}
+
+/// Waits until a series has a sample.
+fn wait_for_value(receiver: &Fake, labels: &str) {
+    wait_for(labels, || {
         let all = receiver.posted();
-        let mut found = all.iter().flat_map(series);
-        found
-            .find(|(labels, sample)| labels.contains("app:boom") && sample.value.to_bits() == stale)
+        let found = all.iter().flat_map(series).any(|(found, _)| found.contains(labels));
+        found.then_some(())
     });
+}
+
+/// Waits until a series has the mark of its end.
+fn wait_for_end(receiver: &Fake, labels: &str) {
+    wait_for(&format!("the end of {labels}"), || has_ended(receiver, labels).then_some(()));
+}
+
+fn has_ended(receiver: &Fake, labels: &str) -> bool {
+    let stale = 0x7ff0_0000_0000_0002_u64;
+    let all = receiver.posted();
+    let mut samples = all.iter().flat_map(series);
+    samples.any(|(found, sample)| found.contains(labels) && sample.value.to_bits() == stale)
 }
 
 #[test]

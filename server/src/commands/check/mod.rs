@@ -19,7 +19,7 @@ use self::range::Range;
 use self::report::{Report, Thresholds};
 use super::Target;
 use crate::cli::print;
-use crate::config::units::parse_duration;
+use crate::config::units::{UnitError, parse_duration};
 
 /// What `--help` ends with.
 pub(crate) const HELP: &str = "\
@@ -53,8 +53,8 @@ pub(crate) struct CheckQuery {
     /// What the line begins with
     #[arg(long, value_name = "NAME", default_value = "LOGQL")]
     name: String,
-    /// How long it may take
-    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    /// How long it may take: 10 is seconds, as with other plugins
+    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
     timeout: Duration,
     /// The server
     #[arg(long, value_name = "URL", env = "LOKI_ADDR", default_value = "http://127.0.0.1:3100")]
@@ -74,6 +74,14 @@ pub(crate) struct CheckQuery {
     /// Certificates of the authorities to trust instead of the system's
     #[arg(long, value_name = "FILE", env = "LOKI_CA_CERT_PATH")]
     ca_cert: Option<PathBuf>,
+}
+
+/// A duration, or whole seconds.
+fn parse_timeout(text: &str) -> Result<Duration, UnitError> {
+    match text.parse() {
+        Ok(seconds) => Ok(Duration::from_secs(seconds)),
+        Err(_) => parse_duration(text),
+    }
 }
 
 impl CheckQuery {

@@ -1,11 +1,15 @@
 //! Messages out of a stream: with their length in front (octet counting) or a line feed behind, as
-//! RFC 6587 has it. Which of the two is told for each message by its first byte: priorities begin with
-//! `<`, lengths with a digit.
+//! RFC 6587 has it. Which of the two is told for each message: one with its length in front begins with
+//! digits, a blank and the `<` of the priority. Anything else is a line.
 
 use bytes::{Buf as _, BytesMut};
 
 /// The longest length, in digits.
-const LENGTH_DIGITS_MAX: usize = 9;
+const LENGTH_DIGITS_MAX: usize = 8;
+
+/// The largest length, in bytes. A larger number is taken for the text of a line, since a wrong length takes
+/// the messages behind it along.
+const LENGTH_MAX: usize = 16 << 20;
 
 /// A message out of a stream.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,7 +39,7 @@ enum Skip {
 
 /// What the buffer begins with.
 enum Start {
-    /// Digits, which may go on.
+    /// Digits, and perhaps a blank; what follows decides.
     Unknown,
     /// The digits and the blank behind them, and the length that they say.
     Counted(usize, usize),
@@ -109,14 +113,16 @@ impl Frames {
         if digits == 0 || digits > LENGTH_DIGITS_MAX || self.buffer[0] == b'0' {
             return Start::Line;
         }
-        match self.buffer.get(digits) {
-            None => Start::Unknown,
-            Some(b' ') => {
+        match self.buffer[digits..] {
+            [] | [b' '] => Start::Unknown,
+            [b' ', b'<', ..] => {
                 let number = std::str::from_utf8(&self.buffer[..digits]).ok();
-                let len = number.and_then(|number| number.parse().ok()).unwrap_or(usize::MAX);
-                Start::Counted(digits + 1, len)
+                match number.and_then(|number| number.parse().ok()) {
+                    Some(len) if len <= LENGTH_MAX => Start::Counted(digits + 1, len),
+                    _ => Start::Line,
+                }
             }
-            Some(_) => Start::Line,
+            _ => Start::Line,
         }
     }
 

@@ -138,14 +138,19 @@ fn frames(stream: &[u8], size: usize, max: usize) -> Vec<(Vec<u8>, bool)> {
 
 #[test]
 fn framing_is_told_by_message() {
-    let stream = b"<1>a b\n8 <2>with\n\n<3>c\r\n\n\x0011 <4>0 123456<5>12 x\n12 angry\n7 cut";
+    let stream =
+        b"<1>a b\n8 <2>with\n\n<3>c\r\n\n\x0011 <4>0 123456<5>12 x\n12 angry\n999999999 foo\n\
+        99999999 <6>many\n17 <7>cut";
     let expected: Vec<(Vec<u8>, bool)> = [
         (&b"<1>a b"[..], false),
         (b"<2>with\n", false),
         (b"<3>c\r", false),
         (b"<4>0 123456", false),
         (b"<5>12 x", false),
-        (b"angry\n7 cut", true),
+        (b"12 angry", false),
+        (b"999999999 foo", false),
+        (b"99999999 <6>many", false),
+        (b"<7>cut", true),
     ]
     .map(|(bytes, is_cut)| (bytes.to_vec(), is_cut))
     .to_vec();
@@ -156,7 +161,7 @@ fn framing_is_told_by_message() {
 
 #[test]
 fn long_messages_are_cut_and_the_next_is_whole() {
-    let stream = b"10 <1>4567890<2>ok\n<3>4567890\n<4>ok\n999999999 <5>456";
+    let stream = b"10 <1>4567890<2>ok\n<3>4567890\n<4>ok\n16777216 <5>456";
     let expected: Vec<(Vec<u8>, bool)> = [
         (&b"<1>45"[..], true),
         (b"<2>ok", false),
