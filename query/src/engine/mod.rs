@@ -27,7 +27,7 @@ use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::{for_each, groups};
 pub use self::samples::{EntrySample, SampleSeries};
-pub use self::tail::{TailEntry, TailHistory, TailQuery};
+pub use self::tail::{TailEntry, TailHistory, TailQuery, TailRound};
 
 /// Points of a metric query's series that does not say its step.
 const POINTS: i64 = 250;
