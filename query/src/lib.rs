@@ -53,7 +53,7 @@ mod tenants;
 pub use deletes::{DeleteQuery, LogqlFilters};
 pub use engine::{
     Direction, Engine, EngineLimits, EntrySample, InstantQuery, RangeQuery, SampleSeries,
-    TailEntry, TailHistory, TailQuery,
+    TailEntry, TailHistory, TailQuery, TailRound,
 };
 pub use error::QueryError;
 pub use golang::{format_prometheus_duration, parse_prometheus_duration};

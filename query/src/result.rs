@@ -86,14 +86,24 @@ pub struct QueryStats {
     pub lines_processed: u64,
     /// Lines that passed the line filters and label filters.
     pub lines_matched: u64,
+    /// Bytes of structured metadata read: names and values, of lines that passed the line filters.
+    pub metadata_bytes: u64,
     /// Chunks read, in the head and in segments.
     pub chunks_read: u64,
+    /// Of the chunks read, those with a line that passed the line filters.
+    pub chunks_matched: u64,
     /// Of the bytes looked at, those of lines that are in memory, not in segments.
     pub bytes_in_memory: u64,
     /// Of the lines looked at, those that are in memory.
     pub lines_in_memory: u64,
+    /// Of the lines that passed, those that are in memory.
+    pub lines_matched_in_memory: u64,
+    /// Of the bytes of structured metadata, those in memory.
+    pub metadata_bytes_in_memory: u64,
     /// Of the chunks read, those that are in memory.
     pub chunks_in_memory: u64,
+    /// Pieces in which lines were fetched from memory.
+    pub batches_in_memory: u64,
     /// Streams that the selectors matched; where very many are, those that may have a line that passes.
     pub streams_matched: u64,
     /// Entries or samples returned.

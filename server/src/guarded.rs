@@ -2,20 +2,28 @@
 
 use std::io;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use crate::requests::Requests;
 
 /// What an HTTP/2 connection begins with.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How often it is looked at the least whether an answer waits for its client.
+const LOOK_MIN: Duration = Duration::from_millis(10);
 
 /// How long a client is waited for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
     /// For a connection's first bytes, and for the whole head of a request from its first byte on.
     pub(crate) head: Duration,
+    /// For the next request; over HTTP/1 hyper sees to that.
+    pub(crate) idle: Duration,
     /// For any part of an answer to be taken.
     pub(crate) write: Duration,
 }
@@ -31,7 +39,9 @@ enum Phase {
     Body,
     /// Behind an answer.
     Idle,
-    /// HTTP/2 or another protocol, which have their own ways to notice.
+    /// HTTP/2, of which [`Requests`] know more.
+    Http2,
+    /// Another protocol, which has its own ways to notice.
     Other,
 }
 
@@ -41,7 +51,7 @@ impl Phase {
         let mut phase = self;
         for byte in bytes {
             // Bodies are long, and change nothing.
-            if matches!(phase, Self::Body | Self::Other) {
+            if matches!(phase, Self::Body | Self::Http2 | Self::Other) {
                 break;
             }
             phase = phase.read_byte(*byte);
@@ -52,7 +62,7 @@ impl Phase {
     fn read_byte(self, byte: u8) -> Self {
         match self {
             Self::Preface(matched) if PREFACE.get(matched) == Some(&byte) => {
-                if matched + 1 == PREFACE.len() { Self::Other } else { Self::Preface(matched + 1) }
+                if matched + 1 == PREFACE.len() { Self::Http2 } else { Self::Preface(matched + 1) }
             }
             // The first byte that is not the preface's makes it HTTP/1.
             Self::Preface(_) | Self::Idle => Self::Head { empty: false }.read_byte(byte),
@@ -62,7 +72,7 @@ impl Phase {
                 b'\r' => self,
                 _ => Self::Head { empty: false },
             },
-            Self::Body | Self::Other => self,
+            Self::Body | Self::Http2 | Self::Other => self,
         }
     }
 
@@ -70,6 +80,7 @@ impl Phase {
     fn written(self, bytes: &[u8]) -> Self {
         let status = bytes.strip_prefix(b"HTTP/1.1 ").and_then(|rest| rest.get(..3));
         match (self, status) {
+            (Self::Http2, _) => Self::Http2,
             (Self::Other, _) | (_, Some(b"101")) => Self::Other,
             // The client goes on with its body.
             (phase, Some(b"100")) => phase,
@@ -93,7 +104,8 @@ pub(crate) struct GuardedStream<S> {
     stream: S,
     patience: Patience,
     phase: Phase,
-    /// Runs while the client should be sending.
+    requests: Arc<Requests>,
+    /// Runs while the client should be sending; over HTTP/2 also while it should be taking.
     reads: Option<Pin<Box<Sleep>>>,
     /// Runs while the client should be reading.
     writes: Option<Pin<Box<Sleep>>>,
@@ -101,9 +113,9 @@ pub(crate) struct GuardedStream<S> {
 
 impl<S> GuardedStream<S> {
     /// A connection that has just been made.
-    pub(crate) fn new(stream: S, patience: Patience) -> Self {
+    pub(crate) fn new(stream: S, patience: Patience, requests: Arc<Requests>) -> Self {
         let reads = Some(Box::pin(tokio::time::sleep(patience.head)));
-        Self { stream, patience, phase: Phase::Preface(0), reads, writes: None }
+        Self { stream, patience, phase: Phase::Preface(0), requests, reads, writes: None }
     }
 
     fn see(&mut self, bytes: &[u8]) {
@@ -112,6 +124,29 @@ impl<S> GuardedStream<S> {
             self.reads = None;
         } else if self.reads.is_none() {
             self.reads = Some(Box::pin(tokio::time::sleep(self.patience.head)));
+        }
+    }
+
+    /// Whether the client has been waited for too long.
+    fn poll_late(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if self.phase != Phase::Http2 {
+            let Some(sleep) = &mut self.reads else { return Poll::Pending };
+            return sleep.as_mut().poll(context);
+        }
+        loop {
+            let (now, deadline) = (Instant::now(), self.requests.deadline(&self.patience));
+            if deadline.is_some_and(|deadline| deadline <= now) {
+                return Poll::Ready(());
+            }
+            // Nothing wakes this when an answer begins to wait for the client.
+            let look = now + (self.patience.write.min(self.patience.idle) / 2).max(LOOK_MIN);
+            let next = deadline.map_or(look, |deadline| deadline.min(look));
+            let sleep = self.reads.get_or_insert_with(|| Box::pin(sleep_until(next)));
+            if sleep.deadline() > next {
+                sleep.as_mut().reset(next);
+            }
+            ready!(sleep.as_mut().poll(context));
+            self.reads = None;
         }
     }
 
@@ -146,12 +181,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for GuardedStream<S> {
             self.see(&out.filled()[before..]);
             return read;
         }
-        if let Some(sleep) = &mut self.reads
-            && sleep.as_mut().poll(context).is_ready()
-        {
-            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-        }
-        read
+        self.poll_late(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -203,8 +233,11 @@ mod tests {
 
     use super::*;
 
-    const SHORT: Patience =
-        Patience { head: Duration::from_millis(20), write: Duration::from_millis(20) };
+    const SHORT: Patience = Patience {
+        head: Duration::from_millis(20),
+        idle: Duration::from_millis(20),
+        write: Duration::from_millis(20),
+    };
 
     fn block_on<T>(work: impl Future<Output = T>) -> T {
         Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
@@ -217,7 +250,7 @@ mod tests {
     /// A connection whose client has sent `bytes`, all of them read, and the client.
     async fn after(bytes: &[u8]) -> (GuardedStream<DuplexStream>, DuplexStream) {
         let (mut client, server) = duplex(64);
-        let mut server = GuardedStream::new(server, SHORT);
+        let mut server = GuardedStream::new(server, SHORT, Requests::new());
         client.write_all(bytes).await.unwrap();
         let mut read = vec![0; bytes.len()];
         server.read_exact(&mut read).await.unwrap();
@@ -243,7 +276,7 @@ mod tests {
                 (b"GET / HTTP/1.1\r\n\r", false),
                 (b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", true),
                 (b"POST / HTTP/1.1\nHost: x\n\nbody", true),
-                (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", true),
+                (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\nand no request", false),
             ] {
                 let (mut server, _client) = after(bytes).await;
                 let is = is_waited_for(&mut server).await;

@@ -26,6 +26,7 @@ mod maintenance;
 pub mod metrics;
 mod peer;
 mod reload;
+mod requests;
 mod rfc3339;
 pub mod ruler;
 pub mod serve;

@@ -104,11 +104,17 @@ impl Metrics {
         Some(InFlight(gauge))
     }
 
-    /// Counts a request that was answered.
-    pub(crate) fn observe_request(&self, method: &str, route: &str, status: u16, took: Duration) {
+    /// Counts a request that was answered, or became a WebSocket.
+    pub(crate) fn observe_request(
+        &self,
+        method: &str,
+        route: &str,
+        status: &str,
+        is_upgrade: bool,
+        took: Duration,
+    ) {
         if let Some(requests) = &self.requests {
-            let is_upgrade = status == 101;
-            let labels = [method, route, &status.to_string(), &is_upgrade.to_string()];
+            let labels = [method, route, status, &is_upgrade.to_string()];
             requests.with_label_values(&labels).observe(took.as_secs_f64());
         }
     }

@@ -22,6 +22,7 @@ pub use crate::listen::ListenError;
 use crate::listen::Listeners;
 use crate::peer::{FromPeer, Peer};
 use crate::reload::Reloader;
+use crate::requests::{Noted, Requests};
 use crate::ruler::RulerError;
 use crate::state::{AppState, OpenError};
 use crate::tls::{Tls, TlsError};
@@ -42,7 +43,7 @@ const PING_INTERVAL: Duration = Duration::from_secs(60);
 const STOP_PAUSE: Duration = Duration::from_secs(1);
 
 /// Requests that one HTTP/2 connection may have open.
-const STREAMS_MAX: u32 = 1000;
+const STREAMS_MAX: u32 = 250;
 
 /// Why the server cannot run, or did not stop cleanly.
 #[derive(Debug, thiserror::Error)]
@@ -266,7 +267,11 @@ impl<'s> Acceptor<'s> {
             builder,
             router: http::router(state),
             tls,
-            patience: Patience { head: config.head_timeout, write: config.write_timeout },
+            patience: Patience {
+                head: config.head_timeout,
+                idle: config.idle_timeout,
+                write: config.write_timeout,
+            },
             places: Arc::new(Semaphore::new(
                 config.max_connections.clamp(1, Semaphore::MAX_PERMITS),
             )),
@@ -297,17 +302,23 @@ impl<'s> Acceptor<'s> {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "cannot set TCP_NODELAY");
         }
+        let requests = Requests::new();
         let service = FromPeer { service: self.router.clone(), peer };
+        let service = Noted { service, requests: Arc::clone(&requests) };
         let (builder, service) = (self.builder.clone(), TowerToHyperService::new(service));
         let (watcher, patience) = (self.connections.watcher(), self.patience);
         let Some(tls) = self.tls.as_ref().map(|tls| tls.acceptor()) else {
-            let connection = serve_stream(builder, service, watcher, stream, patience);
+            let stream = GuardedStream::new(stream, patience, requests);
+            let connection = serve_stream(builder, service, watcher, stream);
             tokio::spawn(hold(place, connection));
             return;
         };
         tokio::spawn(hold(place, async move {
             match tokio::time::timeout(patience.head, tls.accept(stream)).await {
-                Ok(Ok(stream)) => serve_stream(builder, service, watcher, stream, patience).await,
+                Ok(Ok(stream)) => {
+                    let stream = GuardedStream::new(stream, patience, requests);
+                    serve_stream(builder, service, watcher, stream).await;
+                }
                 Ok(Err(error)) => tracing::debug!(%error, "no TLS with a client"),
                 Err(_) => tracing::debug!("a client took too long for TLS"),
             }
@@ -323,15 +334,14 @@ async fn hold(place: OwnedSemaphorePermit, connection: impl Future<Output = ()>)
 
 async fn serve_stream<S>(
     builder: auto::Builder<TokioExecutor>,
-    service: TowerToHyperService<FromPeer<Router>>,
+    service: TowerToHyperService<Noted<FromPeer<Router>>>,
     watcher: Watcher,
-    stream: S,
-    patience: Patience,
+    stream: GuardedStream<S>,
 ) where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let stream = TokioIo::new(GuardedStream::new(stream, patience));
-    let connection = builder.serve_connection_with_upgrades(stream, service).into_owned();
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
+    let connection = connection.into_owned();
     if let Err(error) = watcher.watch(connection).await {
         tracing::debug!(%error, "connection ended");
     }

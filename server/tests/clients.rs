@@ -311,3 +311,181 @@ fn tracing_loki_pushes() {
     let found = common::lines(server.address(), query, time - 1, time + 1);
     assert_eq!(found, [(time, line.to_owned())]);
 }
+
+/// What promtail and Alloy send, and how they decide what to do: they send again after 429 and 5xx, drop what
+/// is refused otherwise, and log the first line of what is wrong.
+#[test]
+fn promtail_pushes() {
+    use prost::Message as _;
+    use timberline::ingest::proto::logproto::{EntryAdapter, PushRequest, StreamAdapter};
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.auth_enabled = true;
+        config.limits_config.ingest.max_line_size = 1000;
+    });
+    let time = now();
+    let timestamp = Some(prost_types::Timestamp {
+        seconds: time / 1_000_000_000,
+        nanos: i32::try_from(time % 1_000_000_000).unwrap(),
+    });
+    let push = |lines: &[&str]| {
+        let entries = lines.iter().map(|line| EntryAdapter {
+            timestamp,
+            line: (*line).to_owned(),
+            structured_metadata: Vec::new(),
+        });
+        let labels = r#"{filename="/var/log/syslog", job="varlogs"}"#.to_owned();
+        let push =
+            PushRequest { streams: vec![StreamAdapter { labels, entries: entries.collect() }] };
+        let body = snap::raw::Encoder::new().compress_vec(&push.encode_to_vec()).unwrap();
+        let headers = [
+            ("User-Agent", "promtail/3.5.3"),
+            ("Content-Type", "application/x-protobuf"),
+            ("X-Scope-OrgID", "team"),
+        ];
+        server.request("POST", "/loki/api/v1/push", &headers, &body)
+    };
+    let answer = push(&["Nov  1 13:00:00 box cron[7]: done"]);
+    assert_eq!((answer.status, answer.body.len()), (204, 0));
+    let long = "x".repeat(1001);
+    let answer = push(&["kept", &long]);
+    assert_eq!(answer.status, 400, "not sent again");
+    assert_eq!(
+        answer.text().lines().next().unwrap(),
+        "max entry size '1000' bytes exceeded for stream '{filename=\"/var/log/syslog\", job=\"varlogs\", service_name=\"varlogs\"}' while adding an entry with length '1001' bytes"
+    );
+    let target = "/loki/api/v1/query_range?query=%7Bjob%3D%22varlogs%22%7D";
+    let found = get(&server, target, &[("X-Scope-OrgID", "team")]).json();
+    assert_eq!(found["data"]["result"][0]["values"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn clients_are_told_to_send_again_later() {
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.limits_config.ingest.max_global_streams_per_user = 1;
+    });
+    push(&server, &json!({"job": "one"}), &json!([[now().to_string(), "x"]]));
+    let body =
+        json!({"streams": [{"stream": {"job": "two"}, "values": [[now().to_string(), "x"]]}]});
+    let answer = server.push(&body.to_string());
+    assert_eq!(answer.status, 429, "{}", answer.text());
+    assert!(answer.header("Retry-After").is_some());
+}
+
+/// The rest of what Grafana's data source asks: panels, the label browser, annotations, alerts, and a range
+/// that it cuts into days.
+#[test]
+fn grafana_asks_for_labels_instants_and_days() {
+    let server = start();
+    let (day, time) = (86_400_000_000_000, now() - 60_000_000_000);
+    let values: Vec<_> = (0..3)
+        .map(|n| json!([(time - n * day).to_string(), format!("level=info day={n} took={n}ms")]))
+        .collect();
+    push(&server, &json!({"app": "shop", "env": "prod"}), &json!(values));
+    let (start, end) = (time - 4 * day, time + 1_000_000_000);
+    let window = format!("start={start}&end={end}");
+    let selector = "%7Bapp%3D%22shop%22%7D";
+    let data = |target: &str| get(&server, target, &[]).json()["data"].clone();
+    let labels = data(&format!("/loki/api/v1/labels?{window}&query={selector}"));
+    assert_eq!(labels, json!(["app", "env", "service_name"]));
+    let values = data(&format!("/loki/api/v1/label/env/values?{window}&query={selector}"));
+    assert_eq!(values, json!(["prod"]));
+    let shards = get(&server, &format!("/loki/api/v1/label/__stream_shard__/values?{window}"), &[]);
+    let none = shards.json().get("data").cloned().unwrap_or_else(|| json!([]));
+    assert_eq!(none, json!([]), "no splitting by shards");
+    let series = data(&format!("/loki/api/v1/series?match[]={selector}&{window}"));
+    assert_eq!(series, json!([{"app": "shop", "env": "prod", "service_name": "shop"}]));
+
+    let instant = format!(
+        "/loki/api/v1/query?direction=backward&limit=1000&query=sum(count_over_time({selector}%5B30d%5D))&time={end}"
+    );
+    for headers in [&[CATEGORIZE][..], &[("FromAlert", "true"), CATEGORIZE]] {
+        let body = get(&server, &instant, headers).json();
+        assert_eq!(body["data"]["resultType"], "vector");
+        let sample = &body["data"]["result"][0];
+        assert_eq!((&sample["metric"], &sample["value"][1]), (&json!({}), &json!("3")));
+    }
+    let logs = format!("/loki/api/v1/query?query={selector}&time={end}");
+    let refused = server.request("GET", &logs, &[("FromAlert", "true")], b"");
+    assert_eq!(refused.status, 400);
+    assert_eq!(
+        refused.text(),
+        "log queries are not supported as an instant query type, please change your query to a range query type"
+    );
+
+    // Days, the newest first, that share their bounds: each line comes once.
+    let mut lines = Vec::new();
+    let mut until = end;
+    while until > start {
+        let from = (until - day).max(start);
+        let target = format!(
+            "/loki/api/v1/query_range?direction=backward&end={until}&limit=1000&query={selector}&start={from}&step=60000ms"
+        );
+        let body = get(&server, &target, &[CATEGORIZE]).json();
+        for stream in body["data"]["result"].as_array().unwrap() {
+            for value in stream["values"].as_array().unwrap() {
+                lines.push(value[1].as_str().unwrap().to_owned());
+            }
+        }
+        until = from;
+    }
+    let expected: Vec<_> = (0..3).map(|n| format!("level=info day={n} took={n}ms")).collect();
+    assert_eq!(lines, expected);
+}
+
+/// What logcli's other commands ask.
+#[test]
+fn logcli_lists_measures_and_deletes() {
+    let server = start();
+    let time = now() - 60_000_000_000;
+    let values: Vec<_> =
+        (0..4).map(|n| json!([(time + n).to_string(), format!("level=info n={n}")])).collect();
+    push(&server, &json!({"app": "shop"}), &json!(values));
+    let agent = ("User-Agent", "loki-logcli/3.7.6");
+    let (start, end) = (time - 3_600_000_000_000, time + 1_000_000_000);
+    let window = format!("start={start}&end={end}");
+    let selector = "%7Bapp%3D%22shop%22%7D";
+    let ask = |target: &str| get(&server, target, &[agent]).json();
+
+    let target = format!(
+        "/loki/api/v1/query?direction=BACKWARD&limit=30&query=sum(rate({selector}%5B1h%5D))&time={end}"
+    );
+    let body = ask(&target);
+    assert_eq!(body["data"]["resultType"], "vector");
+    assert_whole(&body["data"]["stats"], "");
+    assert_eq!(
+        ask(&format!("/loki/api/v1/labels?{window}"))["data"],
+        json!(["app", "service_name"])
+    );
+    let values = ask(&format!("/loki/api/v1/label/app/values?{window}"));
+    assert_eq!(values["data"], json!(["shop"]));
+    let stats = ask(&format!("/loki/api/v1/index/stats?{window}&query={selector}"));
+    assert_eq!((&stats["streams"], &stats["entries"]), (&json!(1), &json!(4)));
+    let more = format!("{window}&query={selector}&limit=30&aggregateBy=series&targetLabels=app");
+    let volume = ask(&format!("/loki/api/v1/index/volume?{more}"));
+    assert_eq!(volume["data"]["result"][0]["metric"], json!({"app": "shop"}));
+    let volume = ask(&format!("/loki/api/v1/index/volume_range?{more}&step=3600"));
+    let kind = volume["data"]["resultType"].as_str().unwrap();
+    assert!(matches!(kind, "matrix" | "vector"), "{kind}");
+    let fields = ask(&format!(
+        "/loki/api/v1/detected_fields?{window}&query={selector}&line_limit=1000&limit=100&step=1"
+    ));
+    assert!(fields["fields"].as_array().unwrap().iter().any(|field| field["label"] == "n"));
+    let values = ask(&format!(
+        "/loki/api/v1/detected_field/n/values?{window}&query={selector}&line_limit=1000&limit=100"
+    ));
+    assert_eq!(values["values"].as_array().unwrap().len(), 4);
+
+    let (from, until) = (start / 1_000_000_000, time / 1_000_000_000 + 1);
+    let delete = format!("/loki/api/v1/delete?query={selector}&start={from}&end={until}");
+    let made = server.request("POST", &delete, &[agent], b"");
+    assert_eq!(made.status, 204, "{}", made.text());
+    let id = made.header("X-Delete-Request-ID").unwrap().to_owned();
+    let answer = server.request("GET", "/loki/api/v1/delete", &[agent], b"");
+    let listed = answer.json();
+    assert_eq!((listed.as_array().unwrap().len(), &listed[0]["request_id"]), (1, &json!(id)));
+    assert!(listed[0]["start_time"].is_u64() && listed[0]["end_time"].is_u64(), "{listed}");
+    let gone = ask(&format!("/loki/api/v1/index/stats?{window}&query={selector}"));
+    assert_eq!(gone["entries"], 0);
+}

@@ -56,6 +56,10 @@ fn operators_endpoints() {
     let config = server.get("/config", &[]);
     assert!(config.text().contains("max_query_series: 500"));
     assert_eq!(config.header("content-type"), Some("text/plain; charset=utf-8"));
+    let changed = server.get("/config", &[("mode", "diff")]).text();
+    assert!(changed.contains("data_dir: ") && !changed.contains("max_query_series"), "{changed}");
+    let defaults = server.get("/config", &[("mode", "defaults")]).text();
+    assert!(defaults.contains("listen: \"127.0.0.1:3100\""), "{defaults}");
     assert!(server.get("/services", &[]).text().contains("store => Running\n"));
     assert_eq!(server.request("POST", "/flush", &[], b"").status, 204);
     assert!(server.get("/", &[]).text().contains("/loki/api/v1/query_range"));

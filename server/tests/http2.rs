@@ -7,11 +7,17 @@
 
 mod common;
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Duration;
+
 use bytes::Bytes;
 use common::grpc::{self, block_on, connect};
 use common::{TestServer, with_params};
 use http::Request;
 use http_body_util::{BodyExt as _, Empty};
+use hyper::client::conn::http2;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use timberline::ingest::proto::logproto::{
     EntryAdapter, LabelPairAdapter, PushRequest, PushResponse, StreamAdapter,
 };
@@ -80,6 +86,12 @@ fn lines_that_came_over_grpc_are_found_over_both_versions_of_http() {
         serde_json::from_slice(&answer.into_body().collect().await.unwrap().to_bytes()).unwrap()
     });
     assert_eq!(second["data"]["result"], first);
+    call(&server, PUSH, None, push(vec![])).unwrap_err();
+    for status in ["success", "error"] {
+        let labels = format!(r#"method="gRPC",route="{PUSH}",status_code="{status}",ws="false""#);
+        let count = server.metric(&format!("loki_request_duration_seconds_count{{{labels}}}"));
+        assert_eq!(count, Some(1.0), "{labels}");
+    }
 }
 
 #[test]
@@ -133,4 +145,80 @@ fn grpc_tenants_are_those_of_their_metadata() {
     call(&server, PUSH, Some("a"), sent()).unwrap();
     assert_eq!(result(&server, Some("a")).as_array().unwrap().len(), 1);
     assert_eq!(result(&server, Some("b")), serde_json::json!([]));
+}
+
+/// A server that loses patience soon.
+fn impatient() -> TestServer {
+    TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.server.head_timeout = Duration::from_millis(200);
+        config.server.idle_timeout = Duration::from_millis(400);
+        config.server.write_timeout = Duration::from_millis(400);
+    })
+}
+
+/// What a connection begins with, and an empty frame of settings.
+const HELLO: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+
+#[test]
+fn a_connection_without_a_request_ends() {
+    let server = impatient();
+    let mut stream = TcpStream::connect(server.address()).unwrap();
+    // Far longer than the server's patience; that the connection ends is what is tested.
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(HELLO).unwrap();
+    let mut rest = Vec::new();
+    if let Err(error) = stream.read_to_end(&mut rest) {
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "still open");
+    }
+    // The settings that the server told: pairs of a number of two bytes and a value of four.
+    let len = usize::from(rest[2]);
+    let settings: Vec<(u8, u32)> = rest[9..9 + len]
+        .chunks(6)
+        .map(|pair| (pair[1], u32::from_be_bytes(pair[2..].try_into().unwrap())))
+        .collect();
+    assert!(settings.contains(&(3, 250)), "concurrent streams: {settings:?}");
+    assert!(settings.contains(&(6, 128 << 10)), "the list of headers: {settings:?}");
+    assert_eq!(server.get("/ready", &[]).status, 200);
+}
+
+/// Asks over a connection whose client takes `window` bytes of an answer, and what came until the connection
+/// ended.
+async fn ask(server: &TestServer, target: &str, window: u32) -> Vec<u8> {
+    let stream = tokio::net::TcpStream::connect(server.address()).await.unwrap();
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder.initial_stream_window_size(window);
+    let (mut sender, connection) =
+        builder.handshake::<_, Empty<Bytes>>(TokioIo::new(stream)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let uri = format!("http://{}{target}", server.address());
+    let answer = sender.send_request(Request::get(uri).body(Empty::new()).unwrap()).await.unwrap();
+    assert_eq!(answer.status(), 200);
+    let mut body = answer.into_body();
+    let mut taken = Vec::new();
+    if window > 0 {
+        while let Some(Ok(frame)) = body.frame().await {
+            taken.extend_from_slice(&frame.into_data().unwrap());
+        }
+    }
+    let ended = tokio::time::timeout(Duration::from_secs(60), connection).await;
+    drop(ended.expect("the connection is still open"));
+    taken
+}
+
+#[test]
+fn a_client_that_takes_nothing_loses_its_connection() {
+    let server = impatient();
+    let long = "x".repeat(200_000);
+    let lines: Vec<&str> = (0..10).map(|_| &*long).collect();
+    call(&server, PUSH, None, push(vec![stream("{job=\"grpc\"}", &lines)])).unwrap();
+    block_on(async {
+        for target in ["/ready", &query()] {
+            assert_eq!(ask(&server, target, 0).await.len(), 0, "{target}");
+        }
+        // One that takes it has the whole answer, and then its connection ends in silence.
+        let taken = ask(&server, &query(), 1 << 16).await;
+        let answer: serde_json::Value = serde_json::from_slice(&taken).unwrap();
+        assert_eq!(answer["data"]["result"][0]["values"].as_array().unwrap().len(), 10);
+    });
 }

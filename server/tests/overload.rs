@@ -12,6 +12,7 @@ use std::net::TcpStream;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use common::tail::{Tail, TailEnd};
 use common::{Response, TestServer, with_params};
 use serde_json::json;
 use timberline::config::Config;
@@ -142,4 +143,36 @@ fn queries_end_when_their_client_goes() {
     until(&server, 0.0, 0.0);
     let answer = server.request("GET", &heavy(1), &[("X-Scope-OrgID", "a")], b"");
     assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn tails_that_wait_for_their_history_are_pinged_and_may_go() {
+    let server = server(|config| {
+        config.limits_config.query.max_concurrent_tail_requests = 1;
+        config.server.shutdown_timeout = Duration::from_millis(100);
+    });
+    assert_eq!(push(&server, "a", 3000).status, 204);
+    let blocker = ask(&server, "a", &heavy(ENDLESS));
+    until(&server, 1.0, 0.0);
+    let start = SECOND.to_string();
+    let params = [("query", r#"{app="x"}"#), ("start", &start), ("limit", "3")];
+    let target = with_params("/loki/api/v1/tail", &params);
+    let open = || Tail::open(server.address(), &target, &[("X-Scope-OrgID", "a")]).unwrap();
+    let mut tail = open();
+    until(&server, 1.0, 1.0);
+    tail.wait_for_pings(2);
+    tail.close();
+    // Its place is free again, among the tails as among the queries that wait.
+    until(&server, 1.0, 0.0);
+    let mut tail = open();
+    until(&server, 1.0, 1.0);
+    drop(blocker);
+    assert_eq!(tail.lines(3).len(), 3);
+    tail.close();
+    let _blocker = ask(&server, "a", &heavy(ENDLESS));
+    until(&server, 1.0, 0.0);
+    let mut tail = open();
+    until(&server, 1.0, 1.0);
+    server.stop().unwrap();
+    assert_eq!(tail.end(), TailEnd::Broken);
 }

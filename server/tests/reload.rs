@@ -96,3 +96,51 @@ fn credentials_change_with_their_file() {
     until(204, || push("second"));
     assert_eq!(push("first"), 401);
 }
+
+/// Writes a file that looks as it did before: of the same length, changed at the same time.
+fn write_unseen(file: &Path, text: &str) {
+    let before = std::fs::metadata(file).unwrap();
+    assert_eq!(before.len(), text.len() as u64);
+    std::fs::write(file, text).unwrap();
+    let changed = std::fs::File::options().write(true).open(file).unwrap();
+    changed.set_modified(before.modified().unwrap()).unwrap();
+}
+
+#[test]
+fn a_signal_needs_no_change_that_is_seen() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("timberline.yaml");
+    std::fs::write(&file, "limits_config: {max_line_size: 10B}\n").unwrap();
+    let server = start(&directory, &file);
+    assert_eq!(push(&server, &[]), 400);
+    write_unseen(&file, "limits_config: {max_line_size: 20B}\n");
+    server.signal("-HUP");
+    until(204, || push(&server, &[]));
+}
+
+#[test]
+fn retention_changes_with_its_file() {
+    let directory = TempDir::new().unwrap();
+    let file = directory.path().join("timberline.yaml");
+    let write = |period: &str| {
+        std::fs::write(&file, format!("limits_config: {{retention_period: {period}}}\n")).unwrap();
+    };
+    write("24h");
+    let server = start(&directory, &file);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos();
+    let (old, new) = (now - 7_200_000_000_000, now);
+    let values = format!(r#"["{old}","old"],["{new}","new"]"#);
+    let body = format!(r#"{{"streams":[{{"stream":{{"job":"r"}},"values":[{values}]}}]}}"#);
+    let headers = [("Content-Type", "application/json")];
+    let path = "/loki/api/v1/push";
+    let pushed = common::request(server.address, "POST", path, &headers, body.as_bytes());
+    assert_eq!(pushed.status, 204);
+    let lines = || {
+        let (start, end) = (i64::try_from(old).unwrap() - 1, i64::try_from(new).unwrap() + 1);
+        u16::try_from(common::lines(server.address, r#"{job="r"}"#, start, end).len()).unwrap()
+    };
+    assert_eq!(lines(), 2);
+    write("1h");
+    server.signal("-HUP");
+    until(1, lines);
+}

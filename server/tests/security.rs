@@ -477,6 +477,201 @@ fn only_so_many_connections_are_served() {
     assert!(answered(&mut third), "there is room");
 }
 
+/// The ways to write, each with what it takes; all of them switched on.
+fn writes() -> [(&'static str, (&'static str, &'static str), Vec<u8>); 8] {
+    let bulk = b"{\"create\":{}}\n{\"message\":\"x\",\"@timestamp\":\"2026-11-01T13:00:00Z\"}\n";
+    let journal = b"__REALTIME_TIMESTAMP=1793538000000000\nMESSAGE=x\n\n";
+    let otlp = json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [
+        {"timeUnixNano": format!("{SECOND}000000000"), "body": {"stringValue": "x"}}]}]}]});
+    let legacy = br#"{"streams":[{"labels":"{a=\"b\"}","entries":[{"ts":"2026-11-01T13:00:00Z","line":"x"}]}]}"#;
+    let text = ("Content-Type", "text/plain");
+    [
+        ("/loki/api/v1/push", JSON, push_body("x")),
+        ("/api/prom/push", JSON, legacy.to_vec()),
+        ("/otlp/v1/logs", JSON, otlp.to_string().into_bytes()),
+        ("/insert/jsonline", text, b"{\"_msg\":\"x\"}\n".to_vec()),
+        ("/insert/raw?app=x", text, b"x\n".to_vec()),
+        ("/_bulk", ("Content-Type", "application/x-ndjson"), bulk.to_vec()),
+        ("/insert/elasticsearch/_bulk", JSON, bulk.to_vec()),
+        ("/upload", ("Content-Type", "application/vnd.fdo.journal"), journal.to_vec()),
+    ]
+}
+
+fn every_way_in(config: &mut Config) {
+    config.ingest.jsonline.enabled = true;
+    config.ingest.elasticsearch.enabled = true;
+    config.ingest.journald.enabled = true;
+}
+
+#[test]
+fn nobody_writes_to_a_foreign_tenant_by_any_way() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, every_way_in);
+    for (path, content_type, body) in writes() {
+        let plain = server.request("POST", path, &[content_type], &body);
+        assert_eq!(plain.status, 401, "{path}");
+        for tenant in ["b", "a|b", "b:a"] {
+            let headers = [content_type, ("X-Scope-OrgID", tenant)];
+            let answer = ask(&server, "write-a", ("POST", path), &headers, &body);
+            assert!(matches!(answer.status, 400 | 403), "{path} {tenant}: {}", answer.text());
+        }
+        let answer = ask(&server, "write-a", ("POST", path), &[content_type], &body);
+        assert!((200..300).contains(&answer.status), "{path}: {}", answer.text());
+    }
+    for (right, method) in GRPC {
+        let shown = bearer(&format!("{right}-a"));
+        for tenant in ["b", "a|b"] {
+            let metadata = [("authorization", shown.as_str()), ("x-scope-orgid", tenant)];
+            let status = grpc::call_with::<(), ()>(&server, method, &metadata, ()).unwrap_err();
+            let told = (status.code(), status.message());
+            assert!(
+                matches!(told.0, Code::PermissionDenied | Code::InvalidArgument | Code::Unknown),
+                "{method} {tenant}: {told:?}"
+            );
+            assert!(told.1.contains("tenant") || told.1.contains("org ID"), "{method}: {told:?}");
+        }
+    }
+    let target = format!("/loki/api/v1/index/stats?{}", window(r#"{service_name=~".+"}"#));
+    let found = ask(&server, "read-b", ("GET", &target), &[], b"").json();
+    assert_eq!(found["entries"], 0, "nothing of it came to the other tenant");
+}
+
+#[test]
+fn grpc_reads_are_the_credentials_tenants() {
+    use timberline::ingest::proto::logproto::{IndexStatsRequest, IndexStatsResponse};
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let push = ("POST", "/loki/api/v1/push");
+    for (tenant, count) in [("a", 1), ("b", 2)] {
+        for number in 0..count {
+            let body = push_body(&number.to_string());
+            assert_eq!(ask(&server, &format!("write-{tenant}"), push, &[JSON], &body).status, 204);
+        }
+    }
+    let entries = |name: &str| {
+        let (from, through) = ((SECOND - 60) * 1000, (SECOND + 60) * 1000);
+        let request = IndexStatsRequest { from, through, matchers: "{app=\"x\"}".to_owned() };
+        let metadata = [("authorization", bearer(name))];
+        let metadata = metadata.each_ref().map(|(name, value)| (*name, value.as_str()));
+        let method = "/logproto.Querier/GetStats";
+        let stats = grpc::call_with::<_, IndexStatsResponse>(&server, method, &metadata, request);
+        stats.unwrap().unwrap().entries
+    };
+    assert_eq!((entries("read-a"), entries("read-b")), (1, 2));
+}
+
+#[test]
+fn live_tails_are_the_credentials_tenants() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let target = format!("/loki/api/v1/tail?{}", window("{app=\"x\"}"));
+    let shown = bearer("read-a");
+    for (tenant, status) in [("b", 403), ("a|b", 403), ("b:a", 403)] {
+        let headers = [("Authorization", shown.as_str()), ("X-Scope-OrgID", tenant)];
+        let refused = Tail::open(server.address(), &target, &headers).map(drop).unwrap_err();
+        assert_eq!(refused.0, status, "{tenant}: {}", refused.1);
+    }
+}
+
+#[test]
+fn a_tenants_deletions_are_its_own() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |_| {});
+    let push = ("POST", "/loki/api/v1/push");
+    for tenant in ["a", "b"] {
+        let name = format!("write-{tenant}");
+        assert_eq!(ask(&server, &name, push, &[JSON], &push_body("line")).status, 204);
+    }
+    let delete = format!("/loki/api/v1/delete?{}", window("{app=\"x\"}"));
+    let of_b = ("X-Scope-OrgID", "b");
+    for (method, target) in [
+        ("POST", delete.as_str()),
+        ("PUT", &delete),
+        ("GET", "/loki/api/v1/delete"),
+        ("DELETE", "/loki/api/v1/delete?request_id=1"),
+    ] {
+        let answer = ask(&server, "admin-a", (method, target), &[of_b], b"");
+        assert_eq!(answer.status, 403, "{method} {target}: {}", answer.text());
+    }
+    // What b's own administrator makes, a's neither sees nor takes back by its id.
+    let made = ask(&server, "root", ("POST", &delete), &[of_b], b"");
+    assert_eq!(made.status, 204, "{}", made.text());
+    let id = made.header("X-Delete-Request-ID").unwrap().to_owned();
+    let listed = |name: &str, headers: &[(&str, &str)]| {
+        ask(&server, name, ("GET", "/loki/api/v1/delete"), headers, b"").json()
+    };
+    assert_eq!(listed("admin-a", &[]), json!([]));
+    let cancel = format!("/loki/api/v1/delete?request_id={id}&force=true");
+    let answer = ask(&server, "admin-a", ("DELETE", &cancel), &[], b"");
+    let told = (answer.status, answer.text());
+    assert_eq!(told, (404, "could not find delete request with given id\n".to_owned()));
+    assert_eq!(listed("root", &[of_b]).as_array().unwrap().len(), 1);
+    let entries = |name: &str| {
+        let target = format!("/loki/api/v1/index/stats?{}", window("{app=\"x\"}"));
+        ask(&server, name, ("GET", &target), &[], b"").json()["entries"].clone()
+    };
+    assert_eq!((entries("read-a"), entries("read-b")), (json!(1), json!(0)));
+}
+
+#[test]
+fn rules_and_reflection_ask_for_credentials_and_health_does_not() {
+    let directory = TempDir::new().unwrap();
+    let server = guarded(&directory, |config| config.ruler.enabled = true);
+    for (method, path) in [
+        ("GET", "/loki/api/v1/rules"),
+        ("POST", "/loki/api/v1/rules/ns"),
+        ("GET", "/api/prom/rules"),
+        ("DELETE", "/api/prom/rules/ns"),
+        ("DELETE", "/loki/api/v1/rules/ns/group"),
+        ("GET", "/prometheus/api/v1/rules"),
+        ("GET", "/prometheus/api/v1/alerts"),
+    ] {
+        let plain = server.request(method, path, &[("X-Scope-OrgID", "a")], b"");
+        assert_eq!(plain.status, 401, "{method} {path}");
+        let foreign = ask(&server, "read-a", (method, path), &[("X-Scope-OrgID", "b")], b"");
+        assert_eq!(foreign.status, 403, "{method} {path}: {}", foreign.text());
+    }
+    for version in ["v1", "v1alpha"] {
+        let method = match version {
+            "v1" => "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            _ => "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        };
+        let refused = grpc::call_as(&server, method, None).unwrap_err();
+        assert_eq!(refused.code(), Code::Unauthenticated, "{version}");
+        assert!(grpc::call_as(&server, method, Some(&bearer("read-a"))).is_ok());
+    }
+    let healthy = grpc::call_with::<(), ()>(&server, "/grpc.health.v1.Health/Check", &[], ());
+    assert!(healthy.unwrap().is_some());
+}
+
+#[test]
+fn messages_that_mean_harm_are_refused_over_grpc() {
+    use timberline::ingest::proto::logproto::{
+        EntryAdapter, PushRequest, PushResponse, StreamAdapter, TailersCountResponse,
+    };
+    let server = TestServer::start(common::accept_any_time);
+    let (push, export) = ("/logproto.Pusher/Push", GRPC[9].1);
+    // A number where a message is expected.
+    for method in [push, export, "/logproto.Querier/Query"] {
+        let number = TailersCountResponse { count: 7 };
+        let status = grpc::call_with::<_, ()>(&server, method, &[], number).unwrap_err();
+        assert!(matches!(status.code(), Code::Internal | Code::InvalidArgument), "{status:?}");
+    }
+    let line = "x".repeat(256 << 20);
+    let entry = EntryAdapter {
+        timestamp: Some(prost_types::Timestamp { seconds: SECOND, nanos: 0 }),
+        line,
+        structured_metadata: Vec::new(),
+    };
+    let stream = StreamAdapter { labels: "{a=\"b\"}".to_owned(), entries: vec![entry] };
+    let bomb = PushRequest { streams: vec![stream] };
+    let gzip = Some(tonic::codec::CompressionEncoding::Gzip);
+    let sent = grpc::call_compressed::<_, PushResponse>(&server, push, None, bomb, gzip);
+    let code = sent.unwrap_err().code();
+    assert!(matches!(code, Code::OutOfRange | Code::ResourceExhausted), "{code:?}");
+    assert_eq!(server.get("/ready", &[]).status, 200);
+}
+
 #[test]
 fn browsers_are_told_who_may_read_and_nobody_keeps_answers() {
     let plain = TestServer::start(|_| {});
@@ -496,6 +691,26 @@ fn browsers_are_told_who_may_read_and_nobody_keeps_answers() {
     assert_eq!(allowed(&answer), Some("https://example.org".to_owned()));
     let answer = open.request("OPTIONS", "/loki/api/v1/labels", &preflight, b"");
     assert_eq!((answer.status, allowed(&answer).is_some()), (200, true));
+    for (header, names) in [
+        ("Access-Control-Allow-Methods", &["GET", "POST", "PUT", "DELETE"][..]),
+        (
+            "Access-Control-Allow-Headers",
+            &[
+                "authorization",
+                "content-type",
+                "cache-control",
+                "x-scope-orgid",
+                "x-query-tags",
+                "x-loki-response-encoding-flags",
+            ],
+        ),
+    ] {
+        let told = answer.header(header).unwrap().to_owned();
+        let told: Vec<_> = told.split(',').map(str::trim).collect();
+        assert!(names.iter().all(|name| told.contains(name)), "{header}: {told:?}");
+    }
+    let answer = open.request("GET", "/loki/api/v1/labels", &[origin], b"");
+    assert_eq!(answer.header("Access-Control-Expose-Headers"), Some("x-delete-request-id"));
     let other = [("Origin", "https://example.com")];
     assert_eq!(allowed(&open.request("GET", "/loki/api/v1/labels", &other, b"")), None);
 }

@@ -248,6 +248,26 @@ fn a_slow_client_is_told_what_it_missed() {
 }
 
 #[test]
+fn what_templates_make_too_large_is_dropped_and_told() {
+    const LINES: usize = 100;
+    let server = start();
+    let query = r#"{job="t"} | line_format "{{ repeat 1000000 `x` }}""#;
+    let mut tail = follow(&server, &[("query", QUERY)]);
+    let mut large = open(&server, &[("query", query), ("limit", "1")]);
+    assert_eq!(large.lines(1)[0].len(), 1_000_000);
+    push(&server, now(), &(0..LINES).map(|_| "short").collect::<Vec<_>>());
+    let (mut received, mut dropped) = (0, 0);
+    while received + dropped < LINES {
+        let frame = large.next().unwrap();
+        received += lines_of(&frame).len();
+        dropped += frame["dropped_entries"].as_array().map_or(0, Vec::len);
+    }
+    // 16 MiB for what is made at a time, of which the client's queue takes half if it does not get on.
+    assert!((7..=16).contains(&received), "{received}");
+    assert_eq!(tail.lines(LINES).len(), LINES, "others are not concerned");
+}
+
+#[test]
 fn entries_are_held_back_until_they_are_old_enough() {
     let server = start();
     let mut tail = open(&server, &[("query", QUERY), ("delay_for", "1")]);

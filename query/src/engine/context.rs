@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, ProjectionScratch,
-    Projector, ReadScratch, Selection, Snapshot, StoreError, TimeRange,
+    Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, Metadata,
+    ProjectionScratch, Projector, ReadScratch, Row, Selection, Snapshot, StoreError, TimeRange,
 };
 
 use super::parallel::for_each;
@@ -43,10 +43,15 @@ struct Counters {
     bytes_processed: AtomicU64,
     lines_processed: AtomicU64,
     lines_matched: AtomicU64,
+    metadata_bytes: AtomicU64,
     chunks_read: AtomicU64,
+    chunks_matched: AtomicU64,
     bytes_in_memory: AtomicU64,
     lines_in_memory: AtomicU64,
+    lines_matched_in_memory: AtomicU64,
+    metadata_bytes_in_memory: AtomicU64,
     chunks_in_memory: AtomicU64,
+    batches_in_memory: AtomicU64,
     streams_matched: AtomicU64,
 }
 
@@ -159,7 +164,11 @@ impl<'a> Context<'a> {
         if let Some(selection) = &selection {
             self.count_read(chunk, selection.rows_scanned(), selection.bytes_scanned());
         }
-        Ok(selection.filter(|selection| !selection.is_empty()))
+        let found = selection.filter(|selection| !selection.is_empty());
+        if found.is_some() {
+            self.counters.chunks_matched.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(found)
     }
 
     /// Reads a part of the rows that were found.
@@ -176,7 +185,7 @@ impl<'a> Context<'a> {
     ) -> Result<Batch, QueryError> {
         self.check()?;
         let batch = self.unless_damaged(chunk.fetch(selection, part, columns, scratch))?;
-        Ok(batch.unwrap_or_default())
+        Ok(self.counted(chunk, batch))
     }
 
     /// As [`fetch`](Self::fetch) with all columns, of values instead of lines where the projector wants these.
@@ -193,7 +202,20 @@ impl<'a> Context<'a> {
     ) -> Result<Batch, QueryError> {
         self.check()?;
         let batch = chunk.fetch_projected(selection, part, projections, scratch);
-        Ok(self.unless_damaged(batch)?.unwrap_or_default())
+        let batch = self.unless_damaged(batch)?;
+        Ok(self.counted(chunk, batch))
+    }
+
+    /// Counts what was fetched.
+    fn counted(&self, chunk: &Chunk, batch: Option<Batch>) -> Batch {
+        let batch = batch.unwrap_or_default();
+        let bytes = metadata_bytes(&batch);
+        self.counters.metadata_bytes.fetch_add(bytes, Ordering::Relaxed);
+        if chunk.is_in_memory() {
+            self.counters.metadata_bytes_in_memory.fetch_add(bytes, Ordering::Relaxed);
+            self.counters.batches_in_memory.fetch_add(1, Ordering::Relaxed);
+        }
+        batch
     }
 
     /// Takes damage for nothing there, and reports it in the warnings.
@@ -214,8 +236,14 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// Counts a chunk whose lines all pass, of which some are counted without being read.
+    pub(crate) fn count_unread(&self, chunk: &Chunk, lines: u64, bytes: u64) {
+        self.count_read(chunk, lines, bytes);
+        self.counters.chunks_matched.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a chunk as read.
-    pub(crate) fn count_read(&self, chunk: &Chunk, lines: u64, bytes: u64) {
+    fn count_read(&self, chunk: &Chunk, lines: u64, bytes: u64) {
         let counters = &self.counters;
         counters.chunks_read.fetch_add(1, Ordering::Relaxed);
         counters.lines_processed.fetch_add(lines, Ordering::Relaxed);
@@ -227,12 +255,16 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// Counts lines that passed every filter.
-    pub(crate) fn count_matched(&self, lines: u64) {
+    /// Counts lines of a chunk that passed every filter.
+    pub(crate) fn count_matched(&self, chunk: &Chunk, lines: u64) {
         self.counters.lines_matched.fetch_add(lines, Ordering::Relaxed);
+        if chunk.is_in_memory() {
+            self.counters.lines_matched_in_memory.fetch_add(lines, Ordering::Relaxed);
+        }
     }
 
-    fn warn(&self, warning: String) {
+    /// Says what is missing from the answer.
+    pub(crate) fn warn(&self, warning: String) {
         self.warnings.lock().unwrap_or_else(PoisonError::into_inner).insert(warning);
     }
 
@@ -243,10 +275,15 @@ impl<'a> Context<'a> {
             bytes_processed: counters.bytes_processed.into_inner(),
             lines_processed: counters.lines_processed.into_inner(),
             lines_matched: counters.lines_matched.into_inner(),
+            metadata_bytes: counters.metadata_bytes.into_inner(),
             chunks_read: counters.chunks_read.into_inner(),
+            chunks_matched: counters.chunks_matched.into_inner(),
             bytes_in_memory: counters.bytes_in_memory.into_inner(),
             lines_in_memory: counters.lines_in_memory.into_inner(),
+            lines_matched_in_memory: counters.lines_matched_in_memory.into_inner(),
+            metadata_bytes_in_memory: counters.metadata_bytes_in_memory.into_inner(),
             chunks_in_memory: counters.chunks_in_memory.into_inner(),
+            batches_in_memory: counters.batches_in_memory.into_inner(),
             streams_matched: counters.streams_matched.into_inner(),
             entries_returned: entries_returned.try_into().unwrap_or(u64::MAX),
             exec_seconds: self.started.elapsed().as_secs_f64(),
@@ -268,6 +305,19 @@ pub(crate) struct ChunkUnit {
     pub(crate) rank: u32,
     /// Its place among all in the store: neighbours share groups.
     pub(crate) place: u32,
+}
+
+/// Bytes of the names and values of the rows' metadata.
+fn metadata_bytes(batch: &Batch) -> u64 {
+    let bytes = |set: &Metadata| -> usize {
+        set.iter().map(|(name, value)| name.len() + value.len()).sum()
+    };
+    let sets: Vec<usize> = batch.metadata_sets().iter().map(bytes).collect();
+    if sets.iter().all(|bytes| *bytes == 0) {
+        return 0;
+    }
+    let of_row = |row: &Row| sets.get(row.metadata as usize).copied().unwrap_or_default();
+    batch.rows().iter().map(of_row).sum::<usize>() as u64
 }
 
 fn is_to_be_searched(source: &Mutex<ChunkSource>) -> bool {

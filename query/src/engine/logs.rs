@@ -300,7 +300,7 @@ impl Thread<'_> {
             }
             count = ROWS_PER_FETCH.min(count * 4);
         }
-        self.context.count_matched((self.found.len() - before) as u64);
+        self.context.count_matched(chunk, (self.found.len() - before) as u64);
         Ok(())
     }
 

@@ -27,7 +27,7 @@ use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::{for_each, groups};
 pub use self::samples::{EntrySample, SampleSeries};
-pub use self::tail::{TailEntry, TailHistory, TailQuery};
+pub use self::tail::{TailEntry, TailHistory, TailQuery, TailRound};
 
 /// Points of a metric query's series that does not say its step.
 const POINTS: i64 = 250;
@@ -39,6 +39,8 @@ const NANOS_PER_SECOND: i64 = 1_000_000_000;
 pub struct EngineLimits {
     /// Series in an answer (500). 0 is no limit.
     pub max_series: usize,
+    /// Whether of too many series the first are answered, with a warning, instead of an error (no).
+    pub partial_series: bool,
     /// Entries that a log query may ask for (5000). 0 is no limit.
     pub max_entries: usize,
     /// How long a query may take (1 minute).
@@ -63,6 +65,7 @@ impl Default for EngineLimits {
     fn default() -> Self {
         Self {
             max_series: 500,
+            partial_series: false,
             max_entries: 5000,
             timeout: Duration::from_secs(60),
             max_query_length: Duration::from_secs(721 * 3600),
@@ -191,6 +194,13 @@ impl Engine {
         Self { store, limits }
     }
 
+    /// The same engine, with [`EngineLimits::partial_series`] as given.
+    #[must_use]
+    pub fn with_partial_series(mut self, partial: bool) -> Self {
+        self.limits.partial_series = partial;
+        self
+    }
+
     /// The limits that queries are held to.
     #[must_use]
     pub const fn limits(&self) -> &EngineLimits {
@@ -222,8 +232,7 @@ impl Engine {
                 limits::check_steps(query)?;
                 let grid = Grid::new(query.start, query.end, query.step);
                 let series = self.metric(&expr, grid, &context)?.0.into_series(grid);
-                let matrix = matrix(series, grid);
-                limits::check_series(matrix.len(), &self.limits)?;
+                let matrix = bounded(matrix(series, grid), &context)?;
                 Ok(answer(QueryValue::Matrix(matrix), context))
             }
         }
@@ -251,9 +260,7 @@ impl Engine {
         let value = match self.metric(&expr, grid, &context)? {
             (Value::Scalar(value), _) => QueryValue::Scalar { timestamp_ms: grid.millis(0), value },
             (Value::Vector(series), sorts) => {
-                let vector = vector(series, grid, sorts);
-                limits::check_series(vector.len(), &self.limits)?;
-                QueryValue::Vector(vector)
+                QueryValue::Vector(bounded(vector(series, grid, sorts), &context)?)
             }
         };
         Ok(answer(value, context))
@@ -284,6 +291,19 @@ fn answer(value: QueryValue, context: Context<'_>) -> QueryAnswer {
     };
     let (stats, warnings) = context.finish(returned);
     QueryAnswer { value, stats, warnings }
+}
+
+/// As many series as an answer may have.
+fn bounded<T>(mut series: Vec<T>, context: &Context<'_>) -> Result<Vec<T>, QueryError> {
+    let max = context.limits.max_series;
+    if context.limits.partial_series && max > 0 && series.len() > max {
+        series.truncate(max);
+        context.warn(format!(
+            "maximum number of series ({max}) reached for a single query; returning partial results"
+        ));
+    }
+    limits::check_series(series.len(), context.limits)?;
+    Ok(series)
 }
 
 /// Series by labels. Those with the same labels become one, as their points come.

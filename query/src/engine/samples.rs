@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use timberline_store::{Batch, Columns, Labels, ReadScratch, TenantId, TimeRange, Timestamp};
 
+use super::limits::check_series;
 use super::{ChunkUnit, Context, Engine, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use crate::QueryError;
 use crate::label_text::label_text;
@@ -14,6 +15,9 @@ use crate::metric::metadata_of;
 use crate::pipeline::Worker;
 use crate::plan::{Measure, MetricPlan, RangePlan};
 use crate::syntax::{Expr, parse};
+
+/// What a series takes without its samples and the texts of its labels.
+const SERIES_BYTES: usize = size_of::<(Labels, Vec<EntrySample>)>();
 
 /// What one entry stands for.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +60,13 @@ impl Engine {
         let plan = only_range(&plan).ok_or_else(no_samples)?;
         let context = Context::new(tenant.into(), self.store.snapshot(), &self.limits, cancel);
         let range = TimeRange::new(start, end);
-        let mut reader = Reader { plan, context: &context, series: BTreeMap::new(), worker: None };
+        let mut reader = Reader {
+            plan,
+            context: &context,
+            series: BTreeMap::new(),
+            worker: None,
+            worker_bytes: 0,
+        };
         let mut scratch = ReadScratch::new();
         let predicate = plan.selection.pipeline.line_predicate();
         let mut units = context.chunks(&plan.selection.matchers, range, predicate)?;
@@ -100,6 +110,7 @@ struct Reader<'p> {
     context: &'p Context<'p>,
     series: BTreeMap<Labels, Vec<EntrySample>>,
     worker: Option<Worker<'p>>,
+    worker_bytes: usize,
 }
 
 impl Reader<'_> {
@@ -134,8 +145,13 @@ impl Reader<'_> {
             let labels = &worker.label_set(labels).labels;
             match self.series.get_mut(labels) {
                 Some(samples) => samples.push(sample),
-                None => _ = self.series.insert(labels.clone(), vec![sample]),
+                None => {
+                    self.context.budget.charge(SERIES_BYTES)?;
+                    self.series.insert(labels.clone(), vec![sample]);
+                    check_series(self.series.len(), self.context.limits)?;
+                }
             }
+            self.context.budget.follow(worker.memory_bytes(), &mut self.worker_bytes)?;
         }
         Ok(())
     }

@@ -4,14 +4,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use timberline_store::{Appended, Labels, Subscription, TenantId, Timestamp};
+use timberline_store::{Appended, DroppedEntries, Labels, Row, Subscription, TenantId, Timestamp};
 
 use super::{Context, Engine, limits, logs};
 use crate::metric::metadata_of;
-use crate::pipeline::{Hints, Output};
+use crate::pipeline::{Hints, Output, Worker};
 use crate::plan::Selection;
 use crate::syntax::{Expr, LogExpr, parse};
 use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery};
+
+/// Dropped entries that are told one by one. The others are counted.
+const DROPPED_TOLD_MAX: usize = 1000;
 
 /// A log query that is compiled once, for entries as they come. Made by [`Engine::tail`].
 ///
@@ -37,7 +40,34 @@ pub struct TailEntry {
     pub position: u64,
 }
 
+/// What came of entries that were evaluated together.
+#[derive(Clone, Debug, Default)]
+pub struct TailRound {
+    /// Those that passed, by ascending time; equal times in the order of arrival.
+    pub entries: Vec<TailEntry>,
+    /// Those that there was no room for, with their streams' labels: they may have passed.
+    pub dropped: DroppedEntries,
+}
+
+impl TailRound {
+    fn drop_entry(&mut self, timestamp: Timestamp, stream: &Labels) {
+        self.dropped.count += 1;
+        if self.dropped.first.len() < DROPPED_TOLD_MAX {
+            self.dropped.first.push((timestamp, stream.clone()));
+        }
+    }
+}
+
 impl TailEntry {
+    /// Bytes of the line and of all labels.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        let EntryResult { line, structured_metadata, parsed, .. } = &self.entry;
+        let sets = [&self.labels, structured_metadata, parsed].into_iter();
+        let labels = sets.flat_map(Labels::iter).map(|(name, value)| name.len() + value.len());
+        line.len() + labels.sum::<usize>()
+    }
+
     /// Stream labels, structured metadata and parsed labels together.
     #[must_use]
     pub fn all_labels(&self) -> Labels {
@@ -88,37 +118,25 @@ impl Engine {
 }
 
 impl TailQuery {
-    /// The entries that pass, by ascending time; equal times in the order of arrival.
+    /// The entries that pass, as many as `bytes_max` bytes have room for. Templates can make megabytes of a
+    /// short line: from the first entry that finds no room on, all are dropped whose line passes.
     #[must_use]
-    pub fn evaluate(&self, appended: &[Arc<Appended>]) -> Vec<TailEntry> {
+    pub fn evaluate(&self, appended: &[Arc<Appended>], bytes_max: usize) -> TailRound {
+        let Some(first) = appended.first() else { return TailRound::default() };
         let pipeline = &self.selection.pipeline;
-        let Some(first) = appended.first() else { return Vec::new() };
-        let mut worker = pipeline.worker(first.labels(), &Output::Categorized);
-        let mut entries = Vec::new();
+        let worker = pipeline.worker(first.labels(), &Output::Categorized);
+        let mut evaluation =
+            Evaluation { worker, round: TailRound::default(), bytes: 0, bytes_max, is_full: false };
         for new in appended {
-            worker.set_stream(new.labels());
-            let batch = new.batch();
-            for row in batch.rows() {
-                let line = batch.line(row);
-                if !pipeline.line_predicate().matches(line) {
-                    continue;
+            evaluation.worker.set_stream(new.labels());
+            for row in new.batch().rows() {
+                if pipeline.line_predicate().matches(new.batch().line(row)) {
+                    evaluation.take(new, row);
                 }
-                let metadata = metadata_of(batch, row);
-                let processed = worker.process(row.timestamp, line, metadata.as_ref());
-                let Some(processed) = processed else { continue };
-                let (line, labels) = (processed.line.into(), processed.labels);
-                let set = worker.label_set(labels).clone();
-                let entry = EntryResult {
-                    timestamp: row.timestamp,
-                    line,
-                    structured_metadata: set.structured_metadata,
-                    parsed: set.parsed,
-                };
-                entries.push(TailEntry { labels: set.labels, entry, position: new.position() });
             }
         }
-        entries.sort_by_key(|entry| entry.entry.timestamp);
-        entries
+        evaluation.round.entries.sort_by_key(|entry| entry.entry.timestamp);
+        evaluation.round
     }
 
     /// The newest `limit` entries from `start` on that there are now.
@@ -162,5 +180,41 @@ impl TailQuery {
         }
         entries.sort_by_key(|entry| entry.entry.timestamp);
         Ok(TailHistory { entries, position })
+    }
+}
+
+/// Entries that are being evaluated together.
+struct Evaluation<'q> {
+    worker: Worker<'q>,
+    round: TailRound,
+    /// What the entries take that passed, without their labels.
+    bytes: usize,
+    bytes_max: usize,
+    is_full: bool,
+}
+
+impl Evaluation<'_> {
+    fn take(&mut self, new: &Appended, row: &Row) {
+        if self.is_full {
+            return self.round.drop_entry(row.timestamp, new.labels());
+        }
+        let (line, metadata) = (new.batch().line(row), metadata_of(new.batch(), row));
+        let processed = self.worker.process(row.timestamp, line, metadata.as_ref());
+        let Some(processed) = processed else { return };
+        let (line, labels): (Box<[u8]>, _) = (processed.line.into(), processed.labels);
+        self.bytes += line.len() + size_of::<TailEntry>();
+        // Label sets are shared by entries; the worker knows what they take.
+        if self.bytes.saturating_add(self.worker.memory_bytes()) > self.bytes_max {
+            self.is_full = true;
+            return self.round.drop_entry(row.timestamp, new.labels());
+        }
+        let set = self.worker.label_set(labels).clone();
+        let entry = EntryResult {
+            timestamp: row.timestamp,
+            line,
+            structured_metadata: set.structured_metadata,
+            parsed: set.parsed,
+        };
+        self.round.entries.push(TailEntry { labels: set.labels, entry, position: new.position() });
     }
 }

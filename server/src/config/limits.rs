@@ -102,6 +102,7 @@ impl QueryLimits {
         };
         EngineLimits {
             max_series: self.max_query_series,
+            partial_series: false,
             max_entries: self.max_entries_limit_per_query,
             timeout: self.query_timeout,
             max_query_length: self.max_query_length,

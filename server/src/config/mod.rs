@@ -44,7 +44,7 @@ pub use limits::{LimitsConfig, QueryLimits, RulerLimits};
 pub use live::{LiveLimits, TenantLimits};
 pub use network::{InvalidNetwork, Network};
 pub use overrides::Overrides;
-pub use print::to_yaml;
+pub use print::{changes_to_yaml, to_yaml};
 pub use ruler::{BasicAuthConfig, ClientConfig, ClientTlsConfig, RemoteWriteConfig, RulerConfig};
 
 /// The effective configuration. `timberline config --print` shows it with a comment on every key.

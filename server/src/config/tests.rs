@@ -38,7 +38,12 @@ fn printed_configurations_load_back() {
     config.limits_config.query.query_timeout = Duration::from_millis(61_001);
     let overrides = "overrides: {a: {max_line_size: 1KB}, \"17\": {}}";
     config.overrides = from_yaml(overrides).unwrap().overrides;
-    assert_eq!(from_yaml(&to_yaml(&config).unwrap()), Ok(config));
+    assert_eq!(from_yaml(&to_yaml(&config).unwrap()), Ok(config.clone()));
+    // What is not as it is by default is enough to load.
+    let changes = changes_to_yaml(&config).unwrap();
+    assert_eq!(from_yaml(&changes), Ok(config));
+    assert!(changes.contains("log_format: \"json\""), "{changes}");
+    assert!(!changes.contains("max_entries_limit_per_query:"), "{changes}");
 }
 
 #[test]

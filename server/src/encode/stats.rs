@@ -32,15 +32,15 @@ pub(super) fn write(out: &mut Json, stats: &QueryStats, queued: Duration) {
     out.raw(r#"{"summary":"#);
     write_summary(out, stats, queued);
     out.raw(r#","querier":{"store":"#);
-    // Where both were read it is not known which of the lines that passed are whose.
-    let is_in_memory = stats.chunks_in_memory == stats.chunks_read;
     let segments = QueryStats {
         bytes_processed: stats.bytes_processed.saturating_sub(stats.bytes_in_memory),
         lines_processed: stats.lines_processed.saturating_sub(stats.lines_in_memory),
         chunks_read: stats.chunks_read.saturating_sub(stats.chunks_in_memory),
-        lines_matched: if is_in_memory { 0 } else { stats.lines_matched },
+        lines_matched: stats.lines_matched.saturating_sub(stats.lines_matched_in_memory),
+        metadata_bytes: stats.metadata_bytes.saturating_sub(stats.metadata_bytes_in_memory),
         bytes_in_memory: 0,
         lines_in_memory: 0,
+        metadata_bytes_in_memory: 0,
         ..*stats
     };
     write_store(out, &segments);
@@ -49,9 +49,12 @@ pub(super) fn write(out: &mut Json, stats: &QueryStats, queued: Duration) {
     let reached = u64::from(stats.chunks_in_memory > 0);
     field(out, r#"},"ingester":{"totalReached":"#, reached);
     field(out, r#","totalChunksMatched":"#, stats.chunks_in_memory);
-    out.raw(r#","totalBatches":0,"totalLinesSent":0,"store":"#);
+    field(out, r#","totalBatches":"#, stats.batches_in_memory);
+    field(out, r#","totalLinesSent":"#, stats.lines_matched_in_memory);
+    out.raw(r#","store":"#);
     let memory = QueryStats {
-        lines_matched: if is_in_memory { stats.lines_matched } else { 0 },
+        lines_matched: stats.lines_matched_in_memory,
+        metadata_bytes_in_memory: stats.metadata_bytes_in_memory,
         bytes_in_memory: stats.bytes_in_memory,
         lines_in_memory: stats.lines_in_memory,
         ..QueryStats::default()
@@ -88,7 +91,8 @@ fn write_summary(out: &mut Json, stats: &QueryStats, queued: Duration) {
     field(out, r#","totalEntriesReturned":"#, stats.entries_returned);
     out.raw(r#","splits":0,"shards":0"#);
     field(out, r#","totalPostFilterLines":"#, stats.lines_matched);
-    out.raw(r#","totalStructuredMetadataBytesProcessed":0}"#);
+    field(out, r#","totalStructuredMetadataBytesProcessed":"#, stats.metadata_bytes);
+    out.raw("}");
 }
 
 /// A whole number a second; 0 where no time passed.
@@ -112,10 +116,13 @@ fn write_store(out: &mut Json, stats: &QueryStats) {
     out.raw(r#","chunksDownloadTime":0,"queryReferencedStructuredMetadata":false,"queryUsedV2Engine":false"#);
     field(out, r#","chunk":{"headChunkBytes":"#, stats.bytes_in_memory);
     field(out, r#","headChunkLines":"#, stats.lines_in_memory);
-    out.raw(r#","headChunkStructuredMetadataBytes":0"#);
+    let in_memory = stats.metadata_bytes_in_memory;
+    field(out, r#","headChunkStructuredMetadataBytes":"#, in_memory);
     field(out, r#","decompressedBytes":"#, stats.bytes_processed);
     field(out, r#","decompressedLines":"#, stats.lines_processed);
-    out.raw(r#","decompressedStructuredMetadataBytes":0,"compressedBytes":0,"totalDuplicates":0"#);
+    field(out, r#","decompressedStructuredMetadataBytes":"#, stats.metadata_bytes);
+    // What is sent twice is stored once.
+    out.raw(r#","compressedBytes":0,"totalDuplicates":0"#);
     field(out, r#","postFilterLines":"#, stats.lines_matched);
     out.raw("},");
     out.raw(NO_DATAOBJ);
@@ -126,7 +133,7 @@ fn write_store(out: &mut Json, stats: &QueryStats) {
 
 fn write_index(out: &mut Json, stats: &QueryStats) {
     field(out, r#"{"totalChunks":"#, stats.chunks_read);
-    field(out, r#","postFilterChunks":"#, stats.chunks_read);
+    field(out, r#","postFilterChunks":"#, stats.chunks_matched);
     out.raw(r#","shardsDuration":0,"usedBloomFilters":false"#);
     field(out, r#","totalStreams":"#, stats.streams_matched);
     out.raw(r#","chunkRefsLookupTime":0,"bloomFilterTime":0}"#);

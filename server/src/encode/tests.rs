@@ -16,10 +16,15 @@ fn encode(value: QueryValue, encoding: &Encoding, warnings: &[&str]) -> String {
         bytes_processed: 1000,
         lines_processed: 10,
         lines_matched: 7,
+        metadata_bytes: 50,
         chunks_read: 3,
+        chunks_matched: 2,
         bytes_in_memory: 300,
         lines_in_memory: 4,
+        lines_matched_in_memory: 2,
+        metadata_bytes_in_memory: 20,
         chunks_in_memory: 1,
+        batches_in_memory: 1,
         streams_matched: 1,
         entries_returned: 1,
         exec_seconds: 0.5,
@@ -123,7 +128,14 @@ fn statistics_are_complete_and_whole() {
     assert_eq!(at("/ingester/totalChunksMatched"), Some(1));
     assert_eq!(at("/ingester/store/chunk/headChunkBytes"), Some(300));
     assert_eq!(at("/ingester/store/chunk/headChunkLines"), Some(4));
-    assert_eq!(at("/ingester/totalLinesSent"), Some(0));
+    assert_eq!(at("/ingester/totalLinesSent"), Some(2));
+    assert_eq!(at("/ingester/totalBatches"), Some(1));
+    assert_eq!(at("/ingester/store/chunk/postFilterLines"), Some(2));
+    assert_eq!(at("/querier/store/chunk/postFilterLines"), Some(5));
+    assert_eq!(at("/ingester/store/chunk/headChunkStructuredMetadataBytes"), Some(20));
+    assert_eq!(at("/querier/store/chunk/decompressedStructuredMetadataBytes"), Some(30));
+    assert_eq!(at("/summary/totalStructuredMetadataBytesProcessed"), Some(50));
+    assert_eq!(at("/index/postFilterChunks"), Some(2));
     assert_eq!(at("/index/totalStreams"), Some(1));
     assert_eq!(at("/cache/instantMetricResult/queryLengthServed"), Some(0));
     assert_eq!(stats["summary"]["execTime"], 0.5);

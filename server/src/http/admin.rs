@@ -55,9 +55,18 @@ pub(super) async fn metrics(State(state): State<Arc<AppState>>) -> Result<Respon
     Ok(([(CONTENT_TYPE, TEXT_FORMAT)], text).into_response())
 }
 
-/// `/config`: YAML that can be loaded back.
-pub(super) async fn config(State(state): State<Arc<AppState>>) -> Result<Response, ApiError> {
-    let text = config::to_yaml(&state.limits.current().in_config(&state.config));
+/// `/config`: YAML that can be loaded back; with `mode=diff` what is not as it is by default, with
+/// `mode=defaults` the defaults.
+pub(super) async fn config(
+    State(state): State<Arc<AppState>>,
+    params: Params,
+) -> Result<Response, ApiError> {
+    let in_force = || state.limits.current().in_config(&state.config);
+    let text = match params.first("mode") {
+        "diff" => config::changes_to_yaml(&in_force()),
+        "defaults" => config::to_yaml(&config::Config::default()),
+        _ => config::to_yaml(&in_force()),
+    };
     let text = text.map_err(|error| ApiError::Internal(error.to_string()))?;
     Ok(text_response(StatusCode::OK, text))
 }

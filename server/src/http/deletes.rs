@@ -24,7 +24,7 @@ use crate::state::AppState;
 use crate::tenant::Tenant;
 
 /// Carries the number of a request that was made.
-const ID_HEADER: HeaderName = HeaderName::from_static("x-delete-request-id");
+pub(super) const ID_HEADER: HeaderName = HeaderName::from_static("x-delete-request-id");
 
 /// Why there is no answer.
 #[derive(Debug)]

@@ -26,6 +26,7 @@ mod query;
 mod queue;
 mod routes;
 mod rules;
+mod tags;
 mod tail;
 mod volume;
 pub(crate) mod work;
@@ -95,11 +96,17 @@ fn cors(origins: &[String]) -> CorsLayer {
     let headers = [
         AUTHORIZATION,
         CONTENT_TYPE,
+        CACHE_CONTROL,
         HeaderName::from_static(TENANT_HEADER),
         HeaderName::from_static(query::ENCODING_FLAGS_HEADER),
+        HeaderName::from_static(tags::HEADER),
     ];
-    let methods = [Method::GET, Method::POST, Method::DELETE];
-    CorsLayer::new().allow_origin(allowed).allow_methods(methods).allow_headers(headers)
+    let methods = [Method::GET, Method::POST, Method::PUT, Method::DELETE];
+    CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_methods(methods)
+        .allow_headers(headers)
+        .expose_headers([deletes::ID_HEADER])
 }
 
 fn reads(routes: Routes) -> Routes {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use ::http::Method;
+use ::http::header::CONTENT_TYPE;
+use ::http::{HeaderValue, Method};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
@@ -13,6 +14,26 @@ use crate::state::AppState;
 /// The route or method of requests that have none of ours, so that strangers cannot make new series.
 const OTHER: &str = "other";
 
+/// What metrics show instead of the method of HTTP for calls over gRPC, whose route is their path.
+const GRPC: &str = "gRPC";
+
+/// The methods of our services, so that strangers cannot make new series here either.
+const GRPC_METHODS: [&str; 13] = [
+    "Push",
+    "Query",
+    "QuerySample",
+    "Label",
+    "Series",
+    "Tail",
+    "TailersCount",
+    "GetStats",
+    "GetVolume",
+    "Export",
+    "Check",
+    "Watch",
+    "ServerReflectionInfo",
+];
+
 /// Counts the request and its time by method, route and status, and logs it at level debug.
 pub(super) async fn request(
     State(state): State<Arc<AppState>>,
@@ -20,15 +41,41 @@ pub(super) async fn request(
     next: Next,
 ) -> Response {
     let begun = Instant::now();
-    let method = request.method().clone();
-    let matched = request.extensions().get::<MatchedPath>();
-    let route = matched.map_or_else(|| OTHER.to_owned(), |path| name_of(path.as_str()));
-    let _in_flight = state.metrics.begin_request(method_name(&method), &route);
+    let (method, route) = match grpc_method(&request) {
+        Some(path) => (GRPC, path.to_owned()),
+        None => {
+            let matched = request.extensions().get::<MatchedPath>();
+            let route = matched.map_or_else(|| OTHER.to_owned(), |path| name_of(path.as_str()));
+            (method_name(request.method()), route)
+        }
+    };
+    let _in_flight = state.metrics.begin_request(method, &route);
     let response = next.run(request).await;
     let (status, took) = (response.status().as_u16(), begun.elapsed());
-    state.metrics.observe_request(method_name(&method), &route, status, took);
-    tracing::debug!(%method, route, status, ?took, "request");
+    let told = if method == GRPC { grpc_status(&response) } else { &status.to_string() };
+    state.metrics.observe_request(method, &route, told, status == 101, took);
+    tracing::debug!(method, route, status = told, ?took, "request");
     response
+}
+
+/// The path of a method of ours that is called over gRPC.
+fn grpc_method(request: &Request) -> Option<&str> {
+    let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();
+    let path = request.uri().path();
+    let method = path.rsplit('/').next()?;
+    let is_ours =
+        GRPC_METHODS.contains(&method) && request.extensions().get::<MatchedPath>().is_some();
+    (content_type.starts_with(b"application/grpc") && is_ours).then_some(path)
+}
+
+/// How a call over gRPC went, in the words of Loki's metrics. One that fails while its answers come has
+/// begun well, and counts so.
+fn grpc_status(response: &Response) -> &'static str {
+    match response.headers().get("grpc-status").map(HeaderValue::as_bytes) {
+        None | Some(b"0") => "success",
+        Some(b"1") => "cancel",
+        Some(_) => "error",
+    }
 }
 
 /// The method as metrics show it: one of a few, whatever clients invent.

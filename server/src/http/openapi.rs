@@ -32,7 +32,7 @@ const ACCEPTED: (u16, &str) = (202, "text/plain");
 const PUSHED: &[&str] = &["application/json", "application/x-protobuf"];
 
 /// Every parameter: name, JSON type, what it is.
-const PARAMS: [(&str, &str, &str); 34] = [
+const PARAMS: [(&str, &str, &str); 35] = [
     ("query", "string", "LogQL"),
     (
         "start",
@@ -53,6 +53,7 @@ const PARAMS: [(&str, &str, &str); 34] = [
     ("regexp", "string", "One more line filter"),
     ("name", "string", "A label, a field, a backup, an index or one of its settings"),
     ("log_level", "string", "error, warn, info, debug or trace"),
+    ("mode", "string", "diff or defaults; everything in force without it"),
     ("max_interval", "string", "By what a delete request may be cut; nothing follows from it"),
     ("request_id", "string", "A delete request"),
     ("force", "boolean", "Whether to take back what was begun"),
@@ -328,7 +329,14 @@ const PATHS: [PathDoc; 86] = [
     plain("/loki/api/v1/status/buildinfo", GET, "Which build this is", JSON),
     plain("/openapi.json", GET, "This description", JSON),
     plain("/metrics", GET, "Figures for Prometheus", TEXT),
-    plain("/config", GET, "The effective configuration", TEXT),
+    PathDoc {
+        path: "/config",
+        methods: GET,
+        summary: "The effective configuration, what of it is not as by default, or the defaults",
+        params: &["mode"],
+        bodies: &[],
+        answer: TEXT,
+    },
     PathDoc {
         path: "/log_level",
         methods: BOTH,

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use ::http::{HeaderMap, StatusCode};
 use axum::extract::State;
 use axum::response::Response;
-use timberline_query::{InstantQuery, RangeQuery, syntax};
+use timberline_query::{InstantQuery, QueryAnswer, RangeQuery, syntax};
 
 use super::params::{NANOS_PER_MILLI, Params, now};
+use super::tags::QueryTags;
 use super::{json, json_with_status, work};
 use crate::encode::{self, Encoding};
 use crate::error::ApiError;
@@ -21,6 +22,7 @@ pub(super) const ENCODING_FLAGS_HEADER: &str = "x-loki-response-encoding-flags";
 pub(super) async fn range(
     State(state): State<Arc<AppState>>,
     ReadTenants(tenants): ReadTenants,
+    tags: QueryTags,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
@@ -43,7 +45,9 @@ pub(super) async fn range(
             categorize_labels: encoding.categorizes(),
             cancel: Arc::clone(&ticket.cancel),
         };
-        let answer = state.engine(&ticket.limits).range(&ticket.tenants, &query)?;
+        let engine = state.engine(&ticket.limits).with_partial_series(tags.is_drilldown());
+        let answer = engine.range(&ticket.tenants, &query)?;
+        log(&query.query, &tags, &answer);
         state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &encoding, ticket.queued))
     });
@@ -54,6 +58,7 @@ pub(super) async fn range(
 pub(super) async fn instant(
     State(state): State<Arc<AppState>>,
     ReadTenants(tenants): ReadTenants,
+    tags: QueryTags,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.limit()?;
@@ -62,7 +67,9 @@ pub(super) async fn instant(
     let query = params.first("query").to_owned();
     let body = work::run(&state, tenants, move |state, ticket| {
         let query = InstantQuery { query, time, cancel: Arc::clone(&ticket.cancel) };
-        let answer = state.engine(&ticket.limits).instant(&ticket.tenants, &query)?;
+        let engine = state.engine(&ticket.limits).with_partial_series(tags.is_drilldown());
+        let answer = engine.instant(&ticket.tenants, &query)?;
+        log(&query.query, &tags, &answer);
         state.metrics.observe_query(&ticket.tenants, &answer.stats);
         Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
     });
@@ -77,6 +84,11 @@ pub(super) async fn format(params: Params) -> Response {
             json_with_status(StatusCode::BAD_REQUEST, encode::invalid_query(&error.to_string()))
         }
     }
+}
+
+fn log(query: &str, tags: &QueryTags, QueryAnswer { stats, .. }: &QueryAnswer) {
+    let (tags, lines) = (tags.text(), stats.lines_processed);
+    tracing::debug!(query, tags, lines, seconds = stats.exec_seconds, "query");
 }
 
 /// Steps of metric queries are whole milliseconds, and at least one.

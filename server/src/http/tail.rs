@@ -1,5 +1,6 @@
 //! Live tails over WebSocket: `/loki/api/v1/tail` and `/api/prom/tail`.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use super::query::encoding_flags;
 use crate::encode::{Encoding, TailDialect};
 use crate::error::ApiError;
 use crate::state::AppState;
-use crate::tail::{Session, TailRequest};
+use crate::tail::{FeedEnd, Session, TailRequest};
 use crate::tenant::Tenant;
 
 /// How often a client is pinged while there are few: what Loki's clients are used to.
@@ -111,10 +112,17 @@ async fn serve(
     dialect: TailDialect,
     mut socket: WebSocket,
 ) {
-    let end = match open(&state, &tenant, &request).await {
+    let end = match join(&state, &tenant, &request) {
         Ok(session) => {
             let lasts = state.limits.of(&tenant).query.tail_max_duration;
-            follow(&state, session, (dialect, lasts), &mut socket).await
+            let client = Client {
+                state: &state,
+                socket: &mut socket,
+                stopping: state.tails.stopping(),
+                deadline: Instant::now() + lasts,
+                ping_at: Instant::now(),
+            };
+            client.follow(session, dialect).await.err().unwrap_or(End::Silent)
         }
         Err(error) => End::Told(error.to_string()),
     };
@@ -129,51 +137,66 @@ async fn serve(
     }
 }
 
-async fn open(
+fn join(
     state: &Arc<AppState>,
     tenant: &TenantId,
     request: &TailRequest,
 ) -> Result<Session, ApiError> {
     let limits = state.limits.of(tenant);
     let clients_max = limits.query.max_concurrent_tail_requests;
-    let mut session = state.tails.join(&state.engine(&limits), tenant, request, clients_max)?;
-    session.read_history(state).await?;
-    Ok(session)
+    Ok(state.tails.join(&state.engine(&limits), tenant, request, clients_max)?)
 }
 
-/// Sends what comes until something ends it.
-async fn follow(
-    state: &Arc<AppState>,
-    mut session: Session,
-    (dialect, lasts): (TailDialect, Duration),
-    socket: &mut WebSocket,
-) -> End {
-    let mut limits = Limits { stopping: state.tails.stopping(), deadline: Instant::now() + lasts };
-    let mut ping_at = Instant::now();
-    loop {
-        let outgoing = tokio::select! {
-            end = limits.ended() => return end,
-            inbound = socket.recv() => match inbound {
-                Some(Ok(Message::Close(_))) => return End::Closed,
-                Some(Ok(_)) => continue,
-                Some(Err(_)) | None => return End::Silent,
-            },
-            () = sleep_until(ping_at) => {
-                ping_at = next_ping(state.tails.began(), Instant::now(), state.tails.count_all());
-                Message::Ping(bytes::Bytes::new())
+/// The client's side of a tail.
+struct Client<'s> {
+    state: &'s Arc<AppState>,
+    socket: &'s mut WebSocket,
+    stopping: watch::Receiver<bool>,
+    deadline: Instant,
+    ping_at: Instant,
+}
+
+impl Client<'_> {
+    /// Sends the history and then what comes, until something ends it.
+    async fn follow(mut self, mut session: Session, dialect: TailDialect) -> Result<(), End> {
+        let read = self.meanwhile(session.read_history(self.state)).await?;
+        read.map_err(|error| End::Told(error.to_string()))?;
+        loop {
+            let outgoing = self.meanwhile(session.next()).await?;
+            let outgoing = outgoing.map_err(|end| match end {
+                FeedEnd::Stopped => End::Silent,
+                FeedEnd::Failed => End::Told("internal error".to_owned()),
+            })?;
+            self.send(Message::Text(outgoing.frame(dialect))).await?;
+        }
+    }
+
+    /// Waits for `work`; pings, and listens for the client's end, in the meantime.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                end = ended(&mut self.stopping, self.deadline) => return Err(end),
+                inbound = self.socket.recv() => match inbound {
+                    Some(Ok(Message::Close(_))) => return Err(End::Closed),
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => return Err(End::Silent),
+                },
+                () = sleep_until(self.ping_at) => {
+                    let tails = &self.state.tails;
+                    self.ping_at = next_ping(tails.began(), Instant::now(), tails.count_all());
+                    self.send(Message::Ping(bytes::Bytes::new())).await?;
+                }
+                done = &mut work => return Ok(done),
             }
-            next = session.next() => match next {
-                Some(outgoing) => Message::Text(outgoing.frame(dialect)),
-                None => return End::Silent,
-            },
-        };
-        // A client that does not read holds this up, and its queue fills.
-        let sent = tokio::select! {
-            end = limits.ended() => return end,
-            sent = socket.send(outgoing) => sent,
-        };
-        if sent.is_err() {
-            return End::Silent;
+        }
+    }
+
+    /// A client that does not read holds this up, and its queue fills.
+    async fn send(&mut self, message: Message) -> Result<(), End> {
+        tokio::select! {
+            end = ended(&mut self.stopping, self.deadline) => Err(end),
+            sent = self.socket.send(message) => sent.map_err(|_| End::Silent),
         }
     }
 }
@@ -193,19 +216,10 @@ fn ping_interval(clients: usize) -> Duration {
 }
 
 /// What ends a tail from this side.
-struct Limits {
-    stopping: watch::Receiver<bool>,
-    deadline: Instant,
-}
-
-impl Limits {
-    async fn ended(&mut self) -> End {
-        tokio::select! {
-            _ = self.stopping.wait_for(|is_stopping| *is_stopping) => End::Silent,
-            () = sleep_until(self.deadline) => {
-                End::Told("reached tail max duration limit".to_owned())
-            }
-        }
+async fn ended(stopping: &mut watch::Receiver<bool>, deadline: Instant) -> End {
+    tokio::select! {
+        _ = stopping.wait_for(|is_stopping| *is_stopping) => End::Silent,
+        () = sleep_until(deadline) => End::Told("reached tail max duration limit".to_owned()),
     }
 }
 

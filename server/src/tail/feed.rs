@@ -2,12 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use parking_lot::Mutex;
 use prometheus::IntCounter;
-use timberline_query::{Engine, QueryError, TailEntry, TailQuery};
+use timberline_query::{Engine, QueryError, TailQuery, TailRound};
 use timberline_store::{Appended, DroppedEntries, Labels, Subscription, TenantId, Timestamp};
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -20,6 +21,9 @@ const QUEUE_BYTES_MAX: usize = 8 << 20;
 
 /// Bytes of lines that are evaluated at a time.
 const ROUND_BYTES_MAX: usize = 1 << 20;
+
+/// Bytes of lines and labels that may come of a round. More would find no room in the clients' queues.
+const ROUND_RESULT_BYTES_MAX: usize = 16 << 20;
 
 /// More are evaluated on a blocking thread, since a pipeline may take its time.
 const INLINE_BYTES_MAX: usize = 16 << 10;
@@ -43,7 +47,16 @@ pub(crate) struct Feed {
 struct FeedClients {
     queues: HashMap<u64, Arc<ClientQueue>>,
     last_id: u64,
-    is_over: bool,
+    end: Option<FeedEnd>,
+}
+
+/// Why a feed gives nothing more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum FeedEnd {
+    /// The store was closed: the server stops.
+    Stopped,
+    /// The query could not be evaluated. A bug.
+    Failed,
 }
 
 impl Feed {
@@ -55,15 +68,32 @@ impl Feed {
         metrics: &TailMetrics,
     ) -> Result<Arc<Self>, QueryError> {
         let (query, subscription) = engine.tail(tenant, query, QUEUE_BYTES_MAX)?;
+        let evaluated = Arc::clone(&query);
+        let evaluate: Evaluate =
+            Arc::new(move |round| evaluated.evaluate(round, ROUND_RESULT_BYTES_MAX));
+        Ok(Self::follow(query, subscription, evaluate, metrics))
+    }
+
+    fn follow(
+        query: Arc<TailQuery>,
+        subscription: Subscription,
+        evaluate: Evaluate,
+        metrics: &TailMetrics,
+    ) -> Arc<Self> {
         let feed = Arc::new(Self {
             query,
             clients: Mutex::default(),
             dropped: metrics.dropped.clone(),
             task: Mutex::default(),
         });
-        let task = tokio::spawn(run(Arc::downgrade(&feed), Arc::clone(&feed.query), subscription));
+        let task = tokio::spawn(run(Arc::downgrade(&feed), evaluate, subscription));
         *feed.task.lock() = Some(task.abort_handle());
-        Ok(feed)
+        feed
+    }
+
+    /// Whether it gives nothing more.
+    pub(super) fn is_over(&self) -> bool {
+        self.clients.lock().end.is_some()
     }
 
     /// The query, for the history.
@@ -76,7 +106,7 @@ impl Feed {
         clients.last_id += 1;
         let id = clients.last_id;
         let queue = Arc::new(ClientQueue::default());
-        queue.state.lock().is_over = clients.is_over;
+        queue.state.lock().end = clients.end;
         clients.queues.insert(id, Arc::clone(&queue));
         (id, queue)
     }
@@ -101,22 +131,32 @@ impl Feed {
         self.dropped.iter().for_each(|dropped| dropped.inc_by(lost));
     }
 
-    fn end(&self) {
+    fn end(&self, end: FeedEnd) {
         let mut clients = self.clients.lock();
-        clients.is_over = true;
+        clients.end = Some(end);
         for queue in clients.queues.values() {
-            queue.state.lock().is_over = true;
+            queue.state.lock().end = Some(end);
             queue.news.notify_one();
         }
     }
 }
 
-/// Evaluates what comes until the store is closed or the last client has gone.
-async fn run(feed: Weak<Feed>, query: Arc<TailQuery>, mut subscription: Subscription) {
+/// What evaluates the entries of a round.
+type Evaluate = Arc<dyn Fn(&[Arc<Appended>]) -> TailRound + Send + Sync>;
+
+/// Evaluates what comes until the store is closed, the last client has gone, or the evaluation panics.
+async fn run(feed: Weak<Feed>, evaluate: Evaluate, mut subscription: Subscription) {
+    let mut end = FeedEnd::Stopped;
     while let Some(first) = poll_fn(|context| subscription.poll_recv(context)).await {
         let (round, bytes) = collect(first, &mut subscription);
-        let entries = evaluate(&query, round, bytes).await;
-        let dropped = subscription.take_dropped();
+        let Some(TailRound { entries, mut dropped, .. }) = guarded(&evaluate, round, bytes).await
+        else {
+            end = FeedEnd::Failed;
+            break;
+        };
+        let unheard = subscription.take_dropped();
+        dropped.count += unheard.count;
+        dropped.first.extend(unheard.first);
         let Some(feed) = feed.upgrade() else { return };
         if !entries.is_empty() || dropped.count > 0 {
             feed.send(&Message::split(entries), &dropped);
@@ -125,7 +165,7 @@ async fn run(feed: Weak<Feed>, query: Arc<TailQuery>, mut subscription: Subscrip
         tokio::time::sleep(ROUND_PAUSE).await;
     }
     if let Some(feed) = feed.upgrade() {
-        feed.end();
+        feed.end(end);
     }
 }
 
@@ -145,19 +185,21 @@ fn collect(first: Arc<Appended>, subscription: &mut Subscription) -> (Vec<Arc<Ap
     (round, bytes)
 }
 
-async fn evaluate(
-    query: &Arc<TailQuery>,
+/// `None` where the evaluation panicked.
+async fn guarded(
+    evaluate: &Evaluate,
     round: Vec<Arc<Appended>>,
     bytes: usize,
-) -> Vec<TailEntry> {
+) -> Option<TailRound> {
+    let panicked = || tracing::error!("a tail ends, since its entries could not be evaluated");
     if bytes <= INLINE_BYTES_MAX {
-        return query.evaluate(&round);
+        // What it may have left half done goes with it.
+        let evaluated = catch_unwind(AssertUnwindSafe(|| evaluate(&round)));
+        return evaluated.inspect_err(|_| panicked()).ok();
     }
-    let query = Arc::clone(query);
-    tokio::task::spawn_blocking(move || query.evaluate(&round)).await.unwrap_or_else(|error| {
-        tracing::error!(%error, "entries of a tail could not be evaluated");
-        Vec::new()
-    })
+    let evaluate = Arc::clone(evaluate);
+    let evaluated = tokio::task::spawn_blocking(move || evaluate(&round)).await;
+    evaluated.inspect_err(|_| panicked()).ok()
 }
 
 /// What waits to be sent to one client.
@@ -172,7 +214,7 @@ struct ClientState {
     messages: VecDeque<Arc<Message>>,
     bytes: usize,
     dropped: Vec<(Timestamp, Labels)>,
-    is_over: bool,
+    end: Option<FeedEnd>,
 }
 
 impl ClientQueue {
@@ -199,20 +241,23 @@ impl ClientQueue {
         lost
     }
 
-    /// The next message, with what was dropped since the one before. `None` at the end.
-    pub(super) async fn next(&self) -> Option<(Arc<Message>, Vec<(Timestamp, Labels)>)> {
+    /// The next message, with what was dropped since the one before.
+    ///
+    /// # Errors
+    /// The end.
+    pub(super) async fn next(&self) -> Result<(Arc<Message>, Vec<(Timestamp, Labels)>), FeedEnd> {
         loop {
             {
                 let mut state = self.state.lock();
                 if let Some(message) = state.messages.pop_front() {
                     state.bytes -= message.bytes();
-                    return Some((message, std::mem::take(&mut state.dropped)));
+                    return Ok((message, std::mem::take(&mut state.dropped)));
                 }
                 if !state.dropped.is_empty() {
-                    return Some((Message::empty(), std::mem::take(&mut state.dropped)));
+                    return Ok((Message::empty(), std::mem::take(&mut state.dropped)));
                 }
-                if state.is_over {
-                    return None;
+                if let Some(end) = state.end {
+                    return Err(end);
                 }
             }
             self.news.notified().await;
@@ -224,5 +269,50 @@ impl ClientState {
     fn drop_entries(&mut self, entries: impl Iterator<Item = (Timestamp, Labels)>) {
         let room = DROPPED_TOLD_MAX.saturating_sub(self.dropped.len());
         self.dropped.extend(entries.take(room));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use timberline_store::{Store, WriteBatch};
+
+    use super::*;
+
+    /// Appends a line of so many bytes.
+    fn append(store: &Store, tenant: &TenantId, timestamp: Timestamp, bytes: usize) {
+        let mut batch = WriteBatch::new();
+        batch.stream(&Labels::from_pairs([("job", "t")]).unwrap());
+        batch.push(timestamp, &vec![b'x'; bytes], &[]).unwrap();
+        store.append(tenant, &batch).unwrap();
+    }
+
+    #[test]
+    fn a_feed_whose_evaluation_panics_ends_for_all_its_clients() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        // In the feed's task, and on a thread of its own.
+        for bytes in [10, 2 * INLINE_BYTES_MAX] {
+            let directory = tempfile::tempdir().unwrap();
+            let store = Store::open(directory.path()).unwrap();
+            let (engine, tenant) = (Engine::new(&store), TenantId::new("t").unwrap());
+            let (query, subscription) = engine.tail(&tenant, r#"{job="t"}"#, 1 << 20).unwrap();
+            let evaluate: Evaluate = Arc::new(|round| {
+                assert!(round[0].batch().rows()[0].timestamp < 2, "a bug");
+                TailRound::default()
+            });
+            let metrics = TailMetrics { active: None, dropped: None };
+            let feed = runtime.block_on(async {
+                let feed = Feed::follow(query, subscription, evaluate, &metrics);
+                let queues = [feed.add_client().1, feed.add_client().1];
+                append(&store, &tenant, 1, bytes);
+                append(&store, &tenant, 2, bytes);
+                for queue in queues {
+                    assert_eq!(queue.next().await.unwrap_err(), FeedEnd::Failed);
+                }
+                feed
+            });
+            assert!(feed.is_over());
+            let late = feed.add_client().1;
+            assert_eq!(runtime.block_on(late.next()).unwrap_err(), FeedEnd::Failed);
+        }
     }
 }

@@ -10,9 +10,9 @@ use crate::encode::{TailDialect, tail_frame};
 /// Entries of a message, at the most (Loki's number).
 const ENTRIES_MAX: usize = 100;
 
-/// Bytes of lines in a message, but for one that is a single longer line: what a client's socket has to
-/// hold of it.
-const LINE_BYTES_MAX: usize = 64 << 10;
+/// Bytes of lines and labels in a message, but for one that is a single longer entry: what a client's socket
+/// has to hold of it.
+const TEXT_BYTES_MAX: usize = 64 << 10;
 
 /// Some entries by ascending time. Shared by all clients that get them.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ impl Message {
         let mut messages = Vec::with_capacity(entries.len().div_ceil(ENTRIES_MAX));
         let (mut now, mut bytes) = (Vec::new(), 0);
         for entry in entries {
-            let len = entry.entry.line.len();
-            if now.len() == ENTRIES_MAX || (!now.is_empty() && bytes + len > LINE_BYTES_MAX) {
+            let len = entry.text_bytes();
+            if now.len() == ENTRIES_MAX || (!now.is_empty() && bytes + len > TEXT_BYTES_MAX) {
                 messages.push(Self::new(std::mem::take(&mut now)));
                 bytes = 0;
             }
@@ -50,10 +50,7 @@ impl Message {
 
     fn new(entries: Vec<TailEntry>) -> Arc<Self> {
         // Labels are shared by many entries; the frame has them in full.
-        const LABELS: usize = 256;
-        let bytes = entries.iter().map(|entry| {
-            entry.entry.line.len() + entry.entry.structured_metadata.len() * 32 + LABELS
-        });
+        let bytes = entries.iter().map(|entry| entry.text_bytes() + size_of::<TailEntry>());
         let bytes = bytes.sum();
         Arc::new(Self { entries, bytes, frames: Default::default() })
     }

@@ -25,7 +25,7 @@ use timberline_store::{TenantId, Timestamp};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-pub(crate) use self::feed::Feed;
+pub(crate) use self::feed::{Feed, FeedEnd};
 pub(crate) use self::session::{Outgoing, Session};
 use crate::metrics::registered;
 
@@ -126,8 +126,8 @@ impl Tails {
         }
         let key = (tenant.clone(), request.query.clone());
         let feed = match clients.feeds.get(&key) {
-            Some(feed) => Arc::clone(feed),
-            None => {
+            Some(feed) if !feed.is_over() => Arc::clone(feed),
+            _ => {
                 let feed = Feed::start(engine, tenant, &request.query, &self.metrics)?;
                 clients.feeds.insert(key.clone(), Arc::clone(&feed));
                 feed
@@ -136,8 +136,8 @@ impl Tails {
         let (id, queue) = feed.add_client();
         *clients.counts.entry(tenant.clone()).or_default() += 1;
         self.metrics.active.iter().for_each(IntGauge::inc);
-        let place = Place { tails: Arc::clone(self), key, id };
-        Ok(Session::new(place, &feed, queue, request))
+        let place = Place { tails: Arc::clone(self), feed, key, id };
+        Ok(Session::new(place, queue, request))
     }
 
     /// How many tails a tenant has.
@@ -150,12 +150,14 @@ impl Tails {
         self.registry.lock().counts.values().sum()
     }
 
-    fn leave(&self, key: &(TenantId, String), id: u64) {
+    fn leave(&self, Place { feed, key, id, .. }: &Place) {
         let mut clients = self.registry.lock();
         self.metrics.active.iter().for_each(IntGauge::dec);
-        if let Some(feed) = clients.feeds.get(key)
-            && feed.remove_client(id)
-        {
+        // One that ended may have been followed by another.
+        let is_current = |clients: &Clients| {
+            clients.feeds.get(key).is_some_and(|current| Arc::ptr_eq(current, feed))
+        };
+        if feed.remove_client(*id) && is_current(&clients) {
             clients.feeds.remove(key);
         }
         if let Some(count) = clients.counts.get_mut(&key.0) {
@@ -170,12 +172,13 @@ impl Tails {
 /// A client's place; given back when it is dropped.
 struct Place {
     tails: Arc<Tails>,
+    feed: Arc<Feed>,
     key: (TenantId, String),
     id: u64,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.tails.leave(&self.key, self.id);
+        self.tails.leave(self);
     }
 }

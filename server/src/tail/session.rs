@@ -7,7 +7,7 @@ use std::time::Duration;
 use timberline_query::{TailEntry, TailHistory, TailQuery};
 use timberline_store::{Labels, TenantId, Timestamp};
 
-use super::feed::{ClientQueue, Feed};
+use super::feed::{ClientQueue, FeedEnd};
 use super::message::Message;
 use super::{Place, TailRequest};
 use crate::encode::{TailDialect, tail_frame};
@@ -56,15 +56,10 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(
-        place: Place,
-        feed: &Feed,
-        queue: Arc<ClientQueue>,
-        request: &TailRequest,
-    ) -> Self {
+    pub(super) fn new(place: Place, queue: Arc<ClientQueue>, request: &TailRequest) -> Self {
         Self {
             tenant: place.key.0.clone(),
-            query: Arc::clone(feed.query()),
+            query: Arc::clone(place.feed.query()),
             queue,
             start: request.start,
             limit: request.limit,
@@ -90,13 +85,15 @@ impl Session {
         Ok(())
     }
 
-    /// What is to be sent next; waits for it. `None` when the server stops. Nothing is lost when the
-    /// future is dropped.
-    pub(crate) async fn next(&mut self) -> Option<Outgoing> {
+    /// What is to be sent next; waits for it. Nothing is lost when the future is dropped.
+    ///
+    /// # Errors
+    /// Why nothing more comes.
+    pub(crate) async fn next(&mut self) -> Result<Outgoing, FeedEnd> {
         loop {
             self.release();
             if let Some(message) = self.ready.pop_front() {
-                return Some(Outgoing { message, dropped: Vec::new() });
+                return Ok(Outgoing { message, dropped: Vec::new() });
             }
             let next = match self.held.as_ref().is_some_and(|held| !held.is_empty()) {
                 true => match tokio::time::timeout(HELD_CHECK, self.queue.next()).await {
@@ -109,7 +106,7 @@ impl Session {
             let message = self.admit(message);
             if message.is_some() || !dropped.is_empty() {
                 let message = message.unwrap_or_else(Message::empty);
-                return Some(Outgoing { message, dropped });
+                return Ok(Outgoing { message, dropped });
             }
         }
     }
@@ -186,7 +183,7 @@ impl Held {
 }
 
 fn weight(entry: &TailEntry) -> usize {
-    entry.entry.line.len() + size_of::<TailEntry>()
+    entry.text_bytes() + size_of::<TailEntry>()
 }
 
 #[cfg(test)]

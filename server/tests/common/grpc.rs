@@ -123,6 +123,30 @@ pub fn call_as(
     })
 }
 
+/// Calls a method that takes a message and answers one or many, of which the first counts, with metadata.
+pub fn call_with<M, R>(
+    server: &TestServer,
+    method: &'static str,
+    metadata: &[(&'static str, &str)],
+    message: M,
+) -> Result<Option<R>, Status>
+where
+    M: prost::Message + Default + Send + 'static,
+    R: prost::Message + Default + Send + 'static,
+{
+    block_on(async {
+        let mut client = client(server.address()).await;
+        let mut request = request(None, message);
+        for (name, value) in metadata {
+            request.metadata_mut().insert(*name, value.parse().unwrap());
+        }
+        let codec = ProstCodec::<M, R>::default();
+        let method = PathAndQuery::from_static(method);
+        let answer = client.server_streaming(request, method, codec).await?;
+        answer.into_inner().message().await
+    })
+}
+
 /// Calls a method that takes a message and answers many; all of them.
 pub fn call_streaming<M, R>(
     server: &TestServer,

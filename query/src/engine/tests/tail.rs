@@ -7,6 +7,8 @@ use timberline_store::{Appended, Labels, Subscription, Timestamp};
 use super::support::{Fixture, range};
 use crate::{Direction, EngineLimits, QueryValue, RangeQuery, TailEntry};
 
+const MIB: usize = 1 << 20;
+
 const QUERIES: [&str; 6] = [
     r#"{job=~".+"}"#,
     r#"{job="a"} |= "status" != "200""#,
@@ -54,7 +56,7 @@ fn live_entries_and_history_are_what_a_query_finds() {
         let mut fixture = Fixture::new();
         let (tail, subscription) = fixture.engine().tail(&fixture.tenant, query, 1 << 20).unwrap();
         fill(&mut fixture, 100);
-        let live = tail.evaluate(&received(subscription));
+        let live = tail.evaluate(&received(subscription), MIB).entries;
         assert!(live.is_sorted_by_key(|entry| entry.entry.timestamp));
         let asked = RangeQuery { categorize_labels: true, ..range(query, 0, 1000) };
         let QueryValue::Streams(streams) = fixture.ask(&asked).unwrap().value else { panic!() };
@@ -80,7 +82,7 @@ fn all_labels_are_those_of_a_query_that_does_not_tell_them_apart() {
         let mut fixture = Fixture::new();
         let (tail, subscription) = fixture.engine().tail(&fixture.tenant, query, 1 << 20).unwrap();
         fill(&mut fixture, 100);
-        let live = tail.evaluate(&received(subscription));
+        let live = tail.evaluate(&received(subscription), MIB).entries;
         let mut merged: Vec<_> =
             live.iter().map(|entry| (entry.all_labels(), entry.entry.timestamp)).collect();
         merged.sort();
@@ -132,4 +134,38 @@ fn what_cannot_be_followed_is_refused() {
     assert!(tail.history(0, year, 10, &Arc::default()).is_err(), "too long ago");
     fixture.store.close().unwrap();
     assert_eq!(refused(fixture.engine(), r#"{a="b"}"#), "store is closed");
+}
+
+#[test]
+fn a_round_holds_no_more_than_it_may() {
+    for query in [
+        r#"{job="a"} | line_format "{{ repeat 100000 `x` }}""#,
+        r#"{job="a"} | label_format long="{{ repeat 100000 `x` }}{{ __line__ }}""#,
+    ] {
+        let mut fixture = Fixture::new();
+        let (tail, subscription) = fixture.engine().tail(&fixture.tenant, query, MIB).unwrap();
+        for number in 0..100 {
+            fixture.push(&[("job", "a")], number, &number.to_string(), &[]);
+        }
+        let round = tail.evaluate(&received(subscription), MIB);
+        let bytes: usize = round.entries.iter().map(TailEntry::text_bytes).sum();
+        let count = round.entries.len();
+        assert!(bytes <= MIB && (3..=10).contains(&count), "{query}: {count} of {bytes} bytes");
+        assert_eq!(round.dropped.count, 100 - count as u64);
+        let told: Vec<Timestamp> = round.dropped.first.iter().map(|(time, _)| *time).collect();
+        assert_eq!(told, (count as i64..100).collect::<Vec<_>>(), "{query}");
+        assert_eq!(round.dropped.first[0].1.to_string(), r#"{job="a"}"#);
+    }
+}
+
+#[test]
+fn what_does_not_pass_is_not_dropped() {
+    let mut fixture = Fixture::new();
+    let query = r#"{job="a"} |= "7" | line_format "{{ repeat 1000000 `x` }}""#;
+    let (tail, subscription) = fixture.engine().tail(&fixture.tenant, query, MIB).unwrap();
+    for number in 0..100 {
+        fixture.push(&[("job", "a")], number, &number.to_string(), &[]);
+    }
+    let round = tail.evaluate(&received(subscription), MIB);
+    assert_eq!((round.entries.len(), round.dropped.count), (1, 18));
 }

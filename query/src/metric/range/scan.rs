@@ -138,7 +138,7 @@ impl<'p> Scanner<'p> {
         let (chunk, (first, last)) = (&unit.chunk, unit.chunk.time_bounds());
         let whole = Counted { first, last, rows: chunk.rows(), bytes: chunk.line_bytes() };
         if self.count_whole(unit, whole)? {
-            self.context.count_read(chunk, whole.rows, whole.bytes);
+            self.context.count_unread(chunk, whole.rows, whole.bytes);
             return Ok(true);
         }
         let minutes = self.context.unless_damaged(chunk.minutes())?.unwrap_or_default();
@@ -154,7 +154,7 @@ impl<'p> Scanner<'p> {
             }
         }
         if rows > 0 {
-            self.context.count_read(chunk, rows, bytes);
+            self.context.count_unread(chunk, rows, bytes);
         }
         Ok(!minutes.is_empty())
     }
@@ -187,7 +187,7 @@ impl<'p> Scanner<'p> {
             return Ok(false);
         }
         if !span.is_empty() {
-            self.context.count_matched(part.rows);
+            self.context.count_matched(&unit.chunk, part.rows);
             let series = self.stream_series(unit.chunk.labels())?;
             self.table.count(series, span, part.rows, part.bytes, self.context)?;
         }
@@ -197,7 +197,7 @@ impl<'p> Scanner<'p> {
     /// Counts rows that all belong to the series of their stream.
     fn scan_one_series(&mut self, unit: &ChunkUnit, rows: &[Row]) -> Result<(), QueryError> {
         let series = self.stream_series(unit.chunk.labels())?;
-        self.context.count_matched(rows.len() as u64);
+        self.context.count_matched(&unit.chunk, rows.len() as u64);
         let mut rest = rows;
         while let Some(first) = rest.first() {
             let span = self.windows.span(first.timestamp);
@@ -213,7 +213,7 @@ impl<'p> Scanner<'p> {
     /// Counts rows whose series are decided by the stream and their metadata.
     fn scan_by_metadata(&mut self, unit: &ChunkUnit, batch: &Batch) -> Result<(), QueryError> {
         self.set_stream(unit);
-        self.context.count_matched(batch.rows().len() as u64);
+        self.context.count_matched(&unit.chunk, batch.rows().len() as u64);
         let mut known: Vec<Option<u32>> = vec![None; batch.metadata_sets().len().max(1)];
         let mut span = Span::NONE;
         for row in batch.rows() {
@@ -269,7 +269,7 @@ impl<'p> Scanner<'p> {
                 self.context.check()?;
             }
         }
-        self.context.count_matched(matched);
+        self.context.count_matched(&unit.chunk, matched);
         Ok(())
     }
 

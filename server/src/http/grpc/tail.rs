@@ -17,7 +17,7 @@ use crate::error::ApiError;
 use crate::http::params::{NANOS_PER_SECOND, now};
 use crate::ingest::proto::logproto::{DroppedStream, TailRequest, TailResponse};
 use crate::state::AppState;
-use crate::tail::{Outgoing, Session, TailRequest as Asked};
+use crate::tail::{FeedEnd, Outgoing, Session, TailRequest as Asked};
 
 /// How far back the history goes that a request does not give a start for.
 const SINCE_DEFAULT: i64 = 3600 * NANOS_PER_SECOND;
@@ -72,14 +72,18 @@ async fn send(
         }
     };
     let follow = async {
-        while let Some(outgoing) = session.next().await {
+        loop {
+            let outgoing = match session.next().await {
+                Ok(outgoing) => outgoing,
+                Err(FeedEnd::Stopped) => return Some(Status::unavailable("server is stopping")),
+                Err(FeedEnd::Failed) => return Some(Status::internal("internal error")),
+            };
             for answer in answers(&outgoing) {
                 if sender.send(Ok(answer)).await.is_err() {
                     return None;
                 }
             }
         }
-        Some(Status::unavailable("server is stopping"))
     };
     let ended = tokio::select! {
         ended = end => ended,

@@ -59,6 +59,9 @@ fn add(stats: &mut QueryStats, part: &QueryStats) {
     stats.chunks_in_memory += part.chunks_in_memory;
     stats.lines_in_memory += part.lines_in_memory;
     stats.bytes_in_memory += part.bytes_in_memory;
+    stats.chunks_matched += part.chunks_matched;
+    stats.lines_matched_in_memory += part.lines_matched_in_memory;
+    stats.batches_in_memory += part.batches_in_memory;
 }
 
 type Part = Result<(Vec<(usize, Bytes)>, QueryStats), ApiError>;
@@ -91,10 +94,14 @@ fn stream_bytes(
         let batch = chunk.read(buckets.range(), &LinePredicate::Always, columns, scratch)?;
         let (lines, bytes) = (batch.rows_scanned(), batch.bytes_scanned());
         let memory = u64::from(chunk.is_in_memory());
+        let matched = batch.rows().len() as u64;
         let read = QueryStats {
             chunks_read: 1,
+            chunks_matched: u64::from(matched > 0),
             lines_processed: lines,
-            lines_matched: batch.rows().len() as u64,
+            lines_matched: matched,
+            lines_matched_in_memory: memory * matched,
+            batches_in_memory: memory,
             bytes_processed: bytes,
             chunks_in_memory: memory,
             lines_in_memory: memory * lines,
