@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use timberline_store::{
     Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, Metadata,
-    ProjectionScratch, Projector, ReadScratch, Row, Selection, Snapshot, StoreError, TimeRange,
+    ProjectionScratch, Projector, ReadScratch, Selection, Snapshot, StoreError, TimeRange,
 };
 
 use super::parallel::for_each;
@@ -309,15 +309,19 @@ pub(crate) struct ChunkUnit {
 
 /// Bytes of the names and values of the rows' metadata.
 fn metadata_bytes(batch: &Batch) -> u64 {
-    let bytes = |set: &Metadata| -> usize {
-        set.iter().map(|(name, value)| name.len() + value.len()).sum()
+    let (sets, rows) = (batch.metadata_sets(), batch.rows());
+    let bytes = |set: &Metadata| -> u64 {
+        set.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
     };
-    let sets: Vec<usize> = batch.metadata_sets().iter().map(bytes).collect();
-    if sets.iter().all(|bytes| *bytes == 0) {
+    if sets.iter().all(Metadata::is_empty) {
         return 0;
     }
-    let of_row = |row: &Row| sets.get(row.metadata as usize).copied().unwrap_or_default();
-    batch.rows().iter().map(of_row).sum::<usize>() as u64
+    // A batch knows the sets of its whole group, which may be far more than its rows.
+    if sets.len() > rows.len() {
+        return rows.iter().filter_map(|row| sets.get(row.metadata as usize)).map(bytes).sum();
+    }
+    let bytes: Vec<u64> = sets.iter().map(bytes).collect();
+    rows.iter().filter_map(|row| bytes.get(row.metadata as usize)).sum()
 }
 
 fn is_to_be_searched(source: &Mutex<ChunkSource>) -> bool {
