@@ -13,7 +13,9 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use super::{ListenError, ListenerMetrics, PortMetrics, connections, stopped, until_stored};
+use super::{
+    ListenError, ListenerMetrics, PortMetrics, connections, reason, stopped, until_stored,
+};
 use crate::config::ForwardListener;
 use crate::ingest::{ForwardEnvelope, ForwardRules, Greeting, Ingester, Scanner};
 
@@ -263,8 +265,8 @@ impl Receiver {
             self.ingester.push_forward(&self.tenant, rules, messages, stamp)
         };
         let stored = until_stored(push).await.map_err(|error| {
-            self.metrics.dropped("refused", 1);
-            Closed("refused", error.text)
+            self.metrics.dropped(reason(&error), 1);
+            Closed(reason(&error), error.text)
         });
         let (count, fault) = stored?;
         self.metrics.received(count, messages.len());

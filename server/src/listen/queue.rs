@@ -6,7 +6,7 @@ use timberline_store::TenantId;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{PortMetrics, until_stored};
+use super::{PortMetrics, reason, until_stored};
 use crate::ingest::{Event, Ingester};
 
 /// Entries that are stored together at the most.
@@ -84,7 +84,7 @@ impl Drain {
             let stored =
                 until_stored(|| self.ingester.push_events(&self.tenant, Arc::clone(&events))).await;
             if let Err(error) = stored {
-                self.metrics.dropped("refused", count);
+                self.metrics.dropped(reason(&error), count);
                 tracing::error!(text = %error.text, count, "messages dropped");
             }
             drop(space);
