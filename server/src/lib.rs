@@ -34,6 +34,7 @@ pub mod state;
 mod tail;
 pub mod tenant;
 pub mod tls;
+mod turns;
 
 /// Entry points for fuzzers.
 #[doc(hidden)]
