@@ -21,6 +21,15 @@ pub struct Selection {
     pub(crate) bytes_scanned: u64,
 }
 
+/// What was selected of one minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectedMinute {
+    /// The minute, with all entries that the chunk has in it, selected or not.
+    pub minute: Minute,
+    /// Its part of the selection; not empty.
+    pub part: Range<usize>,
+}
+
 /// Numbers of rows, ascending, in whatever holds the chunk.
 #[derive(Clone, Debug)]
 pub(crate) enum Selected {
@@ -81,6 +90,14 @@ impl Selected {
                 let end = part.end.min(rows.len());
                 rows.get(part.start.min(end)..end).unwrap_or_default().into()
             }
+        }
+    }
+
+    /// How many rows have a lower number.
+    pub(crate) fn count_before(&self, number: u32) -> usize {
+        match self {
+            Self::Range(rows) => (rows.start..number.min(rows.end)).len(),
+            Self::These(rows) => rows.partition_point(|row| *row < number),
         }
     }
 }
@@ -238,6 +255,18 @@ impl Chunk {
         match &self.source {
             Source::Segment(chunk) if !self.has_hidden() => self.noting_damage(chunk.minutes()),
             Source::Segment(_) | Source::Head { .. } => Ok(&[]),
+        }
+    }
+
+    /// The minutes that entries of what [`select`](Self::select) found are in, by ascending time, each with
+    /// its part of the selection; nothing where [minutes](Self::minutes) are not kept. No timestamp is read.
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged segment.
+    pub fn by_minute(&self, selection: &Selection) -> Result<Vec<SelectedMinute>, StoreError> {
+        match &self.source {
+            Source::Segment(chunk) => self.noting_damage(chunk.by_minute(selection)),
+            Source::Head { .. } => Ok(Vec::new()),
         }
     }
 

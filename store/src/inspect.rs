@@ -97,7 +97,7 @@ pub struct GroupReport {
     pub time: ColumnReport,
     /// Bytes of metadata before they are compressed.
     pub metadata_bytes: u64,
-    /// Bytes of the filter of long words, ids mostly; 0 where there is none.
+    /// Bytes of the filter of words; 0 where there is none.
     pub filter_bytes: u64,
     /// What the lines are made of, those of most lines first.
     pub templates: Vec<TemplateReport>,

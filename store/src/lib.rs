@@ -65,7 +65,7 @@ mod view;
 mod wal;
 
 pub use batch::{Batch, Columns, LineColumn, ReadScratch, Row, WriteBatch};
-pub use chunk::{Chunk, Selection};
+pub use chunk::{Chunk, SelectedMinute, Selection};
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use deletes::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,

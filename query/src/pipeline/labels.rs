@@ -71,6 +71,16 @@ struct Slot {
     suffixed: Option<NameId>,
 }
 
+/// Metadata whose labels are at the beginning of those added, whatever came behind them.
+#[derive(Clone, Debug)]
+struct KnownMetadata {
+    metadata: Metadata,
+    /// How many labels it made.
+    labels: usize,
+    /// How many bytes their values have.
+    bytes: usize,
+}
+
 /// Names that are more than these make the builder forget the ones it met in lines.
 const NAMES_MAX: usize = 1 << 16;
 
@@ -88,6 +98,8 @@ pub(crate) struct LabelBuilder<'p> {
     generation: u32,
     added: Vec<Added>,
     values: String,
+    /// The metadata that the first labels were added for.
+    metadata: Option<KnownMetadata>,
     error: Option<Piece>,
     details: Option<Piece>,
     /// Required names that are not extracted yet.
@@ -108,6 +120,7 @@ impl<'p> LabelBuilder<'p> {
             generation: 1,
             added: Vec::new(),
             values: String::new(),
+            metadata: None,
             error: None,
             details: None,
             missing: 0,
@@ -138,6 +151,7 @@ impl<'p> LabelBuilder<'p> {
             self.slots[name.index()].stream = 0;
         }
         self.stream = stream.clone();
+        self.metadata = None;
         self.note_stream();
     }
 
@@ -155,14 +169,38 @@ impl<'p> LabelBuilder<'p> {
         if self.generation == 0 {
             self.forget_generations();
         }
-        self.added.clear();
-        self.values.clear();
         self.error = None;
         self.details = None;
         self.missing = self.required.names.as_ref().map_or(0, Vec::len);
+        match self.metadata.take_if(|known| known.metadata == *metadata) {
+            Some(known) => self.add_again(known),
+            None => self.add_all_metadata(metadata),
+        }
+    }
+
+    fn add_all_metadata(&mut self, metadata: &Metadata) {
+        self.added.clear();
+        self.values.clear();
         for (name, value) in metadata.iter() {
             self.add_metadata(name, value);
         }
+        let is_plain = self.error.is_none() && self.details.is_none();
+        self.metadata = (is_plain && self.added.iter().all(|added| added.live)).then(|| {
+            let (labels, bytes) = (self.added.len(), self.values.len());
+            KnownMetadata { metadata: metadata.clone(), labels, bytes }
+        });
+    }
+
+    /// Adds what the entry before had of the same metadata.
+    fn add_again(&mut self, known: KnownMetadata) {
+        self.added.truncate(known.labels);
+        self.values.truncate(known.bytes);
+        for (place, added) in (0..).zip(&mut self.added) {
+            added.live = true;
+            let slot = &mut self.slots[added.name.index()];
+            (slot.added_in, slot.added) = (self.generation, place);
+        }
+        self.metadata = Some(known);
     }
 
     fn forget_generations(&mut self) {
@@ -201,6 +239,7 @@ impl<'p> LabelBuilder<'p> {
         }
         self.forget_generations();
         self.added.clear();
+        self.metadata = None;
         self.stream_names.clear();
         self.note_stream();
     }

@@ -112,7 +112,7 @@ pub(crate) struct Pipeline {
     needs_line: bool,
     /// Whether the line is looked at behind the pipeline.
     reads_line_behind: bool,
-    /// Whether an entry without metadata ends as any other one with its line does, whenever it was.
+    /// Whether an entry ends as any other one with its line and metadata does, whenever it was.
     is_timeless: bool,
 }
 
@@ -386,8 +386,8 @@ impl Worker<'_> {
         (bytes, values): (&[u8], impl Iterator<Item = &'v [u8]>),
         metadata: &Metadata,
     ) -> End {
-        let may_be_known = self.pipeline.is_timeless && metadata.is_empty();
-        if may_be_known && let Some(end) = self.memo.get(number, bytes) {
+        let may_be_known = self.pipeline.is_timeless;
+        if may_be_known && let Some(end) = self.memo.get(metadata, number, bytes) {
             return end;
         }
         let mut line = std::mem::take(&mut self.projected);

@@ -11,7 +11,7 @@ use super::reader::{Parts, Segment};
 use super::stream_table::Run;
 use super::template::Projections;
 use super::v1::{BlockRun, DecodeCache};
-use crate::chunk::{Selected, Selection};
+use crate::chunk::{Selected, SelectedMinute, Selection};
 use crate::{
     Batch, Columns, Labels, LinePredicate, Projector, ReadScratch, Row, StoreError, TimeRange,
     Timestamp,
@@ -86,6 +86,26 @@ impl SegmentChunk {
     /// [`StoreError::Corrupt`] for a damaged table.
     pub(crate) fn minutes(&self) -> Result<&[Minute], StoreError> {
         self.segment.minutes_of(self.number)
+    }
+
+    /// See [`Chunk::by_minute`](crate::Chunk::by_minute).
+    ///
+    /// # Errors
+    /// [`StoreError::Corrupt`] for a damaged table.
+    pub(crate) fn by_minute(
+        &self,
+        selection: &Selection,
+    ) -> Result<Vec<SelectedMinute>, StoreError> {
+        let (mut row, mut start, mut found) = (u64::from(self.run.row), 0, Vec::new());
+        for minute in self.minutes()? {
+            row += minute.rows;
+            let end = selection.rows.count_before(u32::try_from(row).unwrap_or(u32::MAX));
+            if end > start {
+                found.push(SelectedMinute { minute: *minute, part: start..end });
+            }
+            start = end;
+        }
+        Ok(found)
     }
 
     /// Finds the rows in `range` whose line passes `predicate`.

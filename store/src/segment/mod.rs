@@ -31,7 +31,7 @@
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ minute table                                                 │ one frame
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ group directory                                              │ 48 bytes a group
+//!          │ group directory                                              │ 52 bytes a group
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ index file 0 │ index file 1 │ …                              │ as tantivy wrote them
 //!          ├──────────────────────────────────────────────────────────────┤
@@ -42,7 +42,7 @@
 //!
 //! group directory, per group
 //!   offset u64 8 │ length u64 8 │ rows u32 4 │ header: stored length u32 4 │ raw length u32 4 │ crc u32 4
-//!   │ filter length u32 4 │ filter crc u32 4 │ longest word u32 4 │ inner u32 4
+//!   │ filter length u32 4 │ filter crc u32 4 │ longest word u32 4 │ inner u32 4 │ trigrams u32 4
 //!
 //! header of a group, one frame
 //!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
@@ -97,7 +97,7 @@
 //! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
 //! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
 //! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
-//! long words the lines do not have; it, and `inner`, are drawn in [`group`]'s `words`.
+//! words the lines do not have; it, `inner` and `trigrams` are drawn in [`group`]'s `words`.
 //!
 //! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
 //! 262,144 rows; one larger line has a group of its own.

@@ -135,6 +135,32 @@ fn chunks_between_two_edges_are_counted_unread() {
 }
 
 #[test]
+fn filtered_entries_are_counted_whatever_divides_their_minutes() {
+    // 40 in a minute, of which one ends it.
+    let times: Vec<i64> = (0..400).map(|n| n * 3 * SECOND / 2).collect();
+    let mut fixture = Fixture::new();
+    for (n, time) in (0..).zip(&times) {
+        fixture.push(&[("job", "a")], *time, &format!("n={n} kind={}", n % 3), &[]);
+    }
+    fixture.store.flush().unwrap();
+    for (step, window, start) in
+        [(60, 60, 60), (60, 120, 60), (30, 60, 30), (60, 60, 90), (7, 90, 14), (600, 600, 600)]
+    {
+        let query = format!(r#"sum(count_over_time({{job="a"}} |= "kind=1" [{window}s]))"#);
+        let asked =
+            RangeQuery { step: step * SECOND, ..range(&query, start * SECOND, 700 * SECOND) };
+        let counted = fixture.matrix(&asked).remove(0).1;
+        let expected = (start..=700).step_by(step as usize).filter_map(|end| {
+            let is_in = |time: i64| time > (end - window) * SECOND && time <= end * SECOND;
+            let wanted = (0..).zip(&times).filter(|(n, time)| n % 3 == 1 && is_in(**time));
+            let count = wanted.count() as f64;
+            (count > 0.0).then_some((end * 1000, count))
+        });
+        assert_eq!(counted, expected.collect::<Vec<_>>(), "{step} {window} {start}");
+    }
+}
+
+#[test]
 fn a_faulty_entry_fails_the_query_unless_nobody_looks_at_its_labels() {
     let mut fixture = Fixture::new();
     fixture.push(&[("job", "a")], SECOND, "no json", &[]);

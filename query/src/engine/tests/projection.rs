@@ -70,8 +70,12 @@ fn fixtures(random: &mut Random) -> [Fixture; 2] {
         let line = line(kind, random);
         let (job, status) = (format!("j{kind}"), format!("{}", random.below(3)));
         let own = [("job", job.as_str()), ("name", "n")];
-        let metadata = [("status", status.as_str())];
-        let metadata = if random.below(9) == 0 { &metadata[..] } else { &[] };
+        let metadata: &[(&str, &str)] = match random.below(9) {
+            0 => &[("status", &status)],
+            1..=3 => &[("detected_level", "info")],
+            4 => &[("detected_level", &status), ("level", "meta")],
+            _ => &[],
+        };
         fixtures.iter_mut().for_each(|fixture| fixture.push(&own, time, &line, metadata));
     }
     fixtures[0].store.flush().unwrap();

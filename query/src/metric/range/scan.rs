@@ -2,9 +2,11 @@
 
 use std::borrow::Cow;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use timberline_store::{
-    Batch, Columns, Labels, Metadata, ProjectionScratch, ReadScratch, Row, TimeRange, Timestamp,
+    Batch, Columns, Labels, LineColumn, Metadata, ProjectionScratch, ReadScratch, Row,
+    SelectedMinute, Selection, TimeRange, Timestamp,
 };
 
 use crate::QueryError;
@@ -98,8 +100,13 @@ impl<'p> Scanner<'p> {
         let Some(selection) = context.select(chunk, range, predicate, &mut self.scratch)? else {
             return Ok(());
         };
-        for first in (0..selection.len()).step_by(ROWS_PER_FETCH) {
-            let part = first..selection.len().min(first + ROWS_PER_FETCH);
+        let counts_rows = is_one_series && columns.line == LineColumn::None;
+        let parts = match counts_rows {
+            true => self.count_by_minute(unit, &selection)?,
+            false => vec![0..selection.len()],
+        };
+        for part in parts.into_iter().flat_map(in_fetches) {
+            let first = part.start;
             let batch = match &mut self.projections {
                 None => context.fetch(chunk, &selection, part, columns, &mut self.scratch)?,
                 Some(projections) => {
@@ -148,6 +155,29 @@ impl<'p> Scanner<'p> {
             self.context.count_read(chunk, rows, bytes);
         }
         Ok(!minutes.is_empty())
+    }
+
+    /// Counts rows of a stream by the minutes they are in. Returns what windows' edges divide, and all where
+    /// there are no minutes: parts of which the timestamps are to be read.
+    fn count_by_minute(
+        &mut self,
+        unit: &ChunkUnit,
+        selection: &Selection,
+    ) -> Result<Vec<Range<usize>>, QueryError> {
+        let minutes = self.context.unless_damaged(unit.chunk.by_minute(selection))?;
+        let Some(minutes) = minutes.filter(|minutes| !minutes.is_empty()) else {
+            return Ok(vec![0..selection.len()]);
+        };
+        let (first, last) = unit.chunk.time_bounds();
+        let mut divided = Vec::new();
+        for SelectedMinute { minute, part } in minutes {
+            let (first, last) = (minute.first().max(first), minute.last().min(last));
+            let counted = Counted { first, last, rows: part.len() as u64, bytes: 0 };
+            if !self.count_whole(unit, counted)? {
+                divided.push(part);
+            }
+        }
+        Ok(divided)
     }
 
     /// Counts rows of a stream that no window's edge divides; says whether that is so.
@@ -379,6 +409,12 @@ struct Counted {
 struct Measured {
     line_len: u64,
     value: Option<f64>,
+}
+
+/// Parts of a selection that are read at once.
+fn in_fetches(part: Range<usize>) -> impl Iterator<Item = Range<usize>> {
+    let end = part.end;
+    part.step_by(ROWS_PER_FETCH).map(move |first| first..end.min(first + ROWS_PER_FETCH))
 }
 
 /// A row's metadata, or the empty set.

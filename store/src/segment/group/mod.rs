@@ -1,10 +1,12 @@
 //! Groups: rows of a segment that share templates and columns, the unit that is opened.
 
+mod bloom;
 mod filter;
 mod header;
 mod reader;
 mod scratch;
 mod times;
+mod trigrams;
 mod words;
 mod writer;
 

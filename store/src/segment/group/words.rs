@@ -1,11 +1,12 @@
-//! Which long words the lines of a group may have.
+//! Which words the lines of a group may have.
 //!
 //! A *word* is a run of ASCII letters and digits; from 12 bytes on it is long: an id, most likely, or the
 //! last part of a UUID. What is looked for by an id is in few groups, and a filter keeps it from the others
 //! without a look at their columns.
 //!
-//! The filter is a Bloom filter over *grams*, ten bytes of a long word:
-//! - the first gram of each long word. Ids that begin with the time have few of them;
+//! The [Bloom filter](super::bloom) is of *grams*: [three letters in a row](super::trigrams), unless those
+//! of the group weigh more than a 512th of its lines, and ten bytes of a long word:
+//! - the first ten of each long word. Ids that begin with the time have few of them;
 //! - where a word is longer than the group's `inner`, of every 15 grams in a row (24 bytes) the one with
 //!   the least hash, so that what is within the word is found, too.
 //!
@@ -14,10 +15,7 @@
 //!
 //! ```text
 //! x      = (first 8 bytes + last 2 bytes × FACTORS[0]) × FACTORS[1]      little-endian, 64 bits, wrapping
-//! hash   = (x ^ x >> 32), the low half
-//! spread = hash × FACTORS[0]                                            64 bits, wrapping
-//! block  = (spread >> 32) × blocks >> 32                                32 bytes: four words of 64 bits
-//! bit i  = (low half of spread) × SALTS[i] >> 26                        32 bits, wrapping; in word i
+//! gram   = (x ^ x >> 32), the low half
 //! ```
 
 use std::ops::Range;
@@ -25,6 +23,8 @@ use std::ops::Range;
 use foldhash::{HashSet, HashSetExt};
 
 use super::super::codec::{Cursor, Damage, Decoded};
+use super::bloom::{self, BITS_PER_GRAM, Filter, filter_of};
+use super::trigrams::{self, Trigrams};
 use crate::Needle;
 use crate::needle::for_each_word;
 
@@ -40,20 +40,15 @@ const WINDOW_LEN: usize = GRAM_LEN + WINDOW_GRAMS - 1;
 /// Grams within words are at most this part of the first ones.
 const INNER_PART: usize = 4;
 
-const BLOCK_BYTES: usize = 32;
+/// A byte of trigrams is for so many bytes of lines, at the least.
+const TEXT_PER_TRIGRAMS: usize = 512;
 
-/// Bits of a filter for each gram: about one in fifteen that are not there seems to be.
-const BITS_PER_GRAM: usize = 6;
-
-const FACTORS: [u64; 2] = [0x9e37_79b9_7f4a_7c15, 0x2127_599b_f432_5c37];
-
-/// Odd numbers whose products with a hash have unlike high bits.
-const SALTS: [u32; 4] = [0x47b6_137b, 0x8824_ad5b, 0x2df1_424b, 0x9efc_4947];
+const FACTORS: [u64; 2] = [bloom::FACTOR, 0x2127_599b_f432_5c37];
 
 /// What is known of a group's words but for the filter's bytes.
 ///
 /// ```text
-/// filter length u32 4 │ filter crc u32 4 │ longest u32 4 │ inner u32 4
+/// filter length u32 4 │ filter crc u32 4 │ longest u32 4 │ inner u32 4 │ trigrams u32 4
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::segment) struct Words {
@@ -63,21 +58,32 @@ pub(in crate::segment) struct Words {
     longest: u32,
     /// Words longer than this have grams from within in the filter.
     inner: u32,
+    /// How many trigrams are in the filter; [`NO_TRIGRAMS`] where they are left out.
+    trigrams: u32,
 }
+
+const NO_TRIGRAMS: u32 = u32::MAX;
 
 impl Words {
     /// Of a group that nothing is known of.
-    pub(super) const UNKNOWN: Self =
-        Self { filter_len: 0, filter_crc: 0, longest: u32::MAX, inner: u32::MAX };
+    pub(super) const UNKNOWN: Self = Self {
+        filter_len: 0,
+        filter_crc: 0,
+        longest: u32::MAX,
+        inner: u32::MAX,
+        trigrams: NO_TRIGRAMS,
+    };
 
-    pub(super) const ENCODED_BYTES: usize = 16;
+    pub(super) const ENCODED_BYTES: usize = 20;
 
     /// Surveys lines, which are parts of `text`. Returns the filter as well; it is empty where there are no
-    /// long words.
+    /// grams.
     pub(super) fn survey(text: &[u8], spans: &[(u32, u32)]) -> (Self, Vec<u8>) {
         let (mut grams, mut longest, mut wide) = (Vec::new(), LONG_LEN_MIN - 1, Vec::new());
+        let mut trigrams = Trigrams::new();
         for (start, end) in spans {
             let line = text.get(*start as usize..*end as usize).unwrap_or_default();
+            trigrams.add(line);
             for_each_long(line, |word| {
                 let word = &line[word];
                 grams.extend(first_gram(word));
@@ -91,11 +97,12 @@ impl Words {
         grams.dedup();
         let inner = add_inner(wide, &mut grams);
         let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        let trigrams = add_trigrams(&trigrams, text.len(), &mut grams);
         let filter = filter_of(&grams);
         // Less than the lines.
         let filter_len = u32::try_from(filter.len()).unwrap_or(u32::MAX);
         let filter_crc = crc32c::crc32c(&filter);
-        (Self { filter_len, filter_crc, longest, inner }, filter)
+        (Self { filter_len, filter_crc, longest, inner, trigrams }, filter)
     }
 
     pub(super) const fn filter_len(self) -> u32 {
@@ -115,15 +122,16 @@ impl Words {
     }
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {
-        let Self { filter_len, filter_crc, longest, inner } = self;
-        for number in [filter_len, filter_crc, longest, inner] {
+        let Self { filter_len, filter_crc, longest, inner, trigrams } = self;
+        for number in [filter_len, filter_crc, longest, inner, trigrams] {
             out.extend_from_slice(&number.to_le_bytes());
         }
     }
 
     pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let (filter_len, filter_crc) = (cursor.u32()?, cursor.u32()?);
-        Ok(Self { filter_len, filter_crc, longest: cursor.u32()?, inner: cursor.u32()? })
+        let (longest, inner, trigrams) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+        Ok(Self { filter_len, filter_crc, longest, inner, trigrams })
     }
 
     /// Whether a line may have the needle. The filter is asked for where it can tell.
@@ -138,14 +146,22 @@ impl Words {
         if needle.word_len() > self.longest as usize {
             return Ok(false);
         }
-        if needle.word_len() < LONG_LEN_MIN || needle.ignores_case() || self == Self::UNKNOWN {
+        let asks_trigrams = needle.word_len() >= 3 && self.trigrams != NO_TRIGRAMS;
+        let asks_words = needle.word_len() >= LONG_LEN_MIN && !needle.ignores_case();
+        if self == Self::UNKNOWN || !(asks_trigrams || asks_words) {
             return Ok(true);
         }
         let filter = Filter::new(filter()?)?;
+        let may_have = |gram| filter.may_have(gram);
+        if asks_trigrams && !trigrams::grams_of(needle.bytes()).all(may_have) {
+            return Ok(false);
+        }
         let mut may = true;
-        for_each_long(needle.bytes(), |word| {
-            may = may && self.may_have_word(needle.bytes(), word, filter);
-        });
+        if asks_words {
+            for_each_long(needle.bytes(), |word| {
+                may = may && self.may_have_word(needle.bytes(), word, filter);
+            });
+        }
         Ok(may)
     }
 
@@ -182,6 +198,19 @@ fn add_inner(mut words: Vec<&[u8]>, grams: &mut Vec<u32>) -> usize {
     0
 }
 
+/// Adds trigrams, unless they weigh too much. Returns how many.
+fn add_trigrams(trigrams: &Trigrams, text_len: usize, grams: &mut Vec<u32>) -> u32 {
+    let before = grams.len();
+    grams.extend(trigrams.grams());
+    let count = grams.len() - before;
+    if count * BITS_PER_GRAM / 8 > text_len / TEXT_PER_TRIGRAMS {
+        grams.truncate(before);
+        return NO_TRIGRAMS;
+    }
+    // There are less than 2^15.
+    count as u32
+}
+
 /// The least gram of each window of a word, without those that come twice in a row.
 fn inner_grams(word: &[u8]) -> impl Iterator<Item = u32> {
     let mut last = None;
@@ -208,45 +237,10 @@ fn first_gram(bytes: &[u8]) -> Option<u32> {
     Some((product ^ product >> 32) as u32)
 }
 
-fn filter_of(grams: &[u32]) -> Vec<u8> {
-    let blocks = (grams.len() * BITS_PER_GRAM).div_ceil(BLOCK_BYTES * 8);
-    let mut filter = vec![0; blocks * BLOCK_BYTES];
-    for gram in grams {
-        let (block, bits) = place(*gram, blocks);
-        let words = filter[block * BLOCK_BYTES..][..BLOCK_BYTES].chunks_exact_mut(8);
-        words.zip(bits).for_each(|(word, bit)| word[bit / 8] |= 1 << (bit % 8));
-    }
-    filter
-}
-
-/// The block of a gram and its bit in each word.
-fn place(gram: u32, blocks: usize) -> (usize, [usize; 4]) {
-    let spread = u64::from(gram).wrapping_mul(FACTORS[0]);
-    // Filters are of a group's words, far fewer than 2^32.
-    let block = (((spread >> 32) * blocks as u64) >> 32) as usize;
-    (block, SALTS.map(|salt| ((spread as u32).wrapping_mul(salt) >> 26) as usize))
-}
-
-#[derive(Clone, Copy)]
-struct Filter<'a>(&'a [u8]);
-
-impl<'a> Filter<'a> {
-    fn new(bytes: &'a [u8]) -> Decoded<Self> {
-        match bytes.len() % BLOCK_BYTES {
-            0 if !bytes.is_empty() => Ok(Self(bytes)),
-            _ => Err(Damage(format!("a filter of {} bytes", bytes.len()))),
-        }
-    }
-
-    fn may_have(self, gram: u32) -> bool {
-        let (block, bits) = place(gram, self.0.len() / BLOCK_BYTES);
-        let mut words = self.0[block * BLOCK_BYTES..][..BLOCK_BYTES].chunks_exact(8).zip(bits);
-        words.all(|(word, bit)| word[bit / 8] >> (bit % 8) & 1 != 0)
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::hash::BuildHasher;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -273,8 +267,6 @@ mod tests {
         let all: String = (0..len.div_ceil(16) as u64).map(digits).collect();
         all[..len].to_owned()
     }
-
-    use std::hash::BuildHasher;
 
     #[test]
     fn most_ids_that_are_not_there_are_told_apart() {
@@ -307,40 +299,71 @@ mod tests {
         assert!(may_have(&known, &id(9000, 23)), "could be a part of one of the many");
     }
 
+    /// Lines enough that their trigrams are kept.
+    fn many(lines: &[&str]) -> Vec<String> {
+        (0..1000).map(|n| format!("{} {n}", lines[n % lines.len()])).collect()
+    }
+
     #[test]
-    fn lines_without_long_words_have_no_filter() {
-        let known = survey(&["a short-ish line", "elevenbytes", "zwölfzwölfzwölf"]);
+    fn letters_in_a_row_are_known_in_either_case() {
+        let known = survey(&many(&["Failed password for root", "session opened"]));
+        for there in ["password for", "ed Pass", "OPEN", "n o", "for r", "r7"] {
+            assert!(may_have(&known, there), "{there}");
+        }
+        for absent in ["zqxjk", "passport", "ssh", "kexinit"] {
+            assert!(!may_have(&known, absent), "{absent}");
+            let needle = Needle::in_either_case(absent.as_bytes()).unwrap();
+            assert!(!known.0.may_have(&needle, || Ok(&known.1)).unwrap(), "{absent}");
+        }
+        let needle = Needle::in_either_case(b"PASSWORD").unwrap();
+        assert!(known.0.may_have(&needle, || Ok(&known.1)).unwrap());
+    }
+
+    #[test]
+    fn trigrams_that_weigh_too_much_are_left_out() {
+        let letters = |n: u64| id(n, 48).bytes().map(|byte| (b'a' + byte % 26) as char).collect();
+        let lines: Vec<String> = (0..100).map(letters).collect();
+        let known = survey(&lines);
+        assert!(known.1.len() < 500, "{} bytes", known.1.len());
+        assert!(may_have(&known, "zzz"));
+    }
+
+    #[test]
+    fn lines_without_letters_and_long_words_have_no_filter() {
+        let known = survey(&["12 -- 34", "zw\u{f6}", "a b c1d2e3f4g5h"]);
         assert!(known.1.is_empty());
         assert!(!may_have(&known, "twelve12byte"));
-        assert!(may_have(&known, "elevenbytes"));
-        let (words, _) = known;
+        assert!(!may_have(&known, "abc"));
+        assert!(may_have(&known, "a b c"));
         let odd: &[u8] = &[0; 33];
-        let needle = Needle::new(b"long enough: elevenbytes");
+        let needle = Needle::new(b"long enough: 1 2 3 4 5");
+        let (words, _) = survey(&["elevenbytes"]);
         assert!(words.may_have(&needle, || Ok(odd)).unwrap(), "the filter is not asked");
     }
 
     #[test]
-    fn a_filter_of_no_blocks_is_damage() {
+    fn a_filter_of_half_a_block_is_damage() {
         let (words, _) = survey(&["abcdefghijklmnop"]);
         let needle = Needle::new(b"abcdefghijkl");
-        for bytes in [&[][..], &[0; 33]] {
-            assert!(words.may_have(&needle, || Ok(bytes)).is_err());
-        }
+        assert!(words.may_have(&needle, || Ok(&[0; 33])).is_err());
     }
 
     proptest! {
         #[test]
         fn every_part_of_a_line_may_be_there(
-            lines in prop::collection::vec("([a-c0-2]{1,40}|[ -~]{1,20}|ä| ){1,6}", 1..40),
+            lines in prop::collection::vec("([a-cA-C0-2]{1,40}|[ -~]{1,20}|ä| ){1,6}", 1..40),
+            times in prop::sample::select(vec![1, 200]),
             picks in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..60),
         ) {
-            let known = survey(&lines);
+            let known = survey(&vec![lines.clone(); times].concat());
             for (line, start, len) in picks {
                 let line = line.get(&lines).as_bytes();
                 let start = start.index(line.len());
                 let needle = &line[start..=start + len.index(line.len() - start)];
-                let needle = Needle::new(needle);
-                prop_assert!(known.0.may_have(&needle, || Ok(&known.1)).unwrap(), "{needle:?} of {line:?}");
+                let other_case = needle.to_ascii_uppercase();
+                for needle in [Needle::new(needle), Needle::in_either_case(&other_case).unwrap()] {
+                    prop_assert!(known.0.may_have(&needle, || Ok(&known.1)).unwrap(), "{needle:?} of {line:?}");
+                }
             }
         }
 

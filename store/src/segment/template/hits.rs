@@ -34,14 +34,6 @@ impl Hits {
         }
     }
 
-    pub(in crate::segment) fn contains(&self, number: usize) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Some(bitmap) => bitmap.contains(number),
-        }
-    }
-
     /// Whether any of a range is hit.
     pub(in crate::segment) fn any_in(&self, range: Range<u32>) -> bool {
         match self {

@@ -96,8 +96,8 @@ struct TextFrame {
 #[derive(Debug)]
 pub(super) struct TemplatePlaces {
     pub(super) numbers: Vec<u16>,
-    /// Which of its template's texts each text is.
-    pub(super) ranks: Vec<u32>,
+    /// Which of its template's texts each text is. A search does without.
+    ranks: OnceLock<Vec<u32>>,
 }
 
 /// Which values are about to be looked at: all, or those at some places, ascending.
@@ -128,9 +128,37 @@ pub(in crate::segment) struct LoadedTable<'a> {
 }
 
 impl TemplatePlaces {
+    /// The templates of texts, of which the templates of a table have so many each.
+    fn new(numbers: Vec<u16>, counts: impl ExactSizeIterator<Item = u32>) -> Decoded<Self> {
+        let mut found = vec![0; counts.len()];
+        for number in &numbers {
+            let count = found.get_mut(usize::from(*number));
+            *count.ok_or_else(|| Damage(format!("template {number}")))? += 1;
+        }
+        match counts.eq(found) {
+            true => Ok(Self { numbers, ranks: OnceLock::new() }),
+            false => Err(Damage::new("templates of other counts")),
+        }
+    }
+
+    fn ranks(&self) -> &[u32] {
+        self.ranks.get_or_init(|| {
+            let mut next = Vec::new();
+            let mut rank = |number: &u16| {
+                let number = usize::from(*number);
+                if number >= next.len() {
+                    next.resize(number + 1, 0);
+                }
+                next[number] += 1;
+                next[number] - 1
+            };
+            self.numbers.iter().map(&mut rank).collect()
+        })
+    }
+
     /// The template of a text, and which of its texts it is.
     pub(super) fn of(&self, text: usize) -> Option<(usize, usize)> {
-        Some((usize::from(*self.numbers.get(text)?), *self.ranks.get(text)? as usize))
+        Some((usize::from(*self.numbers.get(text)?), *self.ranks().get(text)? as usize))
     }
 
     /// Some texts as places in the columns of each of so many templates.
@@ -311,21 +339,9 @@ impl Table {
     ) -> Decoded<Option<&'a TemplatePlaces>> {
         let Some(numbers) = &self.numbers else { return Ok(None) };
         let places = source.cells().get(self.cell, || {
-            let mut counts = vec![0_u32; self.templates.len()];
             let numbers: Vec<u16> = numbers.read(self.count as usize, source)?;
-            let rank = |number: &u16| {
-                let count = counts.get_mut(usize::from(*number));
-                let count = count.ok_or_else(|| Damage(format!("template {number}")))?;
-                *count += 1;
-                Ok(*count - 1)
-            };
-            let ranks = numbers.iter().map(rank).collect::<Decoded<_>>()?;
-            let places = TemplatePlaces { numbers, ranks };
-            let is_right = counts.iter().eq(self.templates.iter().map(|template| &template.count));
-            match is_right {
-                true => Ok(Values::Places(places)),
-                false => Err(Damage::new("templates of other counts")),
-            }
+            let counts = self.templates.iter().map(|template| template.count);
+            TemplatePlaces::new(numbers, counts).map(Values::Places)
         })?;
         match places {
             Values::Places(places) => Ok(Some(places)),

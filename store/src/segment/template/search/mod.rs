@@ -97,20 +97,19 @@ impl Table {
 /// From the hits of each template to those of the table.
 fn spread(hits: &[Hits], places: &TemplatePlaces) -> Hits {
     let count = places.numbers.len();
-    let is_decided = hits.iter().all(|hits| !matches!(hits, Hits::Some(_)));
-    let bitmap = if is_decided {
-        let all: Vec<bool> = hits.iter().map(|hits| *hits == Hits::All).collect();
-        Bitmap::of(count, |text| {
-            places.numbers.get(text).is_some_and(|number| all[usize::from(*number)])
+    // Of each template, how many texts came before.
+    let mut ranks = vec![0; hits.len()];
+    let mut texts = places.numbers.iter().map(|number| usize::from(*number));
+    let bitmap = Bitmap::of(count, |_| {
+        texts.next().is_some_and(|number| match &hits[number] {
+            Hits::None => false,
+            Hits::All => true,
+            Hits::Some(bitmap) => {
+                ranks[number] += 1;
+                bitmap.contains(ranks[number] - 1)
+            }
         })
-    } else {
-        let mut texts = places.numbers.iter().zip(&places.ranks);
-        Bitmap::of(count, |_| {
-            texts
-                .next()
-                .is_some_and(|(number, rank)| hits[usize::from(*number)].contains(*rank as usize))
-        })
-    };
+    });
     Hits::from_bitmap(bitmap, count)
 }
 
