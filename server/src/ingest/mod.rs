@@ -342,7 +342,7 @@ fn text_envelope(headers: &HeaderMap) -> Result<Envelope, PushError> {
 }
 
 #[cfg(test)]
-mod turn_tests {
+mod tests {
     use timberline_store::MemVfs;
 
     use super::*;
