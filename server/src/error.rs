@@ -1,5 +1,7 @@
 //! What goes wrong while answering a request, and the one map to status codes and bodies.
 
+use std::time::Duration;
+
 use ::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use ::http::{Response, StatusCode};
 use axum::body::Body;
@@ -9,6 +11,9 @@ use timberline_query::syntax::ParseError;
 use timberline_store::StoreError;
 
 use crate::tenant::TenantError;
+
+/// When to come again while others take up what there is.
+pub(crate) const BUSY_RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Why a request has no answer. The texts are Loki's where Loki has one; clients compare them.
 #[derive(Debug, thiserror::Error)]
@@ -66,11 +71,21 @@ impl ApiError {
         }
     }
 
+    /// When the same request may be answered, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Busy | Self::TooManyOutstanding => Some(BUSY_RETRY_AFTER),
+            _ => None,
+        }
+    }
+
     /// The error as a plain-text answer whose body ends with a newline, as the write path and the
     /// tenant check send it.
     #[must_use]
     pub fn into_line_response(self) -> Response<Body> {
-        text_response(self.status(), format!("{self}\n"))
+        let response = text_response(self.status(), format!("{self}\n"));
+        with_retry_after(response, self.retry_after())
     }
 }
 
@@ -113,11 +128,7 @@ impl IntoResponse for ApiError {
         if status.is_server_error() {
             tracing::error!(%status, error = %self, "request failed");
         }
-        let mut response = text_response(status, self.to_string());
-        if matches!(self, Self::TooManyOutstanding) {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-        response
+        with_retry_after(text_response(status, self.to_string()), self.retry_after())
     }
 }
 
@@ -130,9 +141,30 @@ pub(crate) fn text_response(status: StatusCode, body: String) -> Response<Body> 
     (status, HEADERS, body).into_response()
 }
 
+/// An answer that says when to ask again, in whole seconds: a client that comes too early is sent away again.
+pub(crate) fn with_retry_after(
+    mut response: Response<Body>,
+    wait: Option<Duration>,
+) -> Response<Body> {
+    if let Some(wait) = wait {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
+    }
+    response
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_comes_too_soon_is_told_when_to_come_again() {
+        for error in [ApiError::Busy, ApiError::TooManyOutstanding] {
+            assert_eq!(error.into_response().headers()["retry-after"], "1");
+        }
+        assert_eq!(ApiError::Busy.into_line_response().headers()["retry-after"], "1");
+        assert!(!ApiError::BodyPaused.into_response().headers().contains_key("retry-after"));
+    }
 
     #[test]
     fn each_fault_has_its_status() {

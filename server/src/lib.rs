@@ -35,6 +35,7 @@ pub mod state;
 mod tail;
 pub mod tenant;
 pub mod tls;
+mod turns;
 
 /// Entry points for fuzzers.
 #[doc(hidden)]

@@ -13,7 +13,7 @@ use prometheus::{
 use timberline_query::{QueryStats, Tenants};
 use timberline_store::{Store, StoreStats, TenantId};
 
-use crate::http::QueryQueue;
+use crate::turns::Turns;
 
 /// Upper bounds of the request histogram's buckets, in seconds: from a label lookup to a long query.
 const BUCKETS: [f64; 12] =
@@ -41,12 +41,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Registers the server's metrics, and collectors that read the store's figures and the queue's when
+    /// Registers the server's metrics, and collectors that read the store's figures and the queues' when
     /// asked.
     #[must_use]
-    pub(crate) fn new(registry: &Registry, store: &Store, queries: &QueryQueue) -> Self {
+    pub(crate) fn new(registry: &Registry, store: &Store, queries: &Turns, pushes: &Turns) -> Self {
         register_build_info(registry);
-        register_queue(registry, queries);
+        register_turns(registry, "queries", queries);
+        register_turns(registry, "pushes", pushes);
         registered(registry, StoreCollector::new(store.clone()));
         let counter = |name: &str, help: &str, labels: &[&str]| {
             registered(registry, IntCounterVec::new(Opts::new(name, help), labels))
@@ -199,16 +200,18 @@ fn queue_histogram() -> prometheus::Result<Histogram> {
     Histogram::with_opts(options.buckets(BUCKETS.to_vec()))
 }
 
-/// Registers how many queries run and wait.
-fn register_queue(registry: &Registry, queries: &QueryQueue) {
-    let gauge = |name: &str, help: &str, read: fn((usize, usize)) -> usize| {
-        let queries = queries.clone();
-        #[expect(clippy::cast_precision_loss, reason = "there are never as many queries")]
-        let value = Box::new(move || read(queries.lengths()) as f64);
+/// Registers how many requests of a kind run and wait.
+fn register_turns(registry: &Registry, kind: &str, turns: &Turns) {
+    let gauge = |what: &str, help: &str, read: fn((usize, usize)) -> usize| {
+        let turns = turns.clone();
+        #[expect(clippy::cast_precision_loss, reason = "there are never as many requests")]
+        let value = Box::new(move || read(turns.lengths()) as f64);
+        let (name, help) =
+            (format!("timberline_{kind}_{what}"), format!("The {kind} that {help}."));
         registered(registry, PullingGauge::new(name, help, value));
     };
-    gauge("timberline_queries_running", "Queries that run.", |(running, _)| running);
-    gauge("timberline_queries_waiting", "Queries that wait for a turn.", |(_, waiting)| waiting);
+    gauge("running", "run", |(running, _)| running);
+    gauge("waiting", "wait for a turn", |(_, waiting)| waiting);
 }
 
 /// Everything in the registry in Prometheus's text format.

@@ -9,11 +9,11 @@ use timberline_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
-use crate::http::QueryQueue;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
 use crate::ruler::{Ruler, RulerError};
 use crate::tail::Tails;
+use crate::turns::Turns;
 
 /// What every request handler shares: one per server, behind an [`Arc`].
 #[derive(Debug)]
@@ -33,7 +33,7 @@ pub struct AppState {
     /// Who may do what.
     pub access: Access,
     /// Whose query is next.
-    pub(crate) queries: QueryQueue,
+    pub(crate) queries: Turns,
     /// The live tails.
     pub(crate) tails: Arc<Tails>,
     /// What evaluates rules, where it is enabled.
@@ -75,8 +75,8 @@ impl AppState {
         let limits = Arc::new(LiveLimits::new(limits));
         let ingester = Ingester::new(store.clone(), Arc::clone(&limits), &registry);
         let waiting_max = config.querier.max_outstanding_per_tenant;
-        let queries = QueryQueue::new(config.concurrent_queries(), waiting_max);
-        let metrics = Metrics::new(&registry, &store, &queries);
+        let queries = Turns::new(config.concurrent_queries(), waiting_max);
+        let metrics = Metrics::new(&registry, &store, &queries, ingester.turns());
         let tails = Arc::new(Tails::new(&registry));
         Ok(Arc::new(Self {
             store,

@@ -150,7 +150,8 @@ fn bodies_share_the_memory_that_there_is_for_pushes() {
     let server = TestServer::start(|config| {
         common::accept_any_time(config);
         let limits = &mut config.limits_config.ingest;
-        // The least that there can be: a body of the largest size, and unpacked twice.
+        // The least that there can be: twice a body of the largest size, and unpacked twice. One tenant may
+        // have half of it.
         limits.push_memory_bytes_max = 0;
         limits.max_recv_msg_size = MAX;
         limits.max_decompressed_size = MAX;

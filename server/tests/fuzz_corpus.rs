@@ -13,6 +13,11 @@ fn json_pushes_are_taken_or_refused() {
 }
 
 #[test]
+fn legacy_pushes_are_taken_or_refused() {
+    replay("push_legacy_json", fuzzing::push_legacy_json);
+}
+
+#[test]
 fn protobuf_pushes_are_taken_or_refused() {
     replay("push_protobuf", fuzzing::push_protobuf);
 }

@@ -130,3 +130,43 @@ fn what_is_no_data_directory_is_refused() {
     assert_eq!(run("check", &[]).0, 2);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing was made");
 }
+
+#[test]
+fn a_damaged_block_is_told_in_answers_and_counted() {
+    let directory = TempDir::new().unwrap();
+    let server = Running::start(directory.path());
+    push(&server, "flipped");
+    server.signal("-TERM");
+    assert_eq!(server.exit_code(), Some(0));
+    let path = first_segment(directory.path());
+    let mut bytes = std::fs::read(&path).unwrap();
+    // Behind the header of 12 bytes the first group begins.
+    bytes[14] ^= 1;
+    std::fs::write(&path, bytes).unwrap();
+
+    let server = Running::start(directory.path());
+    let get = |target: &str| common::request(server.address, "GET", target, &[], b"");
+    let counted = || {
+        let metrics = get("/metrics").text();
+        let name = "timberline_damaged_reads_total ";
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        value.parse::<f64>().unwrap()
+    };
+    assert_eq!(counted(), 0.0);
+    push(&server, "whole");
+    let query = [("query", r#"{job="m"}"#), ("since", "1h")];
+    let answer = get(&common::with_params("/loki/api/v1/query_range", &query));
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let answer = answer.json();
+    let warnings = answer["warnings"].as_array().expect("warnings");
+    assert!(warnings[0].as_str().unwrap().contains("damaged"), "{warnings:?}");
+    let lines: Vec<_> = answer["data"]["result"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .flat_map(|stream| stream["values"].as_array().unwrap())
+        .map(|value| value[1].as_str().unwrap())
+        .collect();
+    assert_eq!(lines, ["whole"]);
+    assert!(counted() > 0.0);
+}

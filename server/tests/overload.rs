@@ -129,6 +129,39 @@ fn so_many_queries_of_a_tenant_may_wait() {
 }
 
 #[test]
+fn a_tenant_leaves_memory_for_pushes_of_others() {
+    const MAX: usize = 1000;
+    let server = server(|config| {
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: twice a body of the largest size, and unpacked twice.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = MAX;
+        limits.max_decompressed_size = MAX;
+    });
+    let half_sent = [(); 8].map(|()| {
+        let mut stream = TcpStream::connect(server.address()).unwrap();
+        let head = format!(
+            "POST /loki/api/v1/push HTTP/1.1\r\nHost: x\r\nX-Scope-OrgID: noisy\r\n\
+             Content-Type: application/json\r\nContent-Length: {MAX}\r\n\r\n"
+        );
+        stream.write_all(&[head.as_bytes(), &[b' '; MAX - 1]].concat()).unwrap();
+        stream
+    });
+    let refused = (0..500).find_map(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        let answer = push(&server, "noisy", 1);
+        (answer.status != 204).then_some(answer)
+    });
+    let refused = refused.expect("there is room for everyone");
+    assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("1")));
+    let headers = [("Content-Type", "application/json"), ("X-Scope-OrgID", "noisy")];
+    let refused = server.request("POST", "/otlp/v1/logs", &headers, br#"{"resourceLogs":[]}"#);
+    assert_eq!((refused.status, refused.header("Retry-After")), (503, Some("1")));
+    assert_eq!(push(&server, "quiet", 1).status, 204);
+    drop(half_sent);
+}
+
+#[test]
 fn queries_end_when_their_client_goes() {
     let server = server(|_| {});
     assert_eq!(push(&server, "a", 3000).status, 204);

@@ -450,10 +450,11 @@ impl StoreDirectory {
     }
 }
 
-/// Makes a store's directory with a place for segments, refusing one that has anything in it.
+/// Makes a store's directory with a place for segments, refusing one that has anything in it: a log that is
+/// left would be replayed over what comes.
 pub(crate) fn make_empty(vfs: &dyn Vfs, paths: &Paths) -> Result<(), StoreError> {
-    let (root, segments) = (paths.root(), paths.segment_dir());
-    for dir in [root, &segments] {
+    let (root, segments, wal) = (paths.root(), paths.segment_dir(), paths.wal_dir());
+    for dir in [root, &segments, &wal] {
         let has_files =
             has_dir(vfs, dir)? && !vfs.list(dir).map_err(io_error("list", dir))?.is_empty();
         if has_files {

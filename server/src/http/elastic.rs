@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use ::http::header::{ACCEPT, CONTENT_TYPE, HeaderName};
 use ::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::body::{Body, Bytes};
 use axum::extract::{Path, RawQuery, State};
@@ -18,6 +18,7 @@ use super::insert::{disabled, field_rules};
 use super::push::read_push;
 use super::routes::{Routes, WRITE};
 use crate::access::Need;
+use crate::error::with_retry_after;
 use crate::ingest::{Bulk, FieldRules, bulk_error};
 use crate::state::AppState;
 use crate::tenant::Tenant;
@@ -234,10 +235,13 @@ async fn take_bulk(
         return disabled("Elasticsearch's API", "ingest.elasticsearch.enabled");
     }
     // Given back when the push is done, or its client gone.
-    let mut share = state.ingester.share();
+    let mut share = state.ingester.share(&tenant);
     let body = match read_push(&state, &tenant, body, &mut share).await {
         Ok(body) => body,
-        Err(error) => return refused(error.status(), &error.to_string()),
+        Err(error) => {
+            let response = refused(error.status(), &error.to_string());
+            return with_retry_after(response, error.retry_after());
+        }
     };
     let defaults = FieldRules {
         time: vec!["@timestamp".to_owned()],
@@ -249,12 +253,6 @@ async fn take_bulk(
     let rules = field_rules(defaults, query.as_deref().unwrap_or_default(), &headers);
     match state.ingester.push_bulk(&tenant, Bulk { rules, index }, &headers, body).await {
         Ok(body) => with_body(StatusCode::OK, body),
-        Err(error) => {
-            let mut response = refused(error.status, &error.text);
-            if let Some(wait) = error.retry_after {
-                response.headers_mut().insert(RETRY_AFTER, wait.as_secs().max(1).into());
-            }
-            response
-        }
+        Err(error) => with_retry_after(refused(error.status, &error.text), error.retry_after),
     }
 }

@@ -76,7 +76,7 @@ async fn store_whole(
     body: Body,
     rules: Arc<JournalRules>,
 ) -> Result<(), Refusal> {
-    let mut share = state.ingester.share();
+    let mut share = state.ingester.share(tenant);
     let body = read_push(state, tenant, body, &mut share).await.map_err(of_api)?;
     state.ingester.push_journal(tenant, rules, Some(headers), body).await.map_err(of_push)
 }
@@ -88,7 +88,7 @@ async fn store_parts(
     rules: Arc<JournalRules>,
 ) -> Result<(), Refusal> {
     let entry_max = state.limits.of(tenant).ingest.max_recv_msg_size;
-    let mut share = state.ingester.share();
+    let mut share = state.ingester.share(tenant);
     let mut progress = Progress::begin();
     let (mut pending, mut held, mut look_at) = (BytesMut::new(), 0, PART_BYTES);
     loop {

@@ -23,7 +23,6 @@ mod params;
 mod patterns;
 mod push;
 mod query;
-mod queue;
 mod routes;
 mod rules;
 mod tags;
@@ -32,7 +31,6 @@ mod volume;
 pub(crate) mod work;
 
 pub(crate) use self::params::now;
-pub(crate) use self::queue::QueryQueue;
 
 use std::any::Any;
 use std::sync::Arc;

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use prost::encoding;
 
 use super::push::read_push;
+use crate::error::with_retry_after;
 use crate::state::AppState;
 use crate::tenant::Tenant;
 
@@ -24,14 +25,17 @@ pub(super) async fn push(
     body: Body,
 ) -> Response {
     // Given back when the push is done, or its client gone.
-    let mut share = state.ingester.share();
+    let mut share = state.ingester.share(&tenant);
     let body = match read_push(&state, &tenant, body, &mut share).await {
         Ok(body) => body,
-        Err(error) => return refusal(error.status(), &error.to_string()),
+        Err(error) => {
+            let response = refusal(error.status(), &error.to_string());
+            return with_retry_after(response, error.retry_after());
+        }
     };
     match state.ingester.push_otlp(&tenant, &headers, body).await {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => refusal(error.status, &error.text),
+        Err(error) => with_retry_after(refusal(error.status, &error.text), error.retry_after),
     }
 }
 

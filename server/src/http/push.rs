@@ -73,7 +73,7 @@ where
     F: Future<Output = Result<(), PushError>>,
 {
     // Given back when the push is done, or its client gone.
-    let mut share = state.ingester.share();
+    let mut share = state.ingester.share(tenant);
     let body = match read_push(state, tenant, body, &mut share).await {
         Ok(body) => body,
         Err(error) => return error.into_line_response(),

@@ -305,6 +305,7 @@ mod tests {
     use std::io::Write as _;
 
     use ::http::HeaderValue;
+    use timberline_store::TenantId;
 
     use super::super::budget::Budget;
     use super::*;
@@ -334,7 +335,7 @@ mod tests {
         limits: &IngestLimits,
     ) -> Result<Vec<u8>, DecodeError> {
         let budget = Budget::new(usize::MAX);
-        envelope.open(body, limits, &mut budget.share()).map(Cow::into_owned)
+        envelope.open(body, limits, &mut budget.share(&TenantId::default())).map(Cow::into_owned)
     }
 
     fn compressed(body: &[u8]) -> [(&'static str, Vec<u8>); 5] {
@@ -441,14 +442,15 @@ mod tests {
         for (content_type, encoding, sent) in sent {
             let envelope =
                 Envelope::from_headers(&headers(content_type, encoding), Dialect::V1).unwrap();
-            let budget = Budget::new(2 * body.len() + 50_000);
-            let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());
+            let budget = Budget::new(2 * (2 * body.len() + 50_000));
+            let share = || budget.share(&TenantId::default());
+            let (mut one, mut two, mut three) = (share(), share(), share());
             assert!(envelope.open(&sent, &limits, &mut one).is_ok(), "{encoding}");
             assert!(envelope.open(&sent, &limits, &mut two).is_ok(), "{encoding}");
             let busy = envelope.open(&sent, &limits, &mut three);
             assert_eq!(busy, Err(DecodeError::Busy), "{encoding}");
             drop((one, three));
-            assert!(envelope.open(&sent, &limits, &mut budget.share()).is_ok(), "{encoding}");
+            assert!(envelope.open(&sent, &limits, &mut share()).is_ok(), "{encoding}");
         }
     }
 }

@@ -32,6 +32,16 @@ impl Clock {
     }
 }
 
+/// The most that two readings of a clock may be in the wrong order without its having been set: threads
+/// that read it one after the other and are not heard in that order.
+const BACK_MAX: Timestamp = 5_000_000_000;
+
+/// Whether a clock that said `then` and says `now` was set back: what was reckoned by it begins anew, or it
+/// would stand still until the clock is there again.
+pub(crate) const fn was_set_back(then: Timestamp, now: Timestamp) -> bool {
+    now < then.saturating_sub(BACK_MAX)
+}
+
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Clock")

@@ -80,7 +80,7 @@ impl<B: Backend> Core<B> {
     ) -> Result<(), PushError> {
         let undecodable = |error| PushError::undecodable(&error, envelope.format);
         // Given back when the push is done.
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(tenant);
         let limits = self.limits.of(tenant);
         let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
         let push = match envelope.format {
@@ -124,7 +124,7 @@ impl<B: Backend> Core<B> {
         read: impl for<'a> FnOnce(&'a str, &Self, &mut Gathered<'a, '_, '_>) -> Result<(), DecodeError>,
     ) -> Result<(), PushError> {
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(tenant);
         let limits = self.limits.of(tenant);
         let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
         let text = push::text(&opened);
@@ -146,7 +146,7 @@ impl<B: Backend> Core<B> {
     ) -> Result<Vec<u8>, PushError> {
         let begun = std::time::Instant::now();
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(tenant);
         let limits = self.limits.of(tenant);
         let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
         let text = push::text(&opened);
@@ -175,7 +175,7 @@ impl<B: Backend> Core<B> {
         rules: &JournalRules,
     ) -> Result<(), PushError> {
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(tenant);
         let limits = self.limits.of(tenant);
         let opened = match envelope {
             Some(envelope) => self.open(tenant, envelope, body, &limits.ingest, &mut share)?,
@@ -197,7 +197,7 @@ impl<B: Backend> Core<B> {
         events: &[Event],
     ) -> Result<Vec<Refusal>, PushError> {
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share();
+        let mut share = self.memory.share(tenant);
         let limits = self.limits.of(tenant);
         let mut gathered = Gathered::new(&limits.ingest, &mut share);
         for event in events {
@@ -216,7 +216,7 @@ impl<B: Backend> Core<B> {
         stamp: Timestamp,
     ) -> Result<(usize, Option<String>), PushError> {
         let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let (mut opening, mut share) = (self.memory.share(), self.memory.share());
+        let (mut opening, mut share) = (self.memory.share(tenant), self.memory.share(tenant));
         let limits = self.limits.of(tenant);
         let mut opened = ForwardRules::open(messages, &limits.ingest, &mut opening);
         if matches!(opened.fault, Some(DecodeError::Busy)) {
@@ -429,7 +429,8 @@ fn stream_rate(limits: &IngestLimits) -> Option<Rate> {
     Rate::new(as_f64(limits.per_stream_rate_limit), burst)
 }
 
-/// What the limits say, but enough for the largest push when it is alone: as sent, and unpacked twice.
+/// What the limits say, but enough for the largest push when it is alone: as sent, and unpacked twice, with
+/// as much again that a tenant leaves for others.
 fn memory_bytes_max(limits: &LiveLimits) -> usize {
     let limits = limits.current();
     let largest = |limits: &IngestLimits| {
@@ -437,7 +438,7 @@ fn memory_bytes_max(limits: &LiveLimits) -> usize {
         unpacked.saturating_add(limits.max_recv_msg_size)
     };
     let largest = limits.sets().map(|limits| largest(&limits.ingest)).max().unwrap_or_default();
-    limits.section().ingest.push_memory_bytes_max.max(largest)
+    limits.section().ingest.push_memory_bytes_max.max(largest.saturating_mul(2))
 }
 
 fn internal(error: &InvalidLabels) -> PushError {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ::http::header::RETRY_AFTER;
 use ::http::{Response, StatusCode};
 use axum::body::Body;
 use axum::response::IntoResponse;
@@ -10,7 +9,7 @@ use timberline_store::StoreError;
 
 use super::body::Format;
 use super::push::DecodeError;
-use crate::error::text_response;
+use crate::error::{BUSY_RETRY_AFTER, text_response, with_retry_after};
 
 /// Why a push was refused, wholly or in part.
 ///
@@ -48,7 +47,14 @@ impl PushError {
             (DecodeError::Busy, _) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::BAD_REQUEST,
         };
-        Self::new(status, error.to_string())
+        let wait = matches!(error, DecodeError::Busy).then_some(BUSY_RETRY_AFTER);
+        Self::new(status, error.to_string()).retry_after(wait)
+    }
+
+    /// A push whose turn did not come in time. Nothing of it is stored.
+    pub(crate) fn busy() -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        Self::new(status, DecodeError::Busy.to_string()).retry_after(Some(BUSY_RETRY_AFTER))
     }
 
     /// A push that the store did not take. Nothing of it was acknowledged.
@@ -66,13 +72,8 @@ impl PushError {
 impl IntoResponse for PushError {
     /// Plain text that ends with a newline.
     fn into_response(self) -> Response<Body> {
-        let mut response = text_response(self.status, format!("{}\n", self.text));
-        if let Some(wait) = self.retry_after {
-            // Whole seconds; a client that comes too early is sent away again.
-            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-            response.headers_mut().insert(RETRY_AFTER, seconds.max(1).into());
-        }
-        response
+        let response = text_response(self.status, format!("{}\n", self.text));
+        with_retry_after(response, self.retry_after)
     }
 }
 

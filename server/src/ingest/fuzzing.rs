@@ -22,6 +22,11 @@ pub fn push_json(body: &[u8]) {
     push(Format::Json, body);
 }
 
+/// Takes in the JSON of `/api/prom/push`.
+pub fn push_legacy_json(body: &[u8]) {
+    push(Format::LegacyJson, body);
+}
+
 /// Takes in protobuf: the bytes as a compressed body, and as one before its compression, so that a
 /// fuzzer reaches the decoder, too.
 pub fn push_protobuf(body: &[u8]) {

@@ -194,6 +194,8 @@ fn is_name(name: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use timberline_store::TenantId;
+
     use super::super::budget::Budget;
     use super::super::limits::IngestLimits;
     use super::*;
@@ -209,7 +211,7 @@ mod tests {
     /// Streams, times and lines.
     fn entries(bytes: &[u8]) -> Result<Vec<(String, i64, String)>, DecodeError> {
         let (budget, limits) = (Budget::new(1 << 20), IngestLimits::default());
-        let mut share = budget.share();
+        let mut share = budget.share(&TenantId::default());
         let mut gathered = Gathered::new(&limits, &mut share);
         rules().read(bytes, || 7, &mut gathered)?.map_or(Ok(()), Err)?;
         let (push, _) = gathered.finish();

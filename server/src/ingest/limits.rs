@@ -69,7 +69,8 @@ pub struct IngestLimits {
     #[serde(with = "units::size")]
     pub max_decompressed_size: usize,
     /// Bytes that the bodies of all pushes may take up together, as sent and decompressed; more are
-    /// answered with 503. Never less than the largest push needs by itself.
+    /// answered with 503. A tenant has at most as much as it leaves for others, half when it is alone.
+    /// Never less than twice what the largest push needs by itself.
     #[serde(with = "units::size")]
     pub push_memory_bytes_max: usize,
     /// What becomes of OpenTelemetry's attributes.

@@ -44,6 +44,7 @@ mod window;
 mod write;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
@@ -76,11 +77,21 @@ use self::core::Core;
 use self::proto::logproto::PushRequest;
 use self::push::DecodeError;
 use crate::config::LiveLimits;
+use crate::turns::Turns;
+
+/// Pushes that are worked on at the same time. Each has a thread, which waits for the disk and for room in
+/// memory; half of the runtime's threads that may wait are left for queries and all else.
+const PUSHES_MAX: usize = 256;
+
+/// How long a push may wait for its turn. Agents give up after 10 s, and then send again.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The write path over a store. Cheap to clone; all clones share caches and rate limits.
 #[derive(Clone, Debug)]
 pub struct Ingester {
     core: Arc<Core<Store>>,
+    turns: Turns,
+    patience: Duration,
 }
 
 impl Ingester {
@@ -98,12 +109,18 @@ impl Ingester {
         registry: &Registry,
         clock: Clock,
     ) -> Self {
-        Self { core: Arc::new(Core::new(store, limits, registry, clock)) }
+        let core = Arc::new(Core::new(store, limits, registry, clock));
+        Self { core, turns: Turns::new(PUSHES_MAX, 0), patience: PATIENCE }
     }
 
-    /// A share of the memory that there is for pushes, to read a body with.
-    pub(crate) fn share(&self) -> Share<'_> {
-        self.core.memory.share()
+    /// A share of the memory that there is for pushes, to read a tenant's body with.
+    pub(crate) fn share(&self, tenant: &TenantId) -> Share<'_> {
+        self.core.memory.share(tenant)
+    }
+
+    /// Whose push is next.
+    pub(crate) const fn turns(&self) -> &Turns {
+        &self.turns
     }
 
     /// Takes in the body of a push over HTTP. When it returns `Ok`, every entry is durable.
@@ -161,14 +178,21 @@ impl Ingester {
         self.blocking(tenant, move |core, tenant| core.push(tenant, envelope, &body)).await
     }
 
-    /// Works off the threads that serve connections.
+    /// Works off the threads that serve connections, once it is the tenant's turn.
     async fn blocking<T: Send + 'static>(
         &self,
         tenant: &TenantId,
         work: impl FnOnce(&Core<Store>, &TenantId) -> Result<T, PushError> + Send + 'static,
     ) -> Result<T, PushError> {
+        // What waits holds its body, which is a part of the memory that there is for pushes.
+        let turn = tokio::time::timeout(self.patience, self.turns.acquire(tenant)).await;
+        let Ok(Ok(permit)) = turn else { return Err(PushError::busy()) };
         let (core, tenant) = (Arc::clone(&self.core), tenant.clone());
-        tokio::task::spawn_blocking(move || work(&core, &tenant)).await.unwrap_or_else(|error| {
+        let work = move || {
+            let _permit = permit;
+            work(&core, &tenant)
+        };
+        tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
             tracing::error!(%error, "push died");
             let text = "internal error: the push was not finished";
             Err(PushError::new(StatusCode::INTERNAL_SERVER_ERROR, text))
@@ -304,7 +328,7 @@ impl Ingester {
     ) -> Result<(), PushError> {
         self.blocking(tenant, move |core, tenant| {
             let undecodable = |error| PushError::undecodable(&error, Format::Protobuf);
-            let mut share = core.memory.share();
+            let mut share = core.memory.share(tenant);
             if !share.grow(request.encoded_len()) {
                 return Err(undecodable(DecodeError::Busy));
             }
@@ -317,4 +341,45 @@ impl Ingester {
 
 fn text_envelope(headers: &HeaderMap) -> Result<Envelope, PushError> {
     Envelope::of_text(headers).map_err(|error| PushError::undecodable(&error, Format::Text))
+}
+
+#[cfg(test)]
+mod tests {
+    use timberline_store::MemVfs;
+
+    use super::*;
+    use crate::config::LimitsConfig;
+
+    const BODY: &str =
+        r#"{"streams":[{"stream":{"a":"b"},"values":[["1793534400000000000","x"]]}]}"#;
+
+    #[test]
+    fn a_push_whose_turn_does_not_come_is_refused_and_nothing_of_it_is_stored() {
+        let store = Store::builder().vfs(Arc::new(MemVfs::new())).open("/db").unwrap();
+        let limits = Arc::new(LiveLimits::new(LimitsConfig::default().into()));
+        let clock = Clock::from_fn(|| 1_793_534_400_000_000_000);
+        let mut ingester = Ingester::with_clock(store.clone(), limits, &Registry::new(), clock);
+        ingester.turns = Turns::new(1, 0);
+        ingester.patience = Duration::from_millis(1);
+        let (a, b) = (TenantId::new("a").unwrap(), TenantId::new("b").unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let push = || {
+                let envelope = Envelope::plain(Format::Json);
+                ingester.push_body(&b, envelope, Bytes::from_static(BODY.as_bytes()))
+            };
+            // As a push that waits for room in memory.
+            let taken = ingester.turns.acquire(&a).await.unwrap();
+            let refused = push().await.unwrap_err();
+            assert_eq!(
+                (refused.status.as_u16(), refused.retry_after),
+                (503, Some(Duration::from_secs(1)))
+            );
+            assert_eq!(store.stats().appends, 0);
+            drop(taken);
+            push().await.unwrap();
+            assert_eq!(store.stats().appends, 1);
+            assert_eq!(ingester.turns.lengths(), (0, 0), "who gave up is not waited for");
+        });
+    }
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use timberline_store::Timestamp;
 
+use super::clock::was_set_back;
+
 /// How many buckets are kept before those that are full, and so say nothing, are dropped.
 const BUCKETS_SWEPT_AT: usize = 4096;
 
@@ -63,10 +65,12 @@ struct Bucket {
 }
 
 impl Bucket {
-    /// What is in the bucket at `now`.
-    fn level(self, now: Timestamp, rate: Rate) -> f64 {
+    /// The bucket at `now`, with what has come into it until then.
+    fn filled(self, now: Timestamp, rate: Rate) -> Self {
         let since = seconds(now.saturating_sub(self.at).max(0));
-        (self.tokens + since * rate.per_second).min(rate.burst)
+        let tokens = (self.tokens + since * rate.per_second).min(rate.burst);
+        let at = if was_set_back(self.at, now) { now } else { now.max(self.at) };
+        Self { tokens, at, rate }
     }
 }
 
@@ -97,16 +101,18 @@ impl<K: Hash + Eq> RateLimiter<K> {
     ) -> Result<(), Exceeded> {
         let mut buckets = self.buckets.lock();
         if buckets.map.len() >= buckets.sweep_at {
-            buckets.map.retain(|_, bucket| bucket.level(now, bucket.rate) < bucket.rate.burst);
+            buckets.map.retain(|_, bucket| {
+                *bucket = bucket.filled(now, bucket.rate);
+                bucket.tokens < bucket.rate.burst
+            });
             buckets.sweep_at = BUCKETS_SWEPT_AT.max(2 * buckets.map.len());
         }
         let full = Bucket { tokens: rate.burst, at: now, rate };
         let bucket = buckets.map.entry(key).or_insert(full);
-        let (level, wanted) = (bucket.level(now, rate), bytes as f64);
-        let allowed = level >= wanted;
-        let tokens = if allowed { level - wanted } else { level };
-        *bucket = Bucket { tokens, at: now.max(bucket.at), rate };
-        if allowed {
+        *bucket = bucket.filled(now, rate);
+        let (level, wanted) = (bucket.tokens, bytes as f64);
+        if level >= wanted {
+            bucket.tokens -= wanted;
             return Ok(());
         }
         let wait = Duration::try_from_secs_f64((wanted - level) / rate.per_second);
@@ -135,7 +141,32 @@ mod tests {
         assert!(!take("a", 1, SECOND));
         assert!(!take("a", 21, 100 * SECOND), "never more than the burst");
         assert!(take("a", 20, 100 * SECOND));
-        assert!(!take("a", 1, 0), "time that runs backwards fills nothing");
+        assert!(!take("a", 1, 98 * SECOND), "time that runs backwards fills nothing");
+        assert!(!take("a", 1, 100 * SECOND), "nor does it run twice");
+        assert!(take("a", 10, 101 * SECOND));
+    }
+
+    #[test]
+    fn a_bucket_fills_again_once_a_clock_that_was_ahead_is_set_right() {
+        let limiter = RateLimiter::default();
+        let take = |bytes, now| limiter.take("a", rate(), bytes, now).is_ok();
+        assert!(take(20, 1_000_000 * SECOND));
+        assert!(!take(1, 10 * SECOND));
+        assert!(take(10, 11 * SECOND));
+    }
+
+    #[test]
+    fn buckets_of_a_clock_that_was_ahead_are_forgotten_too() {
+        let limiter = RateLimiter::default();
+        for key in 0..BUCKETS_SWEPT_AT {
+            limiter.take(key, rate(), 10, 1_000_000 * SECOND).unwrap();
+        }
+        // The first sweep finds none that is full, the next all of them.
+        for (key, now) in [(BUCKETS_SWEPT_AT, 10 * SECOND), (2 * BUCKETS_SWEPT_AT, 20 * SECOND)] {
+            limiter.buckets.lock().sweep_at = 0;
+            limiter.take(key, rate(), 10, now).unwrap();
+        }
+        assert_eq!(limiter.buckets.lock().map.len(), 1);
     }
 
     #[test]

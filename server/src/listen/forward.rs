@@ -14,7 +14,8 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::{
-    ListenError, ListenerMetrics, PortMetrics, RECEIVE_PAUSE, connections, stopped, until_stored,
+    ListenError, ListenerMetrics, PortMetrics, RECEIVE_PAUSE, connections, reason, stopped,
+    until_stored,
 };
 use crate::config::ForwardListener;
 use crate::ingest::{ForwardEnvelope, ForwardRules, Greeting, Ingester, Scanner};
@@ -304,8 +305,8 @@ impl Receiver {
             self.ingester.push_forward(&self.tenant, rules, messages, stamp)
         };
         let stored = until_stored(push).await.map_err(|error| {
-            self.metrics.dropped("refused", 1);
-            Closed("refused", error.text)
+            self.metrics.dropped(reason(&error), 1);
+            Closed(reason(&error), error.text)
         });
         let (count, fault) = stored?;
         self.metrics.received(count, messages.len());

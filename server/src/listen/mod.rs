@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::http::StatusCode;
 use timberline_store::TenantId;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -34,8 +35,9 @@ const PAUSE_MIN: Duration = Duration::from_millis(100);
 /// The longest pause.
 const PAUSE_MAX: Duration = Duration::from_secs(5);
 
-/// How often what a limit refuses is tried again before it is dropped and counted: a minute in all.
-const LIMITED_TRIES_MAX: u32 = 16;
+/// How often what a limit refuses, or what fails for another reason than the disk's or the memory's state, is
+/// tried again before it is dropped and counted: a minute in all.
+const TRIES_MAX: u32 = 16;
 
 /// How long to wait after a failed receive: some errors come again at once.
 const RECEIVE_PAUSE: Duration = Duration::from_millis(10);
@@ -175,8 +177,9 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
     let _ = stopping.wait_for(|stop| *stop).await;
 }
 
-/// Calls `push` until the store takes it. What a limit refuses for long is an error; a store that fails
-/// is waited for, and holds up whoever sends.
+/// Calls `push` until the store takes it. A store that cannot take it at present is waited for, and holds up
+/// whoever sends. What a limit refuses for long is an error, as is what fails each time: it would hold up
+/// all that comes behind it for ever.
 async fn until_stored<T, F>(mut push: impl FnMut() -> F) -> Result<T, PushError>
 where
     F: Future<Output = Result<T, PushError>>,
@@ -188,13 +191,54 @@ where
             Ok(done) => return Ok(done),
             Err(error) => error,
         };
-        let is_limit = error.status.is_client_error();
-        tries += u32::from(is_limit);
-        if tries >= LIMITED_TRIES_MAX {
+        let passes = error.status == StatusCode::SERVICE_UNAVAILABLE;
+        tries += u32::from(!passes);
+        if tries >= TRIES_MAX {
             return Err(error);
         }
         tracing::warn!(status = %error.status, text = %error.text, ?pause, "entries not stored yet");
         tokio::time::sleep(error.retry_after.unwrap_or(pause).min(PAUSE_MAX)).await;
         pause = (2 * pause).min(PAUSE_MAX);
+    }
+}
+
+/// Why entries were dropped that [`until_stored`] gave up: the label of a metric.
+fn reason(error: &PushError) -> &'static str {
+    if error.status.is_server_error() { "failed" } else { "refused" }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    /// How often a push is tried that ends with `status` the first `failures` times, and whether it is stored.
+    fn tries(status: u16, failures: u32) -> (u32, bool) {
+        let tries = Cell::new(0);
+        let push = || {
+            tries.set(tries.get() + 1);
+            let outcome = if tries.get() > failures {
+                Ok(())
+            } else {
+                let error = PushError::new(StatusCode::from_u16(status).unwrap(), "x");
+                Err(error.retry_after(Some(Duration::ZERO)))
+            };
+            async { outcome }
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let stored = runtime.block_on(until_stored(push)).is_ok();
+        (tries.get(), stored)
+    }
+
+    #[test]
+    fn what_may_pass_is_waited_for_and_what_does_not_is_given_up() {
+        assert_eq!(tries(503, 100), (101, true));
+        for status in [429, 500] {
+            assert_eq!(tries(status, TRIES_MAX - 1), (TRIES_MAX, true), "{status}");
+            assert_eq!(tries(status, u32::MAX), (TRIES_MAX, false), "{status}");
+        }
+        let failed = PushError::new(StatusCode::INTERNAL_SERVER_ERROR, "x");
+        assert_eq!(reason(&failed), "failed");
     }
 }

@@ -12,7 +12,7 @@ use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
-use super::{PAUSE_MIN, PortMetrics, until_stored};
+use super::{PAUSE_MIN, PortMetrics, reason, until_stored};
 use crate::ingest::{Event, Ingester, PushError, Refusal};
 
 /// Entries that are stored together at the most.
@@ -190,7 +190,7 @@ impl Store {
     }
 
     fn dropped(&self, count: usize, error: &PushError) {
-        self.metrics.dropped("refused", count);
+        self.metrics.dropped(reason(error), count);
         tracing::error!(text = %error.text, count, "messages dropped");
     }
 }

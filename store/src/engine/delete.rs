@@ -40,7 +40,7 @@ impl Core {
         manifest.commit(&[Edit::Delete { id, body }])?;
         // Still under the lock, so that nobody takes it back in between.
         let active = Arc::new(delete.numbered(id));
-        let is_final = self.is_final(active.body.created);
+        let is_final = self.options.delete_cancel_period.is_zero();
         self.publish(|view| Arc::make_mut(&mut view.deletes).push(Arc::clone(&active)));
         drop((manifest, sealing));
         self.subscribers.hide(&active, position);
@@ -86,7 +86,9 @@ impl Core {
         match delete.status {
             DeleteStatus::Processed => return Ok(CancelOutcome::Processed),
             DeleteStatus::Started if !force => return Ok(CancelOutcome::TooLate),
-            DeleteStatus::Received if !force && self.is_final(delete.body.created) => {
+            DeleteStatus::Received
+                if !force && self.is_final(delete.body.created, self.believed_time()) =>
+            {
                 return Ok(CancelOutcome::TooLate);
             }
             DeleteStatus::Started | DeleteStatus::Received => {}
@@ -96,10 +98,72 @@ impl Core {
         Ok(CancelOutcome::Cancelled)
     }
 
-    /// Whether a request that was recorded then can no longer be taken back.
-    pub(super) fn is_final(&self, created: Timestamp) -> bool {
-        let age_ns = self.options.clock.unix_time().saturating_sub(created);
+    /// Whether a request that was recorded then can no longer be taken back at `now`.
+    pub(super) fn is_final(&self, created: Timestamp, now: Timestamp) -> bool {
         let period_ns = self.options.delete_cancel_period.as_nanos();
-        u128::try_from(age_ns).is_ok_and(|age_ns| age_ns >= period_ns)
+        let age_ns = now.saturating_sub(created);
+        period_ns == 0 || u128::try_from(age_ns).is_ok_and(|age_ns| age_ns >= period_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::{Haste, Options, Pace, open};
+    use crate::paths::Paths;
+    use crate::{
+        Durability, Labels, ManualClock, MatchOp, Matcher, MemVfs, Retention, TimeRange, WriteBatch,
+    };
+
+    const HOUR: Duration = Duration::from_secs(3600);
+    const START: Timestamp = 1_700_000_000_000_000_000;
+    const DAY_NS: i64 = 86_400_000_000_000;
+
+    fn request(tenant: &TenantId) -> DeleteRequest {
+        let selector = vec![Matcher::new("app", MatchOp::Equal, "a").unwrap()];
+        DeleteRequest::new(tenant, selector, TimeRange::ALL)
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_makes_no_request_final() {
+        let clock = Arc::new(ManualClock::new());
+        clock.set_unix_time(START);
+        let options = Options {
+            head_bytes_max: 1 << 20,
+            head_age_max: HOUR,
+            durability: Durability::Sync,
+            vfs: Arc::new(MemVfs::new()),
+            clock: clock.clone(),
+            retention: Retention::default(),
+            filter_compiler: None,
+            delete_cancel_period: 24 * HOUR,
+            pace: Pace { time_share: 1.0, bytes_per_second: 0 },
+        };
+        let core = open(options, Paths::new(Path::new("/db"))).unwrap();
+        let tenant = TenantId::new("t").unwrap();
+        let mut batch = WriteBatch::new();
+        batch.stream(&Labels::from_pairs([("app", "a")]).unwrap());
+        batch.push(START, b"x", &[]).unwrap();
+        core.append(&tenant, &batch, core.durability()).unwrap();
+        let ids = [request(&tenant), request(&tenant)].map(|request| core.delete(request).unwrap());
+
+        core.compact(Haste::Paced).unwrap();
+        clock.set_unix_time(START + 1000 * DAY_NS);
+        core.compact(Haste::Paced).unwrap();
+        let state = |place: usize| core.deletes(&tenant)[place].status;
+        assert_eq!((state(0), core.stats().segment_entries), (DeleteStatus::Received, 1));
+        let cancelled = core.cancel_delete(&tenant, ids[1], false).unwrap();
+        assert_eq!(cancelled, CancelOutcome::Cancelled);
+
+        // A day that the other clock has seen as well.
+        clock.set_unix_time(START + DAY_NS);
+        clock.advance(24 * HOUR);
+        let cancelled = core.cancel_delete(&tenant, ids[0], false).unwrap();
+        assert_eq!(cancelled, CancelOutcome::TooLate);
+        core.compact(Haste::Paced).unwrap();
+        assert_eq!((state(0), core.stats().segment_entries), (DeleteStatus::Processed, 0));
     }
 }

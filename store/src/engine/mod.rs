@@ -72,6 +72,8 @@ pub(crate) struct Core {
     subscribers: Arc<Subscribers>,
     manifest: Mutex<Manifest>,
     control: Mutex<Control>,
+    /// The time of day as whatever cannot be undone goes by it.
+    believed: Mutex<Option<BelievedTime>>,
     view: RwLock<Arc<View>>,
     /// Told when the worker has something to look at, or is to stop.
     work: Condvar,
@@ -97,8 +99,6 @@ struct Compacting {
     expiries: HashMap<u64, Timestamp>,
     /// The retention that this is by.
     retention: Arc<Retention>,
-    /// The time of day as compaction in the background goes by it.
-    believed: Option<BelievedTime>,
 }
 
 impl Compacting {

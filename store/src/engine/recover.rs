@@ -97,6 +97,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         subscribers: Arc::default(),
         manifest: Mutex::new(manifest),
         control: Mutex::new(Control::default()),
+        believed: Mutex::new(None),
         view: RwLock::new(Arc::new(view)),
         work: Condvar::new(),
         flushed: Condvar::new(),

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::checksum;
 use super::codec::{Cursor, Damage, Decoded, put_text, put_varint};
 use super::frame::Frame;
 use super::group::GroupEntry;
@@ -171,13 +172,7 @@ impl Footer {
 
     fn parts(&self, version: u32, file: &[u8]) -> Decoded<Parts> {
         let bytes = slice(file, self.blocks_offset, self.directory_bytes(version))?;
-        let crc = crc32c::crc32c(bytes);
-        if crc != self.blocks_crc {
-            return Err(Damage(format!(
-                "checksum {crc:#010x}, expected {:#010x}",
-                self.blocks_crc
-            )));
-        }
+        checksum::check(bytes, self.blocks_crc)?;
         let mut offset = HEADER_BYTES as u64;
         let mut follow = |start: u64, rows: u32, end: u64| {
             if start != offset || rows == 0 || end > self.streams_offset {
@@ -250,9 +245,6 @@ fn footer_bytes(file: &[u8]) -> Decoded<(u64, &[u8])> {
     }
     let at = body.len().checked_sub(length).filter(|_| length <= FOOTER_BYTES_MAX);
     let at = at.ok_or_else(|| Damage(format!("a footer of {length} bytes")))?;
-    let crc = crc32c::crc32c(&body[at..]);
-    if crc != expected {
-        return Err(Damage(format!("checksum {crc:#010x}, expected {expected:#010x}")));
-    }
+    checksum::check(&body[at..], expected)?;
     Ok(((HEADER_BYTES + at) as u64, &body[at..]))
 }

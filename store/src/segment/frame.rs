@@ -5,6 +5,7 @@ use std::io;
 
 use zstd::bulk::{Compressor, Decompressor};
 
+use super::checksum;
 use super::codec::{Cursor, Damage, Decoded};
 
 /// The longest frame, before compression: lengths and offsets in blocks are 32 bits, and a line this
@@ -53,11 +54,7 @@ impl Frame {
 
     /// Whether these are the frame's bytes.
     pub(super) fn check(self, stored: &[u8]) -> Decoded<()> {
-        let crc = crc32c::crc32c(stored);
-        if crc == self.crc {
-            return Ok(());
-        }
-        Err(Damage(format!("checksum {crc:#010x}, expected {:#010x}", self.crc)))
+        checksum::check(stored, self.crc)
     }
 }
 

@@ -115,6 +115,7 @@
 //! not fit that form, has no index files: matchers are then tried on the stream table.
 
 mod bitmap;
+mod checksum;
 mod chunk;
 mod codec;
 mod column;

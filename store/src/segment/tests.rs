@@ -1,7 +1,7 @@
 //! Segments against a sorted list of rows: what is written is what is read, and damage is seen.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -329,6 +329,43 @@ fn every_flipped_byte_is_seen_or_harmless() {
 }
 
 #[test]
+fn every_flipped_byte_of_older_versions_is_seen_or_harmless() {
+    let model = small_model();
+    for version in 1..VERSION {
+        let path = samples().join(format!("segment-v{version}.seg"));
+        let bytes = std::fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1 << (at % 8);
+            check_damaged(damaged, &model, &format!("version {version}: byte {at} flipped"));
+        }
+    }
+}
+
+#[test]
+fn what_is_behind_checksums_that_are_right_is_not_trusted_either() {
+    let read = |bytes: &[u8], what: &str| {
+        // Printed where it fails.
+        println!("{what}");
+        open_segment_bytes(bytes);
+    };
+    for version in 1..=VERSION {
+        let bytes = std::fs::read(samples().join(format!("segment-v{version}.seg"))).unwrap();
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            // Small numbers become large ones, and the other way round.
+            damaged[at] ^= [0x01, 0x80, 0xff][at % 3];
+            read(&damaged, &format!("version {version}, byte {at}"));
+        }
+    }
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/segment_open");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let path = seed.unwrap().path();
+        read(&std::fs::read(&path).unwrap(), &path.display().to_string());
+    }
+}
+
+#[test]
 fn every_truncation_is_seen() {
     let model = small_model();
     let bytes = write(&model).0.read(Path::new(PATH)).unwrap();
@@ -363,14 +400,21 @@ fn a_newer_version_is_told_apart_from_damage() {
     assert_eq!((found, supported), (newer, VERSION));
 }
 
+/// Where there is a segment of each version.
+fn samples() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
+}
+
 /// The sample of the current version is written by `UPDATE_SAMPLES=1`; those before it are what is left
 /// of writers that are gone.
 #[test]
 fn every_version_stays_readable() {
-    let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
+    let samples = samples();
     if std::env::var_os("UPDATE_SAMPLES").is_some() {
         let bytes = write(&small_model()).0.read(Path::new(PATH)).unwrap();
-        std::fs::write(samples.join(format!("segment-v{VERSION}.seg")), bytes).unwrap();
+        let seeds = samples.join("../../../fuzz/corpus/segment_open");
+        std::fs::write(samples.join(format!("segment-v{VERSION}.seg")), &bytes).unwrap();
+        std::fs::write(seeds.join(format!("sample-v{VERSION}")), bytes).unwrap();
     }
     for version in 1..=VERSION {
         let path = samples.join(format!("segment-v{version}.seg"));

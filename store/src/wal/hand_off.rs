@@ -113,6 +113,23 @@ fn an_append_that_waits_for_a_sync_beside_one_that_does_not() {
 }
 
 #[test]
+fn an_append_that_waits_for_nothing_beside_one_that_waits_for_a_sync() {
+    play(|wal, disk| {
+        let appends = [append(wal, "a", Durability::None), append(wal, "b", Durability::Sync)];
+        let acknowledged = appends.map(|append| append.join().unwrap()).concat();
+        assert!(acknowledged.contains(&"a".to_owned()));
+        if wal.needs_flush() {
+            // Only the head has it, until whoever rotates flushes.
+            disk.heal();
+            wal.rotate().unwrap();
+            assert!(!wal.needs_flush());
+        } else {
+            check(wal, disk, 1, acknowledged);
+        }
+    });
+}
+
+#[test]
 fn a_sync_beside_appends_that_do_not_wait_for_one() {
     play(|wal, disk| {
         let appends = [append(wal, "a", INTERVAL), append(wal, "b", INTERVAL)];

@@ -325,3 +325,20 @@ fn what_was_acknowledged_unsynced_is_synced_before_its_file_is_left() {
     let (batches, replayed) = read(&vfs.crash(), 1);
     assert_eq!((batches, replayed.warnings), (vec!["a".into(), "b".into()], vec![]));
 }
+
+#[test]
+fn what_was_acknowledged_unwritten_and_is_taken_back_asks_for_a_flush() {
+    let vfs = new_vfs();
+    let wal = begin_with(&vfs, read(&vfs, 1).1, Durability::None);
+    wal.append(&tenant(), b"a").unwrap();
+    vfs.fail_writes(true);
+    wal.append_with(&tenant(), b"x", Durability::Sync).unwrap_err();
+    vfs.fail_writes(false);
+    assert!(wal.needs_flush());
+    assert!(wal.is_behind(1), "although it has no record");
+    wal.rotate().unwrap();
+    assert!(!wal.needs_flush());
+    vfs.fail_writes(true);
+    wal.append_with(&tenant(), b"x", Durability::Sync).unwrap_err();
+    assert!(!wal.needs_flush(), "nothing of it was acknowledged");
+}

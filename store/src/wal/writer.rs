@@ -15,8 +15,9 @@
 //! that reached the disk whole.
 //!
 //! What was acknowledged before is durable where every acknowledgement waits for a sync. Where it does not,
-//! a failed sync may have lost what came since the last one; that is still in memory, and the log asks for a
-//! [flush](Wal::needs_flush), which writes it to a segment.
+//! a failed sync may have lost what came since the last one, and what is taken back may have been acknowledged
+//! while it was only queued; that is still in memory, and the log asks for a [flush](Wal::needs_flush), which
+//! writes it to a segment.
 
 use std::io::{self, Write};
 use std::mem;
@@ -74,6 +75,8 @@ struct State {
     /// All records below this one are durable.
     durable: u64,
     tail: Tail,
+    /// Records below this one were acknowledged, whether they are written or not.
+    acknowledged: u64,
     /// What was acknowledged without a sync may not be durable, whatever is synced from now on.
     needs_flush: bool,
     /// The file that was written last.
@@ -166,6 +169,7 @@ impl Wal {
             next_sequence,
             written: next_sequence,
             durable: next_sequence,
+            acknowledged: next_sequence,
             tail: Tail::Open(file),
             needs_flush: false,
             current,
@@ -224,7 +228,10 @@ impl Wal {
         match durability {
             Durability::Sync => self.wait(state, end, Stage::Durable).map(drop),
             Durability::Interval(_) => self.wait(state, end, Stage::Written).map(drop),
-            Durability::None if state.queue.len() < UNWRITTEN_BYTES_MAX => Ok(()),
+            Durability::None if state.queue.len() < UNWRITTEN_BYTES_MAX => {
+                state.acknowledged = end;
+                Ok(())
+            }
             Durability::None => self.wait(state, end, Stage::Written).map(drop),
         }
     }
@@ -260,10 +267,11 @@ impl Wal {
         Ok(next_sequence)
     }
 
-    /// Whether there are records from `sequence` on, or bytes that only a new file tells from records.
+    /// Whether there are records from `sequence` on, bytes that only a new file tells from records, or a
+    /// [wish for a flush](Self::needs_flush) that a new file ends.
     pub(crate) fn is_behind(&self, sequence: u64) -> bool {
         let state = self.state.lock();
-        state.next_sequence > sequence || matches!(state.tail, Tail::Abandoned)
+        state.next_sequence > sequence || matches!(state.tail, Tail::Abandoned) || state.needs_flush
     }
 
     /// Deletes the files that have only records below `sequence`; damaged ones are set aside.
@@ -306,8 +314,8 @@ impl Wal {
         }
     }
 
-    /// Whether only a flush makes durable what was acknowledged: a sync of what was not synced before its
-    /// acknowledgement has failed.
+    /// Whether only a flush makes durable what was acknowledged: a sync or a write of what was acknowledged
+    /// without it has failed.
     pub(crate) fn needs_flush(&self) -> bool {
         self.state.lock().needs_flush
     }
@@ -481,6 +489,8 @@ impl State {
             drop(group.failure.set(failure.clone()));
         }
         self.queue.clear();
+        self.needs_flush |= self.acknowledged > self.written;
+        self.acknowledged = self.written;
         self.next_sequence = self.written;
         // The file was synced before it was abandoned; if that failed, only a flush can do more.
         self.durable = self.written;

@@ -49,6 +49,23 @@ fn a_restored_store_has_what_its_log_had() {
 }
 
 #[test]
+fn nothing_is_restored_over_a_log_that_is_left() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    append(&store, "a", &[(1, "one")]).unwrap();
+    let left = Path::new("/copy/wal/0000000009.wal");
+    vfs.create_dir_all(left.parent().unwrap()).unwrap();
+    vfs.put(left, vfs.read(&Path::new(DIR).join("wal/0000000001.wal")).unwrap());
+    assert!(matches!(store.backup("/copy"), Err(StoreError::Invalid(_))));
+    drop(store);
+    let directory = StoreDirectory::new(DIR).vfs(Arc::new(vfs.clone()));
+    let refused = directory.restore("/copy");
+    assert!(matches!(refused, Err(StoreError::Invalid(_))), "{refused:?}");
+    vfs.remove(left).unwrap();
+    assert_eq!(directory.restore("/copy").unwrap().log_entries, 1);
+}
+
+#[test]
 fn a_backup_that_was_cut_off_cannot_be_opened() {
     let vfs = MemVfs::new();
     let store = open(&vfs);

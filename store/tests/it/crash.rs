@@ -93,12 +93,30 @@ fn what_a_failed_sync_may_have_lost_is_flushed() {
     store.flush().unwrap_err();
     vfs.fail_syncs(false);
     // The log does not say again that it could not be synced; the worker looks every second.
+    wait_for_a_flush(&store);
+    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one")]));
+}
+
+#[test]
+fn what_was_acknowledged_unwritten_and_then_could_not_be_written_is_flushed() {
+    let vfs = MemVfs::new();
+    let store = on(&vfs).durability(Durability::None).open(DIR).unwrap();
+    append(&store, "a", &[(1, "one")]).unwrap();
+    vfs.fail_writes(true);
+    let refused = batch("a", &[(2, "two")]);
+    store.append_with(&tenant(), &refused, Durability::Sync).unwrap_err();
+    vfs.fail_writes(false);
+    wait_for_a_flush(&store);
+    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one")]));
+}
+
+/// The worker looks every second whether one is due.
+fn wait_for_a_flush(store: &Store) {
     let begun = Instant::now();
     while store.stats().flushes == 0 {
         assert!(begun.elapsed() < Duration::from_secs(60));
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(read(&open(&vfs.crash()), "a"), told(&[(1, "one")]));
 }
 
 #[test]

@@ -8,10 +8,11 @@
 //! acknowledged as a whole or not at all, no damage to report, and it must go on working.
 //!
 //! `TIMBERLINE_SIMULATIONS=1000 cargo test -p timberline-store --test it simulation` plays so many runs
-//! instead of a few; `TIMBERLINE_SIMULATION_SEED=7` begins with the run of that seed. A failure names
-//! the seed and the operation.
+//! instead of a few; `TIMBERLINE_SIMULATION_SEED=7` begins with the run of that seed. The seeds are always
+//! printed; a failure names the seed and the operation.
 
 use std::collections::BTreeSet;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -37,8 +38,12 @@ const PERIOD: i64 = 12;
 /// How long a request may be taken back.
 const CANCEL_PERIOD: i64 = 4;
 
-/// How many runs, unless told otherwise: some 10,000 stops, and as many of the recoveries after them.
-const RUNS: u64 = 160;
+/// How many runs, unless told otherwise.
+const RUNS: u64 = 320;
+
+/// The least number of stops that these come to. Two in three of the recoveries after them are stopped as well; the
+/// others are over before.
+const STOPS: u64 = 20_000;
 
 /// One in so many runs is also played with other faults than a stop.
 const FEW: usize = 10;
@@ -465,13 +470,22 @@ fn script_of_a_merge(random: &mut Random) -> (Vec<Step>, usize) {
     (script, merge)
 }
 
+/// What was played.
+#[derive(Clone, Copy, Debug, Default)]
+struct Played {
+    /// Operations there were before the end.
+    operations: u64,
+    /// Recoveries that were stopped: one that has fewer operations than its stop is not.
+    stopped_recoveries: u64,
+}
+
 /// Plays a run with what the plan has, crashes it, crashes the recovery too, and looks whether the store
-/// is well after that. Returns how many operations there were.
-fn simulate(seed: u64, plan: Plan) -> Result<u64, Failure> {
+/// is well after that.
+fn simulate(seed: u64, plan: Plan) -> Result<Played, Failure> {
     simulate_script(&script(&mut Random::new(seed)), seed, plan)
 }
 
-fn simulate_script(script: &[Step], seed: u64, plan: Plan) -> Result<u64, Failure> {
+fn simulate_script(script: &[Step], seed: u64, plan: Plan) -> Result<Played, Failure> {
     let mut random = Random::new(seed ^ (plan.stop_at.unwrap_or(0) << 32));
     let calm = Plan { stop_at: None, fail_at: None, ..plan };
     let may_lose_power = !plan.is_unsynced;
@@ -483,6 +497,7 @@ fn simulate_script(script: &[Step], seed: u64, plan: Plan) -> Result<u64, Failur
     // The recovery is stopped as well.
     let stop_at = Some(random.up_to(15) as u64);
     let run = Run::open(FaultVfs::new(&disk, Plan { stop_at, ..calm }, seed), model)?;
+    let stopped_recoveries = u64::from(run.vfs.is_stopped());
     let is_power_lost = may_lose_power && random.one_in(2);
     (disk, model) = run.end(is_power_lost, &mut random);
     for number in 0..2 {
@@ -495,7 +510,7 @@ fn simulate_script(script: &[Step], seed: u64, plan: Plan) -> Result<u64, Failur
         (disk, model) = run.end(may_lose_power, &mut random);
     }
     Run::open(FaultVfs::new(&disk, calm, seed), model)?;
-    Ok(operations)
+    Ok(Played { operations, stopped_recoveries })
 }
 
 fn seeds() -> std::ops::Range<u64> {
@@ -508,24 +523,34 @@ fn few_seeds() -> impl Iterator<Item = u64> {
     seeds().take(seeds().count().div_ceil(FEW))
 }
 
+/// Says which runs are played, past the test harness, which keeps what a test prints until it fails.
+fn tell(text: &str) {
+    // Nobody may be listening.
+    let _ = writeln!(std::io::stderr(), "simulation: {text}");
+}
+
 /// Plays the runs of all seeds with a fault at each operation, on as many threads as there are cores, and
-/// returns how many that were.
+/// returns how many operations that were.
 fn at_every_operation(
     seeds: impl Iterator<Item = u64>,
     fault: impl Fn(u64) -> Plan + Sync,
-) -> Result<u64, Failure> {
+) -> Result<Played, Failure> {
     let seeds: Vec<u64> = seeds.collect();
-    let (next, played) = (AtomicU64::new(0), AtomicU64::new(0));
+    let (first, last) = (seeds.first().unwrap_or(&0), seeds.last().unwrap_or(&0));
+    tell(&format!("seeds {first} to {last}, {:?} and so on", fault(0)));
+    let next = AtomicU64::new(0);
+    let (played, stopped) = (AtomicU64::new(0), AtomicU64::new(0));
     let work = || -> Result<(), Failure> {
         loop {
             let place = usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap();
             let Some(&seed) = seeds.get(place) else { return Ok(()) };
             let none = Plan { stop_at: None, fail_at: None, ..fault(0) };
             let failed = |plan: Plan| move |failure| format!("seed {seed}, {plan:?}: {failure}");
-            let operations = simulate(seed, none).map_err(failed(none))?;
+            let operations = simulate(seed, none).map_err(failed(none))?.operations;
             for number in 0..operations {
                 let plan = fault(number);
-                simulate(seed, plan).map_err(failed(plan))?;
+                let run = simulate(seed, plan).map_err(failed(plan))?;
+                stopped.fetch_add(run.stopped_recoveries, Ordering::Relaxed);
             }
             played.fetch_add(operations, Ordering::Relaxed);
         }
@@ -536,15 +561,17 @@ fn at_every_operation(
         threads.into_iter().map(|thread| thread.join().expect("no panic")).collect()
     });
     outcomes.into_iter().collect::<Result<Vec<()>, _>>()?;
-    Ok(played.into_inner())
+    Ok(Played { operations: played.into_inner(), stopped_recoveries: stopped.into_inner() })
 }
 
 #[test]
 fn a_stop_at_any_operation_loses_nothing() {
     let stop = |number| Plan { stop_at: Some(number), ..Plan::default() };
     let played = at_every_operation(seeds(), stop).unwrap_or_else(|failure| panic!("{failure}"));
-    println!("{played} stops, and as many of recoveries");
-    assert!(played > 50 * seeds().count() as u64, "only {played} stops");
+    tell(&format!("{played:?}"));
+    let wanted = STOPS * seeds().count() as u64 / RUNS;
+    assert!(played.operations >= wanted, "{played:?}: not {wanted} stops");
+    assert!(2 * played.stopped_recoveries >= wanted, "{played:?}: too few recoveries were stopped");
 }
 
 #[test]
@@ -573,8 +600,8 @@ fn a_merge_loses_nothing_wherever_it_ends() {
             simulate_script(script, seed, plan)
                 .unwrap_or_else(|failure| panic!("seed {seed}, {plan:?}: {failure}"))
         };
-        let begin = play(&script[..merge], Plan::default());
-        let end = play(&script, Plan::default());
+        let begin = play(&script[..merge], Plan::default()).operations;
+        let end = play(&script, Plan::default()).operations;
         for number in begin..end {
             play(&script, Plan { stop_at: Some(number), ..Plan::default() });
             play(&script, Plan { fail_at: Some((number, 1)), ..Plan::default() });

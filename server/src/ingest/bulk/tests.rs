@@ -1,4 +1,5 @@
 use serde_json::Value;
+use timberline_store::TenantId;
 
 use super::super::budget::Budget;
 use super::super::limits::IngestLimits;
@@ -19,7 +20,7 @@ fn bulk() -> Bulk {
 /// The answer's items, and the streams of what was added.
 fn items(text: &str) -> Result<(Value, Vec<String>), DecodeError> {
     let (budget, limits) = (Budget::new(1 << 30), IngestLimits::default());
-    let mut share = budget.share();
+    let mut share = budget.share(&TenantId::default());
     let mut gathered = Gathered::new(&limits, &mut share);
     let items = bulk().read(text, || 7, &mut gathered)?;
     let (push, order) = gathered.finish();

@@ -1,3 +1,5 @@
+use timberline_store::TenantId;
+
 use super::super::budget::Budget;
 use super::super::limits::IngestLimits;
 use super::*;
@@ -23,7 +25,7 @@ type Seen = (String, i64, String, Vec<(String, String)>);
 
 fn entry(rules: &FieldRules, object: &str) -> Result<Seen, DecodeError> {
     let (budget, limits) = (Budget::new(1 << 20), IngestLimits::default());
-    let mut share = budget.share();
+    let mut share = budget.share(&TenantId::default());
     let mut gathered = Gathered::new(&limits, &mut share);
     let mut fields = Vec::new();
     flatten(object, &mut fields).map_err(|error| DecodeError::malformed(error.to_string()))?;
@@ -131,9 +133,23 @@ fn stamps_never_repeat() {
 }
 
 #[test]
+fn stamps_follow_a_clock_that_is_set_back() {
+    const SECOND: i64 = 1_000_000_000;
+    let stamps = Stamps::default();
+    assert_eq!(stamps.take(1_000_000 * SECOND, 2), 1_000_000 * SECOND);
+    assert_eq!(
+        stamps.take(999_999 * SECOND, 1),
+        1_000_000 * SECOND + 2,
+        "not a clock that was set"
+    );
+    assert_eq!(stamps.take(10 * SECOND, 2), 10 * SECOND);
+    assert_eq!(stamps.take(10 * SECOND, 1), 10 * SECOND + 2);
+}
+
+#[test]
 fn streams_are_put_together_in_their_order() {
     let (budget, limits) = (Budget::new(1 << 20), IngestLimits::default());
-    let mut share = budget.share();
+    let mut share = budget.share(&TenantId::default());
     let mut gathered = Gathered::new(&limits, &mut share);
     for (index, labels) in ["a", "b", "a", "c", "b"].into_iter().enumerate() {
         let time = i64::try_from(index).unwrap();
@@ -145,7 +161,7 @@ fn streams_are_put_together_in_their_order() {
     assert_eq!(streams, [("a", 0..2), ("b", 2..4), ("c", 4..5)]);
     assert!(push.entries.iter().map(|entry| entry.timestamp).eq([0, 2, 1, 4, 3]));
     let poor = Budget::new(10);
-    let mut share = poor.share();
+    let mut share = poor.share(&TenantId::default());
     let refused = Gathered::new(&limits, &mut share).add("x".to_owned(), 0, "".into(), Vec::new());
     assert_eq!(refused, Err(DecodeError::Busy));
 }

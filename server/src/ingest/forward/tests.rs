@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 use rmpv::Value;
+use timberline_store::TenantId;
 
 use super::super::budget::Budget;
 use super::handshake::HandshakeError;
@@ -37,7 +38,8 @@ type Seen = (String, i64, String, Vec<(String, String)>);
 /// What messages make, how many of them are good, and what is wrong with the next.
 fn read(messages: &[u8]) -> (Vec<Seen>, usize, Option<String>) {
     let (budget, limits) = (Budget::new(1 << 24), IngestLimits::default());
-    let (mut opening, mut share) = (budget.share(), budget.share());
+    let (mut opening, mut share) =
+        (budget.share(&TenantId::default()), budget.share(&TenantId::default()));
     let config = ForwardListener { labels: vec!["app".to_owned()], ..ForwardListener::default() };
     let rules = ForwardRules::new(&config);
     let opened = ForwardRules::open(messages, &limits, &mut opening);

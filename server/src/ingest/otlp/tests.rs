@@ -1,5 +1,7 @@
 //! Requests as pushes.
 
+use timberline_store::TenantId;
+
 use super::super::super::body::Format;
 use super::super::super::budget::Budget;
 use super::super::super::limits::IngestLimits;
@@ -14,7 +16,7 @@ fn mapped(
     limits: &IngestLimits,
 ) -> Result<Vec<(String, i64, String, String)>, DecodeError> {
     let budget = Budget::new(1 << 30);
-    let mut share = budget.share();
+    let mut share = budget.share(&TenantId::default());
     let request = decode(body.as_bytes(), Format::OtlpJson, &mut share)?;
     let push = super::super::map(&request, limits, NOW, &mut share)?;
     Ok(told(&push))
@@ -169,7 +171,7 @@ fn small_bodies_that_stand_for_much_are_refused() {
     body.extend(logs);
     let outcome = |bytes: usize, limits: &IngestLimits| {
         let budget = Budget::new(bytes);
-        let mut share = budget.share();
+        let mut share = budget.share(&TenantId::default());
         let request = decode(&body, Format::Otlp, &mut share)?;
         super::super::map(&request, limits, NOW, &mut share).map(drop)
     };

@@ -102,22 +102,31 @@ impl Core {
         compacting: &mut Compacting,
     ) -> Result<bool, StoreError> {
         let view = self.view();
-        let now = self.compaction_time(haste, &view, compacting);
+        let now = self.compaction_time(haste);
         Ok(self.lose_one(vfs, &view, now, compacting)?
-            || self.finish_deletes(&view, &compacting.damaged)?
+            || self.finish_deletes(&view, now, &compacting.damaged)?
             || self.merge_one(vfs, haste, &view, &compacting.damaged)?)
     }
 
-    /// The time by which entries expire. Whoever asks for a compaction trusts the clock; in the background it
-    /// is not followed far ahead at once.
-    fn compaction_time(&self, haste: Haste, view: &View, compacting: &mut Compacting) -> Timestamp {
-        let clock = &*self.options.clock;
-        if matches!(haste, Haste::Full | Haste::Thorough) {
-            return clock.unix_time();
+    /// The time by which entries expire and delete requests become final. Whoever asks for a compaction
+    /// trusts the clock; in the background it is not followed far ahead at once.
+    fn compaction_time(&self, haste: Haste) -> Timestamp {
+        match haste {
+            Haste::Full | Haste::Thorough => self.options.clock.unix_time(),
+            Haste::Paced | Haste::Idle => self.believed_time(),
         }
-        let newest = || view.segments.iter().map(|live| live.segment.meta().last).max();
-        let start = || BelievedTime::new(clock, newest().unwrap_or(Timestamp::MAX));
-        let believed = compacting.believed.get_or_insert_with(start);
+    }
+
+    /// The time of day, as far as it is believed.
+    pub(super) fn believed_time(&self) -> Timestamp {
+        let clock = &*self.options.clock;
+        let mut believed = self.believed.lock();
+        let start = || {
+            let view = self.view();
+            let newest = view.segments.iter().map(|live| live.segment.meta().last).max();
+            BelievedTime::new(clock, newest.unwrap_or(Timestamp::MAX))
+        };
+        let believed = believed.get_or_insert_with(start);
         let was_in_doubt = believed.is_in_doubt();
         let now = believed.now(clock);
         if believed.is_in_doubt() && !was_in_doubt {
@@ -161,7 +170,7 @@ impl Core {
         compacting: &mut Compacting,
     ) -> Result<Option<Loss>, StoreError> {
         let meta = live.segment.meta();
-        let is_final = |delete: &ActiveDelete| self.is_final(delete.body.created);
+        let is_final = |delete: &ActiveDelete| self.is_final(delete.body.created, now);
         let deletes = due_deletes(live, &view.deletes, is_final)?;
         let look_again = compacting.expiries.get(&live.id).copied();
         let mut is_overdue = false;
@@ -227,10 +236,15 @@ impl Core {
     }
 
     /// Marks requests as carried out of which no segment has an entry any more.
-    fn finish_deletes(&self, view: &View, damaged: &BTreeSet<u64>) -> Result<bool, StoreError> {
+    fn finish_deletes(
+        &self,
+        view: &View,
+        now: Timestamp,
+        damaged: &BTreeSet<u64>,
+    ) -> Result<bool, StoreError> {
         let mut finished = Vec::new();
         for delete in view.deletes.iter() {
-            if !self.is_final(delete.body.created) || !delete.is_understood() {
+            if !self.is_final(delete.body.created, now) || !delete.is_understood() {
                 continue;
             }
             let mut is_done = true;

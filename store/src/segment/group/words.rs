@@ -22,6 +22,7 @@ use std::ops::Range;
 
 use foldhash::{HashSet, HashSetExt};
 
+use super::super::checksum;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::bloom::{self, BITS_PER_GRAM, Filter, filter_of};
 use super::trigrams::{self, Trigrams};
@@ -111,14 +112,8 @@ impl Words {
 
     /// Whether these bytes are the filter.
     pub(in crate::segment) fn check(self, filter: &[u8]) -> Decoded<()> {
-        let crc = crc32c::crc32c(filter);
-        match crc == self.filter_crc {
-            true => Ok(()),
-            false => Err(Damage(format!(
-                "filter: checksum {crc:#010x}, expected {:#010x}",
-                self.filter_crc
-            ))),
-        }
+        checksum::check(filter, self.filter_crc)
+            .map_err(|Damage(text)| Damage(format!("filter: {text}")))
     }
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {

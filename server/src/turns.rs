@@ -1,23 +1,22 @@
-//! Whose query is next: tenants take turns, each in the order of its requests.
+//! Whose query or push is next: tenants take turns, each in the order of its requests.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
-use timberline_query::Tenants;
 use timberline_store::TenantId;
 use tokio::sync::oneshot;
 
-/// Permits for queries, so many at a time.
+/// Permits for requests of a kind, so many at a time.
 ///
-/// While there are more queries than permits, each permit that comes free goes to the tenant whose last
-/// turn is longest ago: a tenant with a thousand queries does not hold up another with one.
+/// While there are more requests than permits, each permit that comes free goes to the tenant whose last
+/// turn is longest ago: a tenant with a thousand requests does not hold up another with one.
 #[derive(Clone, Debug)]
-pub(crate) struct QueryQueue(Arc<Inner>);
+pub(crate) struct Turns(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    /// Queries of one tenant that may wait. 0 is no limit.
+    /// Requests of one tenant that may wait. 0 is no limit.
     waiting_max: usize,
     state: Mutex<State>,
 }
@@ -27,37 +26,36 @@ struct State {
     free: usize,
     running: usize,
     waiting: HashMap<TenantId, VecDeque<oneshot::Sender<Permit>>>,
-    /// Tenants with waiting queries, the next first.
+    /// Tenants with waiting requests, the next first.
     turns: VecDeque<TenantId>,
 }
 
-/// A query may run; dropped, the next one may.
+/// A request may be worked on; dropped, the next one may.
 #[derive(Debug)]
 pub(crate) struct Permit(Arc<Inner>);
 
-/// A tenant has as many waiting queries as it may.
+/// A tenant has as many waiting requests as it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct TooMany;
 
-impl QueryQueue {
-    /// So many `permits`; of each tenant so many queries may wait, 0 for any number.
+impl Turns {
+    /// So many `permits`; of each tenant so many requests may wait, 0 for any number.
     pub(crate) fn new(permits: usize, waiting_max: usize) -> Self {
         let state = Mutex::new(State { free: permits, ..State::default() });
         Self(Arc::new(Inner { waiting_max, state }))
     }
 
-    /// How many queries run, and how many wait.
+    /// How many requests have a permit, and how many wait.
     pub(crate) fn lengths(&self) -> (usize, usize) {
         let state = self.0.state.lock();
         (state.running, state.waiting.values().map(VecDeque::len).sum())
     }
 
-    /// Waits for the turn of a query of these tenants, which is the first one's: whoever may name several
-    /// has no more turns for naming them in many ways. Who drops the future gives up the place.
+    /// Waits for the turn of a request of this tenant. Who drops the future gives up the place.
     ///
     /// # Errors
     /// [`TooMany`], at once.
-    pub(crate) async fn acquire(&self, tenants: &Tenants) -> Result<Permit, TooMany> {
+    pub(crate) async fn acquire(&self, tenant: &TenantId) -> Result<Permit, TooMany> {
         let turn = {
             let mut state = self.0.state.lock();
             if state.free > 0 {
@@ -65,7 +63,7 @@ impl QueryQueue {
                 state.running += 1;
                 return Ok(Permit(Arc::clone(&self.0)));
             }
-            state.enqueue(tenants.first(), self.0.waiting_max)?
+            state.enqueue(tenant, self.0.waiting_max)?
         };
         // The sender goes only with its permit, or with the queue itself.
         turn.await.map_err(|_| TooMany)
@@ -95,7 +93,7 @@ impl State {
         Ok(waits)
     }
 
-    /// The next query that still waits.
+    /// The next request that still waits.
     fn next(&mut self) -> Option<oneshot::Sender<Permit>> {
         while let Some(tenant) = self.turns.pop_front() {
             let Some(waiting) = self.waiting.get_mut(&tenant) else { continue };
@@ -124,7 +122,7 @@ impl Drop for Permit {
             }
             next
         };
-        // Outside the lock: a query that gave up just now drops the permit right here.
+        // Outside the lock: a request that gave up just now drops the permit right here.
         if let Some(turn) = next {
             drop(turn.send(Permit(Arc::clone(&self.0))));
         }
@@ -138,8 +136,8 @@ mod tests {
 
     use super::*;
 
-    fn tenant(name: &str) -> Tenants {
-        TenantId::new(name).unwrap().into()
+    fn tenant(name: &str) -> TenantId {
+        TenantId::new(name).unwrap()
     }
 
     type Waiting<'q> = Pin<Box<dyn Future<Output = Result<Permit, TooMany>> + 'q>>;
@@ -148,14 +146,14 @@ mod tests {
         waiting.as_mut().poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    fn wait<'q>(queue: &'q QueryQueue, tenants: &'q Tenants) -> Waiting<'q> {
-        let mut waiting: Waiting<'q> = Box::pin(queue.acquire(tenants));
+    fn wait<'q>(queue: &'q Turns, tenant: &'q TenantId) -> Waiting<'q> {
+        let mut waiting: Waiting<'q> = Box::pin(queue.acquire(tenant));
         assert!(poll(&mut waiting).is_pending());
         waiting
     }
 
-    fn take(queue: &QueryQueue, tenants: &Tenants) -> Permit {
-        let mut waiting: Waiting<'_> = Box::pin(queue.acquire(tenants));
+    fn take(queue: &Turns, tenant: &TenantId) -> Permit {
+        let mut waiting: Waiting<'_> = Box::pin(queue.acquire(tenant));
         match poll(&mut waiting) {
             Poll::Ready(Ok(permit)) => permit,
             other => panic!("{other:?}"),
@@ -164,7 +162,7 @@ mod tests {
 
     #[test]
     fn tenants_take_turns() {
-        let (queue, a, b) = (QueryQueue::new(1, 0), tenant("a"), tenant("b"));
+        let (queue, a, b) = (Turns::new(1, 0), tenant("a"), tenant("b"));
         let mut permit = take(&queue, &a);
         let mut waiting = vec![("a1", wait(&queue, &a)), ("a2", wait(&queue, &a))];
         waiting.extend([
@@ -195,7 +193,7 @@ mod tests {
 
     #[test]
     fn who_gives_up_takes_no_turn() {
-        let (queue, a, b) = (QueryQueue::new(1, 0), tenant("a"), tenant("b"));
+        let (queue, a, b) = (Turns::new(1, 0), tenant("a"), tenant("b"));
         let permit = take(&queue, &a);
         let (gone, mut stays) = (wait(&queue, &a), wait(&queue, &b));
         drop(gone);
@@ -215,7 +213,7 @@ mod tests {
 
     #[test]
     fn so_many_of_a_tenant_may_wait() {
-        let (queue, a, b) = (QueryQueue::new(1, 2), tenant("a"), tenant("b"));
+        let (queue, a, b) = (Turns::new(1, 2), tenant("a"), tenant("b"));
         let _permit = take(&queue, &a);
         let (_first, second) = (wait(&queue, &a), wait(&queue, &a));
         let mut third: Waiting<'_> = Box::pin(queue.acquire(&a));
