@@ -65,6 +65,7 @@ impl Engine {
             context: &context,
             series: BTreeMap::new(),
             worker: None,
+            stream: None,
             worker_bytes: 0,
         };
         let mut scratch = ReadScratch::new();
@@ -110,6 +111,8 @@ struct Reader<'p> {
     context: &'p Context<'p>,
     series: BTreeMap<Labels, Vec<EntrySample>>,
     worker: Option<Worker<'p>>,
+    /// The rank of the stream that the worker is set to: set anew it would make all its label sets again.
+    stream: Option<u32>,
     worker_bytes: usize,
 }
 
@@ -119,7 +122,9 @@ impl Reader<'_> {
         let stream = unit.chunk.labels();
         let worker =
             self.worker.get_or_insert_with(|| pipeline.worker(stream, &self.plan.output()));
-        worker.set_stream(stream);
+        if self.stream.replace(unit.stream) != Some(unit.stream) {
+            worker.set_stream(stream);
+        }
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         for (index, row) in batch.rows().iter().enumerate() {
             if index % ROWS_PER_CHECK == 0 {
