@@ -280,7 +280,8 @@ impl Chunk {
     }
 
     /// The minutes that entries of what [`select`](Self::select) found are in, by ascending time, each with
-    /// its part of the selection; nothing where [minutes](Self::minutes) are not kept. No timestamp is read.
+    /// its part of the selection; nothing where minutes are not kept. No timestamp is read. Entries that are
+    /// hidden are counted in the minute and are in no part.
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged segment.

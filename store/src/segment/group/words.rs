@@ -141,7 +141,8 @@ impl Words {
         if needle.word_len() > self.longest as usize {
             return Ok(false);
         }
-        let asks_trigrams = needle.word_len() >= 3 && self.trigrams != NO_TRIGRAMS;
+        let asks_trigrams =
+            self.trigrams != NO_TRIGRAMS && trigrams::grams_of(needle.bytes()).next().is_some();
         let asks_words = needle.word_len() >= LONG_LEN_MIN && !needle.ignores_case();
         if self == Self::UNKNOWN || !(asks_trigrams || asks_words) {
             return Ok(true);
