@@ -212,7 +212,10 @@ impl Receiver {
                 return Err(closed);
             }
             if buffer.len() <= SMALL_BYTES {
-                place = None;
+                if place.take().is_some() {
+                    // Else the buffer keeps the room that the message took.
+                    buffer = BytesMut::from(&buffer[..]);
+                }
             } else if place.is_none() {
                 // The semaphore is never closed.
                 place = tokio::select! {
