@@ -78,6 +78,10 @@ impl State {
     ) -> Result<oneshot::Receiver<Permit>, TooMany> {
         let waiting = self.waiting.entry(tenant.clone()).or_default();
         let is_new = waiting.is_empty();
+        // Those who gave up first stand in front, and leave although nobody is called.
+        while waiting.front().is_some_and(oneshot::Sender::is_closed) {
+            waiting.pop_front();
+        }
         if waiting_max > 0 && waiting.len() >= waiting_max {
             // Those who gave up are still in their places.
             waiting.retain(|turn| !turn.is_closed());

@@ -149,11 +149,15 @@ fn grpc_tenants_are_those_of_their_metadata() {
 
 /// A server that loses patience soon.
 fn impatient() -> TestServer {
+    with_patience(Duration::from_millis(400))
+}
+
+fn with_patience(patience: Duration) -> TestServer {
     TestServer::start(|config| {
         common::accept_any_time(config);
-        config.server.head_timeout = Duration::from_millis(200);
-        config.server.idle_timeout = Duration::from_millis(400);
-        config.server.write_timeout = Duration::from_millis(400);
+        config.server.head_timeout = patience / 2;
+        config.server.idle_timeout = patience;
+        config.server.write_timeout = patience;
     })
 }
 
@@ -208,9 +212,9 @@ async fn ask(server: &TestServer, target: &str, window: u32) -> Vec<u8> {
 
 #[test]
 fn a_client_that_takes_nothing_loses_its_connection() {
-    let server = impatient();
     let long = "x".repeat(200_000);
     let lines: Vec<&str> = (0..10).map(|_| &*long).collect();
+    let server = with_patience(Duration::from_secs(3));
     call(&server, PUSH, None, push(vec![stream("{job=\"grpc\"}", &lines)])).unwrap();
     block_on(async {
         for target in ["/ready", &query()] {

@@ -62,9 +62,11 @@ pub(super) async fn request(
 fn grpc_method(request: &Request) -> Option<&str> {
     let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();
     let path = request.uri().path();
-    let method = path.rsplit('/').next()?;
-    let is_ours =
-        GRPC_METHODS.contains(&method) && request.extensions().get::<MatchedPath>().is_some();
+    let (service, method) = path.rsplit_once('/')?;
+    // A route that takes any name in the service's place would make a series of each.
+    let route = request.extensions().get::<MatchedPath>()?.as_str();
+    let is_ours = GRPC_METHODS.contains(&method)
+        && route.rsplit_once('/').is_some_and(|(fixed, _)| fixed == service);
     (content_type.starts_with(b"application/grpc") && is_ours).then_some(path)
 }
 
