@@ -10,7 +10,7 @@ use super::bulk::Bulk;
 use super::clock::Clock;
 use super::core::Core;
 use super::fields::FieldRules;
-use super::forward::{Envelope as ForwardEnvelope, ForwardRules, Scanner};
+use super::forward::{Envelope as ForwardEnvelope, ForwardRules, Greeting, Scanner};
 use super::journal::{JournalRules, entries_end as journal_end};
 use super::lines;
 use super::syslog::{Frames, SyslogRules};
@@ -116,8 +116,13 @@ pub fn syslog(body: &[u8]) {
     });
 }
 
-/// Takes bytes as messages of the forward protocol: as they are, and where they end.
+/// Takes bytes as messages of the forward protocol: as they are, and where they end; and as what a client says
+/// to be let in.
 pub fn fluent_forward(body: &[u8]) {
+    if let Ok(greeting) = Greeting::new() {
+        let (_, is_let_in) = greeting.pong(body, b"key");
+        assert!(is_let_in.is_err(), "the nonce is new");
+    }
     with_core(|core, tenant| {
         let rules = ForwardRules::new(&ForwardListener::default());
         let _ = core.push_forward(tenant, &rules, body, 7);
