@@ -164,7 +164,8 @@ mod tests {
     fn read(parts: &[&'static [u8]], ends: bool, limit: usize) -> Result<Bytes, ApiError> {
         let body = Body::new(Parts { parts: parts.iter().copied().collect(), ends });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(read_patiently(body, limit, Duration::from_millis(1), |len| len < 9))
+        let pause = if ends { Duration::from_secs(60) } else { Duration::from_millis(1) };
+        runtime.block_on(read_patiently(body, limit, pause, |len| len < 9))
     }
 
     #[test]
