@@ -234,9 +234,9 @@ mod tests {
     use super::*;
 
     const SHORT: Patience = Patience {
-        head: Duration::from_millis(20),
-        idle: Duration::from_millis(20),
-        write: Duration::from_millis(20),
+        head: Duration::from_millis(100),
+        idle: Duration::from_millis(100),
+        write: Duration::from_millis(100),
     };
 
     fn block_on<T>(work: impl Future<Output = T>) -> T {
