@@ -115,8 +115,8 @@ fn nothing_is_answered_without_credentials() {
             assert_eq!(answer.status, 200);
             continue;
         }
-        let told = (answer.status, answer.text());
-        assert_eq!(told, (401, "no credentials\n".to_owned()), "{method} {path}");
+        let text = if method == "HEAD" { "" } else { "no credentials\n" };
+        assert_eq!((answer.status, &*answer.text()), (401, text), "{method} {path}");
         let realm = "Basic realm=\"timberline\", charset=\"UTF-8\"";
         assert_eq!(answer.header("WWW-Authenticate"), Some(realm));
     }
