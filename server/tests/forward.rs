@@ -41,8 +41,12 @@ fn map(pairs: &[(&str, Value)]) -> Value {
     Value::Map(pairs.iter().map(|(name, value)| (Value::from(*name), value.clone())).collect())
 }
 
+/// One second for all: entries of equal times come by arrival.
 fn now() -> u64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    static NOW: std::sync::OnceLock<u64> = std::sync::OnceLock::new();
+    *NOW.get_or_init(|| {
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs()
+    })
 }
 
 fn event(line: &str) -> Value {
