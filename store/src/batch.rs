@@ -306,6 +306,22 @@ impl Batch {
         self.metadata.get(row.metadata as usize).cloned().unwrap_or_default()
     }
 
+    /// Bytes of the names and values of all rows' metadata; 0 where metadata was not asked for.
+    #[must_use]
+    pub fn metadata_bytes(&self) -> u64 {
+        let (sets, rows) = (self.metadata_sets(), self.rows());
+        let bytes = |set: &Metadata| set.text_bytes() as u64;
+        if sets.iter().all(Metadata::is_empty) {
+            return 0;
+        }
+        // A batch knows the sets of its whole group, which may be far more than its rows.
+        if sets.len() > rows.len() {
+            return rows.iter().filter_map(|row| sets.get(row.metadata as usize)).map(bytes).sum();
+        }
+        let bytes: Vec<u64> = sets.iter().map(bytes).collect();
+        rows.iter().filter_map(|row| bytes.get(row.metadata as usize)).sum()
+    }
+
     /// Rows that were looked at, before the predicate.
     #[must_use]
     pub const fn rows_scanned(&self) -> u64 {

@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 
 use crate::chunk::Source;
 use crate::deletes::{Hidden, HiddenHere, Hiding};
-use crate::head::{HeadStream, HeadView, metadata_bytes};
+use crate::head::{HeadStream, HeadView};
 use crate::search::{ChunkSource, CrowdedSegment};
 use crate::segment::{Segment, StreamEntry};
 use crate::view::{LiveSegment, View};
@@ -462,12 +462,8 @@ impl Snapshot {
 
 /// Bytes of the lines and the metadata of a batch.
 fn batch_bytes(batch: &Batch) -> u64 {
-    let sets: Vec<u64> = batch.metadata_sets().iter().map(metadata_bytes).collect();
-    let row_bytes = |row: &crate::Row| {
-        let set = usize::try_from(row.metadata).ok().and_then(|set| sets.get(set));
-        u64::from(row.line_len) + set.copied().unwrap_or(0)
-    };
-    batch.rows().iter().map(row_bytes).sum()
+    let lines: u64 = batch.rows().iter().map(|row| u64::from(row.line_len)).sum();
+    lines + batch.metadata_bytes()
 }
 
 /// Counts for [`Snapshot::stats`].

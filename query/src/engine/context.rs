@@ -7,8 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use timberline_store::{
-    Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, Metadata,
-    ProjectionScratch, Projector, ReadScratch, Selection, Snapshot, StoreError, TimeRange,
+    Batch, Chunk, ChunkSource, Columns, Labels, LinePredicate, Matcher, ProjectionScratch,
+    Projector, ReadScratch, Selection, Snapshot, StoreError, TimeRange,
 };
 
 use super::parallel::for_each;
@@ -209,7 +209,7 @@ impl<'a> Context<'a> {
     /// Counts what was fetched.
     fn counted(&self, chunk: &Chunk, batch: Option<Batch>) -> Batch {
         let batch = batch.unwrap_or_default();
-        let bytes = metadata_bytes(&batch);
+        let bytes = batch.metadata_bytes();
         self.counters.metadata_bytes.fetch_add(bytes, Ordering::Relaxed);
         if chunk.is_in_memory() {
             self.counters.metadata_bytes_in_memory.fetch_add(bytes, Ordering::Relaxed);
@@ -305,23 +305,6 @@ pub(crate) struct ChunkUnit {
     pub(crate) rank: u32,
     /// Its place among all in the store: neighbours share groups.
     pub(crate) place: u32,
-}
-
-/// Bytes of the names and values of the rows' metadata.
-fn metadata_bytes(batch: &Batch) -> u64 {
-    let (sets, rows) = (batch.metadata_sets(), batch.rows());
-    let bytes = |set: &Metadata| -> u64 {
-        set.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
-    };
-    if sets.iter().all(Metadata::is_empty) {
-        return 0;
-    }
-    // A batch knows the sets of its whole group, which may be far more than its rows.
-    if sets.len() > rows.len() {
-        return rows.iter().filter_map(|row| sets.get(row.metadata as usize)).map(bytes).sum();
-    }
-    let bytes: Vec<u64> = sets.iter().map(bytes).collect();
-    rows.iter().filter_map(|row| bytes.get(row.metadata as usize)).sum()
 }
 
 fn is_to_be_searched(source: &Mutex<ChunkSource>) -> bool {

@@ -64,8 +64,7 @@ impl TailEntry {
     pub fn text_bytes(&self) -> usize {
         let EntryResult { line, structured_metadata, parsed, .. } = &self.entry;
         let sets = [&self.labels, structured_metadata, parsed].into_iter();
-        let labels = sets.flat_map(Labels::iter).map(|(name, value)| name.len() + value.len());
-        line.len() + labels.sum::<usize>()
+        line.len() + sets.map(Labels::text_bytes).sum::<usize>()
     }
 
     /// Stream labels, structured metadata and parsed labels together.

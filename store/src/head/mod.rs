@@ -18,7 +18,7 @@ use parking_lot::{Mutex, RwLock};
 use self::index::TenantIndex;
 pub(crate) use self::pending::Pending;
 pub(crate) use self::pending::PendingStream;
-pub(crate) use self::run::{HeadRun, metadata_bytes};
+pub(crate) use self::run::HeadRun;
 pub(crate) use self::table::HeadStream;
 use self::table::StreamTable;
 use crate::batch::Entry;

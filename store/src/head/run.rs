@@ -103,7 +103,7 @@ impl Builder {
             return Ok(number);
         }
         self.metadata.push(metadata.clone());
-        self.set_bytes.push(metadata_bytes(metadata));
+        self.set_bytes.push(metadata.text_bytes() as u64);
         let number = to_u32(self.metadata.len())?;
         self.sets.insert(metadata.clone(), number);
         Ok(number)
@@ -129,12 +129,6 @@ impl Builder {
 
 fn to_u32(value: usize) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} bytes in one run")))
-}
-
-/// Bytes of a set's names and values.
-pub(crate) fn metadata_bytes(metadata: &Metadata) -> u64 {
-    let bytes = metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>();
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 impl HeadRun {
@@ -245,7 +239,7 @@ impl HeadRun {
         } else if self.metadata.len() == 1 {
             0
         } else {
-            self.rows[rows].iter().map(|row| metadata_bytes(self.metadata(row))).sum()
+            self.rows[rows].iter().map(|row| self.metadata(row).text_bytes() as u64).sum()
         };
         u64::try_from(line_bytes).unwrap_or(u64::MAX) + metadata_total
     }

@@ -95,6 +95,12 @@ impl Labels {
         std::iter::from_fn(move || Some((take(&mut rest)?, take(&mut rest)?)))
     }
 
+    /// How many bytes their names and values have.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.iter().map(|(name, value)| name.len() + value.len()).sum()
+    }
+
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -110,7 +110,7 @@ impl SegmentWriter {
         let line_bytes = line.len() as u64;
         stream.totals.rows += 1;
         stream.totals.line_bytes += line_bytes;
-        stream.totals.metadata_bytes += metadata_bytes(metadata);
+        stream.totals.metadata_bytes += metadata.text_bytes() as u64;
         stream.totals.last = timestamp;
         let (group, row) = (self.groups.len(), self.group.rows());
         let run = self.run.get_or_insert_with(|| Run::begin(group, row, timestamp));
@@ -256,11 +256,6 @@ impl fmt::Debug for SegmentWriter {
         let mut writer = f.debug_struct("SegmentWriter");
         writer.field("path", &self.path).field("offset", &self.offset).finish_non_exhaustive()
     }
-}
-
-/// Bytes of names and values.
-fn metadata_bytes(metadata: &Metadata) -> u64 {
-    metadata.iter().map(|(name, value)| (name.len() + value.len()) as u64).sum()
 }
 
 const _: () = assert!(HEADER_BYTES == 12, "the header as drawn");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Subscribers;
 use super::queue::Queue;
 use crate::deletes::ActiveDelete;
-use crate::head::{HeadRun, metadata_bytes};
+use crate::head::HeadRun;
 use crate::{Batch, Labels, TenantId, Timestamp};
 
 /// New entries of one stream: those of one append, at most some 256 KiB of lines at a time.
@@ -22,9 +22,8 @@ pub struct Appended {
 impl Appended {
     pub(super) fn new(labels: Labels, run: &HeadRun, position: u64) -> Self {
         let batch = run.to_batch();
-        let metadata: u64 = batch.metadata_sets().iter().map(metadata_bytes).sum();
-        let bytes = run.text_bytes() + size_of_val(batch.rows()) + size_of::<Self>();
-        let bytes = bytes.saturating_add(usize::try_from(metadata).unwrap_or(usize::MAX));
+        let metadata: usize = batch.metadata_sets().iter().map(Labels::text_bytes).sum();
+        let bytes = run.text_bytes() + size_of_val(batch.rows()) + size_of::<Self>() + metadata;
         Self { labels, batch, position, bytes }
     }
 
