@@ -206,8 +206,6 @@ struct Thread<'q> {
     output: Output<'q>,
     scratch: ReadScratch,
     worker: Option<Worker<'q>>,
-    /// The rank of the stream that the worker is set to.
-    stream: Option<u32>,
     worker_bytes: usize,
     /// Where entries are still wanted.
     range: TimeRange,
@@ -224,7 +222,6 @@ impl<'q> Reader<'q> {
             output,
             scratch: ReadScratch::new(),
             worker: None,
-            stream: None,
             worker_bytes: 0,
             range: TimeRange::ALL,
             found: Vec::new(),
@@ -321,10 +318,6 @@ impl Thread<'_> {
     }
 
     fn set_stream(&mut self, unit: &ChunkUnit) {
-        if self.stream == Some(unit.stream) {
-            return;
-        }
-        self.stream = Some(unit.stream);
         let stream = unit.chunk.labels();
         match &mut self.worker {
             Some(worker) => worker.set_stream(stream),

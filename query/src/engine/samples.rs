@@ -65,7 +65,6 @@ impl Engine {
             context: &context,
             series: BTreeMap::new(),
             worker: None,
-            stream: None,
             worker_bytes: 0,
         };
         let mut scratch = ReadScratch::new();
@@ -111,8 +110,6 @@ struct Reader<'p> {
     context: &'p Context<'p>,
     series: BTreeMap<Labels, Vec<EntrySample>>,
     worker: Option<Worker<'p>>,
-    /// The rank of the stream that the worker is set to: set anew it would make all its label sets again.
-    stream: Option<u32>,
     worker_bytes: usize,
 }
 
@@ -122,9 +119,7 @@ impl Reader<'_> {
         let stream = unit.chunk.labels();
         let worker =
             self.worker.get_or_insert_with(|| pipeline.worker(stream, &self.plan.output()));
-        if self.stream.replace(unit.stream) != Some(unit.stream) {
-            worker.set_stream(stream);
-        }
+        worker.set_stream(stream);
         let hasher = BuildHasherDefault::<DefaultHasher>::default();
         for (index, row) in batch.rows().iter().enumerate() {
             if index % ROWS_PER_CHECK == 0 {

@@ -45,8 +45,9 @@ pub(crate) struct LabelSets {
     /// About how much memory the sets take.
     bytes: usize,
     key: Vec<u8>,
-    /// The key asked for last and its number: entries in a row often end alike.
-    last: Option<(Vec<u8>, u32)>,
+    /// The number asked for last, of `last_key`: entries in a row often end alike.
+    last: Option<u32>,
+    last_key: Vec<u8>,
     order: Vec<(NameId, usize)>,
     /// Which stream entries are from: counts the streams.
     stream: u32,
@@ -61,6 +62,7 @@ impl LabelSets {
             bytes: 0,
             key: Vec::new(),
             last: None,
+            last_key: Vec::new(),
             order: Vec::new(),
             stream: 0,
         }
@@ -104,13 +106,12 @@ impl LabelSets {
             }
             Shape::By(_) | Shape::Categorized | Shape::Without(_) => self.write_full_key(labels),
         }
-        if let Some((_, id)) = self.last.as_ref().filter(|(key, _)| *key == self.key) {
-            return *id;
+        if let Some(id) = self.last.filter(|_| self.key == self.last_key) {
+            return id;
         }
         let id = self.number(labels);
-        let mut last = self.last.take().map(|(key, _)| key).unwrap_or_default();
-        last.clone_from(&self.key);
-        self.last = Some((last, id));
+        std::mem::swap(&mut self.key, &mut self.last_key);
+        self.last = Some(id);
         id
     }
 

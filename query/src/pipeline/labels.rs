@@ -145,6 +145,11 @@ impl<'p> LabelBuilder<'p> {
         self.begin(metadata);
     }
 
+    /// The labels of the stream that the entries are of.
+    pub(crate) const fn stream(&self) -> &Labels {
+        &self.stream
+    }
+
     /// Makes the coming entries be `stream`'s.
     pub(crate) fn set_stream(&mut self, stream: &Labels) {
         for name in self.stream_names.drain(..) {

@@ -331,8 +331,12 @@ pub(crate) struct Processed<'a> {
 }
 
 impl Worker<'_> {
-    /// Makes the coming entries be `stream`'s. Numbers of label sets stay good.
+    /// Makes the coming entries be `stream`'s. Numbers of label sets stay good, and where it is the stream of
+    /// the entries before, all that is known of it.
     pub(crate) fn set_stream(&mut self, stream: &Labels) {
+        if self.labels.stream() == stream {
+            return;
+        }
         self.labels.set_stream(stream);
         self.sets.next_stream();
         self.memo.clear();

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::ops::Range;
 
 use timberline_store::{
-    Batch, Columns, Labels, LineColumn, Metadata, ProjectionScratch, ReadScratch, Row,
+    Batch, Columns, Labels, LineColumn, Metadata, Minute, ProjectionScratch, ReadScratch, Row,
     SelectedMinute, Selection, TimeRange, Timestamp,
 };
 
@@ -44,8 +44,6 @@ pub(super) struct Scanner<'p> {
     /// Where lines need not be read whole.
     projections: Option<ProjectionScratch<TemplateParser<'p>>>,
     worker: Option<Worker<'p>>,
-    /// The rank of the stream that the worker is set to.
-    stream: Option<u32>,
     /// Where the samples of the worker's label sets go, once known.
     slots: Vec<Option<Slot>>,
     /// What of the worker's memory is counted in the budget.
@@ -66,7 +64,6 @@ impl<'p> Scanner<'p> {
             scratch: ReadScratch::new(),
             projections: TemplateParser::new(&plan.selection.pipeline).map(ProjectionScratch::new),
             worker: None,
-            stream: None,
             slots: Vec::new(),
             worker_bytes: 0,
             table: Table::new(plan.measure, windows),
@@ -135,7 +132,8 @@ impl<'p> Scanner<'p> {
             return Ok(false);
         }
         self.context.check()?;
-        let (chunk, (first, last)) = (&unit.chunk, unit.chunk.time_bounds());
+        let chunk = &unit.chunk;
+        let (first, last) = chunk.time_bounds();
         let whole = Counted { first, last, rows: chunk.rows(), bytes: chunk.line_bytes() };
         if self.count_whole(unit, whole)? {
             self.context.count_unread(chunk, whole.rows, whole.bytes);
@@ -144,12 +142,11 @@ impl<'p> Scanner<'p> {
         let minutes = self.context.unless_damaged(chunk.minutes())?.unwrap_or_default();
         let (mut rows, mut bytes) = (0, 0);
         for minute in minutes {
-            let (first, last) = (minute.first().max(first), minute.last().min(last));
-            let part = Counted { first, last, rows: minute.rows, bytes: minute.line_bytes };
+            let part = whole.of_minute(minute, minute.rows, minute.line_bytes);
             if self.count_whole(unit, part)? {
                 (rows, bytes) = (rows + part.rows, bytes + part.bytes);
             } else {
-                let range = TimeRange::new(first, last.saturating_add(1));
+                let range = TimeRange::new(part.first, part.last.saturating_add(1));
                 self.scan_read(unit, self.windows.data_range().intersect(range), columns, true)?;
             }
         }
@@ -169,10 +166,10 @@ impl<'p> Scanner<'p> {
         let minutes = self.context.unless_damaged(unit.chunk.by_minute(selection))?;
         let Some(minutes) = minutes.filter(|minutes| !minutes.is_empty()) else { return Ok(None) };
         let (first, last) = unit.chunk.time_bounds();
+        let all = Counted { first, last, rows: selection.len() as u64, bytes: 0 };
         let mut divided = Vec::new();
         for SelectedMinute { minute, part } in minutes {
-            let (first, last) = (minute.first().max(first), minute.last().min(last));
-            let counted = Counted { first, last, rows: part.len() as u64, bytes: 0 };
+            let counted = all.of_minute(&minute, part.len() as u64, 0);
             if !self.count_whole(unit, counted)? {
                 divided.push(part);
             }
@@ -292,10 +289,6 @@ impl<'p> Scanner<'p> {
     }
 
     fn set_stream(&mut self, unit: &ChunkUnit) {
-        if self.stream == Some(unit.stream) {
-            return;
-        }
-        self.stream = Some(unit.stream);
         let stream = unit.chunk.labels();
         match &mut self.worker {
             Some(worker) => worker.set_stream(stream),
@@ -402,6 +395,14 @@ struct Counted {
     last: Timestamp,
     rows: u64,
     bytes: u64,
+}
+
+impl Counted {
+    /// Those of them that are in a minute.
+    fn of_minute(self, minute: &Minute, rows: u64, bytes: u64) -> Self {
+        let (first, last) = (minute.first().max(self.first), minute.last().min(self.last));
+        Self { first, last, rows, bytes }
+    }
 }
 
 /// What the pipeline said of an entry.
