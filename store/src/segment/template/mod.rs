@@ -8,12 +8,14 @@
 //!
 //! Nothing here knows of files: columns go to a [`Sink`] and come from a [`Source`].
 
+mod cells;
 mod column;
 mod describe;
 mod hits;
 mod ints;
 mod lazy;
 mod project;
+mod raw;
 mod search;
 mod sink;
 mod split;
@@ -29,13 +31,14 @@ use std::io;
 
 use self::split::Texts;
 
+pub(in crate::segment) use self::cells::Cells;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::project::Projections;
 pub(in crate::segment) use self::sink::{Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
-pub(in crate::segment) use self::values::{Cells, Decoding};
+pub(in crate::segment) use self::values::Decoding;
 pub(crate) use self::view::TemplateView;
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are.
