@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::super::VERSION;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
-use super::{Cells, Decoding, Place, Sink, Source, Table, write};
+use super::{Cells, Decoding, Listener, Place, Sink, Source, Table, write};
 use crate::Needle;
 
 /// Frames in memory.
@@ -49,7 +49,8 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
         spans.push((start, u32::try_from(bytes.len()).unwrap()));
     }
     let mut sink = Sink::new(1).unwrap();
-    let table = write(&bytes, &spans, &mut sink).unwrap();
+    let mut listener = Listener { digits_min: 0, piece: &mut |_| {} };
+    let table = write(&bytes, &spans, &mut sink, &mut listener).unwrap();
     let mut described = Vec::new();
     table.encode(&mut described);
     let mut decoding = Decoding::new(VERSION);
