@@ -52,8 +52,8 @@ pub enum StoreError {
         /// The process that holds it, where it could be read.
         holder: Option<u32>,
     },
-    /// The request can never succeed as it is.
-    #[error("invalid request: {0}")]
+    /// The request can never succeed as it is; the text says why.
+    #[error("{0}")]
     Invalid(String),
     /// [`Store::close`](crate::Store::close) was called.
     #[error("store is closed")]
