@@ -122,9 +122,9 @@ impl Batch {
 }
 
 /// A connection that is kept, and how batches go over it.
-struct Client(Connection);
+struct Sender(Connection);
 
-impl Client {
+impl Sender {
     /// Sends a batch. Whether it was acknowledged; an error: it is not known what became of it.
     fn send(&mut self, door: Door, batch: &Batch) -> io::Result<bool> {
         match door {
@@ -237,11 +237,11 @@ fn load(
             Door::Push | Door::Bulk | Door::JsonLines | Door::Journal => address,
         };
         let Ok(connection) = Connection::open(address) else { return ledger };
-        let mut client_connection = Client(connection);
+        let mut sender = Sender(connection);
         for number in 0.. {
             let name = format!("round {round} client {client} push {number}");
             let batch = Batch { client, name, begin: now() };
-            match client_connection.send(door, &batch) {
+            match sender.send(door, &batch) {
                 Ok(true) => {
                     ledger.acknowledged.insert(batch.name);
                     taken.fetch_add(1, Ordering::Relaxed);
