@@ -312,7 +312,8 @@ impl Snapshot {
             let is_whole =
                 range.covers(meta.first, meta.last) && self.hidden_in(live, tenant).is_nothing();
             if selector.is_empty() && is_whole {
-                texts.extend(self.or_damaged(live, of_segment(&live.segment))?);
+                // Appending merges, where extending looks for the place of each.
+                texts.append(&mut self.or_damaged(live, of_segment(&live.segment))?);
             } else {
                 self.add_series(live, tenant, selector, range, &mut series)?;
             }

@@ -37,7 +37,8 @@ pub(crate) fn slide(
     function: WindowFunction,
     context: &Context<'_>,
 ) -> Result<Vec<(u32, f64)>, QueryError> {
-    samples.sort_unstable_by_key(|sample| (sample.timestamp, sample.order));
+    // They come chunk by chunk, each in order: a stable sort merges such runs.
+    samples.sort_by_key(|sample| (sample.timestamp, sample.order));
     let mut points = Vec::new();
     let (mut from, mut to, mut looked_at) = (0, 0, 0_usize);
     let mut scratch = Vec::new();
@@ -88,20 +89,16 @@ fn quantile(phi: f64, values: &mut [f64]) -> f64 {
     if phi > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|left, right| {
+    let least_first = |left: &f64, right: &f64| {
         right.is_nan().cmp(&left.is_nan()).then_with(|| left.total_cmp(right))
-    });
-    let last = count(values.len()) - 1.0;
-    let rank = phi * last;
+    };
+    let rank = phi * (count(values.len()) - 1.0);
     let low = rank.floor().max(0.0);
-    let high = (low + 1.0).min(last);
     let weight = rank - low;
-    value_at(values, low) * (1.0 - weight) + value_at(values, high) * weight
-}
-
-/// The value at a rank, which is a whole number from 0 up.
-fn value_at(values: &[f64], rank: f64) -> f64 {
-    values.get(rank as usize).copied().unwrap_or(f64::NAN)
+    // Of all ranks two are wanted, which are next to each other.
+    let (_, &mut at_low, above) = values.select_nth_unstable_by(low as usize, least_first);
+    let at_high = above.iter().copied().min_by(least_first).unwrap_or(at_low);
+    at_low * (1.0 - weight) + at_high * weight
 }
 
 /// How fast a counter grew, in units a second.

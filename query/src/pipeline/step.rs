@@ -1,6 +1,5 @@
 //! One stage, compiled and run.
 
-use regex::bytes::CaptureLocations;
 use timberline_store::LinePredicate;
 
 use super::decolorize::Decolorize;
@@ -13,7 +12,7 @@ use super::line_filter;
 use super::logfmt::Logfmt;
 use super::names::{NameId, Names};
 use super::pattern::Pattern;
-use super::regexp::Regexp;
+use super::regexp::{Groups, Regexp};
 use crate::syntax::StageKind;
 
 /// A stage, compiled.
@@ -55,17 +54,17 @@ pub(crate) struct Scratch {
     outputs: Outputs,
     doomed: Vec<NameId>,
     /// The groups of a match, for each stage that has one.
-    locations: Vec<Option<CaptureLocations>>,
+    groups: Vec<Option<Groups>>,
 }
 
 impl Scratch {
     /// Buffers for these stages.
     pub(crate) fn new(steps: &[Step]) -> Self {
-        let locations = steps.iter().map(|step| match step {
-            Step::Regexp(regexp) => Some(regexp.locations()),
+        let groups = steps.iter().map(|step| match step {
+            Step::Regexp(regexp) => Some(regexp.groups()),
             _ => None,
         });
-        Self { locations: locations.collect(), ..Self::default() }
+        Self { groups: groups.collect(), ..Self::default() }
     }
 }
 
@@ -198,8 +197,8 @@ impl Step {
             Self::Logfmt(stage) => stage.parse(line, labels, &mut scratch.text),
             Self::Pattern(stage) => stage.parse(line, labels),
             Self::Regexp(stage) => {
-                if let Some(Some(locations)) = scratch.locations.get_mut(index) {
-                    stage.parse(line, labels, locations);
+                if let Some(Some(groups)) = scratch.groups.get_mut(index) {
+                    stage.parse(line, labels, groups);
                 }
             }
             Self::Drop(list) => list.drop_from(labels),

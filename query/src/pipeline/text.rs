@@ -2,9 +2,14 @@
 
 /// Appends bytes as text. What is no UTF-8, and U+FFFD itself, becomes `replacement`.
 pub(crate) fn push_replacing(bytes: &[u8], replacement: char, out: &mut String) {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && text.is_ascii()
+    {
+        return out.push_str(text);
+    }
     for chunk in bytes.utf8_chunks() {
         let valid = chunk.valid();
-        if valid.contains(char::REPLACEMENT_CHARACTER) && replacement != char::REPLACEMENT_CHARACTER
+        if replacement != char::REPLACEMENT_CHARACTER && valid.contains(char::REPLACEMENT_CHARACTER)
         {
             out.extend(valid.chars().map(|c| match c {
                 char::REPLACEMENT_CHARACTER => replacement,

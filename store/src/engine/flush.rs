@@ -58,8 +58,12 @@ impl Core {
             Err(StoreError::Io { source, .. }) => Some((source.kind(), source.to_string())),
             Err(error) => Some((io::ErrorKind::Other, error.to_string())),
         };
-        self.control.lock().flush_failure = failure;
+        let mut control = self.control.lock();
+        control.may_compact |= failure.is_none();
+        control.flush_failure = failure;
+        drop(control);
         self.flushed.notify_all();
+        self.compaction.notify_all();
         outcome
     }
 

@@ -79,10 +79,7 @@ impl Core {
             if let Err(error) = self.flush_due() {
                 tracing::error!(%error, "cannot flush; the entries stay in memory and in the log");
                 self.pause(RETRY_AFTER);
-                continue;
             }
-            self.control.lock().may_compact = true;
-            self.compaction.notify_all();
         }
     }
 
@@ -97,7 +94,7 @@ impl Core {
         }
     }
 
-    /// Waits until there may be something to compact: after a flush that was due, and now and then because
+    /// Waits until there may be something to compact: after a flush, and now and then because
     /// entries grow old. `None` when the thread is to stop instead.
     fn wait_to_compact(&self, last: Duration) -> Option<Haste> {
         let mut control = self.control.lock();

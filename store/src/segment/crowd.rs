@@ -10,6 +10,7 @@ use std::sync::Arc;
 use super::chunk::SegmentChunk;
 use super::group;
 use super::reader::{Parts, Segment};
+use super::stream_table::StreamTable;
 use super::template::Hits;
 use crate::{LinePredicate, Matcher, ReadScratch, StoreError, TenantId, TimeRange};
 
@@ -19,6 +20,7 @@ const STREAMS_PER_GROUP: usize = 16;
 /// The selected streams of a segment, where they are many.
 #[derive(Debug)]
 pub(crate) struct Crowd {
+    table: Arc<StreamTable>,
     /// Ascending.
     ordinals: Vec<u32>,
     groups: Range<u32>,
@@ -48,7 +50,7 @@ impl Segment {
             return Ok(None);
         }
         let table = self.streams()?;
-        let ordinals = self.select(table, tenant, selector)?;
+        let ordinals = self.select(&table, tenant, selector)?;
         let (Some(&first), Some(&last)) = (ordinals.first(), ordinals.last()) else {
             return Ok(None);
         };
@@ -59,7 +61,7 @@ impl Segment {
         let damaged = |damage| self.table_damage(damage);
         let start = runs(first).map_err(damaged)?.first().map_or(0, |run| run.block);
         let end = runs(last).map_err(damaged)?.last().map_or(0, |run| run.block + 1);
-        Ok(Some(Crowd { ordinals, groups: start..end }))
+        Ok(Some(Crowd { table, ordinals, groups: start..end }))
     }
 
     /// Appends the chunks of a crowd that are in one group, overlap the range and may have a line that
@@ -81,7 +83,7 @@ impl Segment {
         if *hits == Hits::None {
             return Ok(0);
         }
-        let table = self.streams()?;
+        let table = &crowd.table;
         let first = table.first_of_block(number);
         let mut rows = 0;
         for ordinal in &crowd.ordinals[crowd.ordinals.partition_point(|other| *other < first)..] {

@@ -16,7 +16,7 @@ impl Segment {
     pub(crate) fn describe(self: &Arc<Self>) -> Result<SegmentReport, StoreError> {
         let meta = self.meta();
         let mut streams = Vec::new();
-        for tenant in self.tenants()? {
+        for tenant in &self.tenants()? {
             streams.extend(self.describe_streams(tenant)?);
         }
         Ok(SegmentReport {

@@ -20,7 +20,7 @@ pub(crate) fn open_segment_bytes(bytes: &[u8]) {
 
 fn read_all(bytes: &[u8]) -> Result<(), StoreError> {
     let segment = Segment::from_bytes(Path::new("bytes"), Mapped::from(bytes.to_vec()))?;
-    let tenants: Vec<_> = segment.tenants()?.cloned().collect();
+    let tenants = segment.tenants()?;
     let matcher = Matcher::new("a", MatchOp::Matches, ".*b.*").ok();
     let predicate = LinePredicate::contains(b"e");
     let mut scratch = ReadScratch::new();

@@ -28,11 +28,11 @@ pub(crate) fn merge(
 ) -> Result<SegmentMeta, StoreError> {
     let mut writer = SegmentWriter::create(vfs, path, LEVEL)?;
     let mut scratches: Vec<ReadScratch> = sources.iter().map(|_| ReadScratch::new()).collect();
-    let mut tenants: BTreeSet<&TenantId> = BTreeSet::new();
+    let mut tenants: BTreeSet<TenantId> = BTreeSet::new();
     for source in sources {
         tenants.extend(source.tenants()?);
     }
-    for tenant in tenants {
+    for tenant in &tenants {
         let mut of_sources = Vec::with_capacity(sources.len());
         for source in sources {
             of_sources.push(Streams::new(source.whole_streams(tenant)?)?);

@@ -134,6 +134,7 @@ mod merge;
 mod minutes;
 mod reader;
 mod stream_table;
+mod table_cache;
 mod template;
 #[cfg(test)]
 mod tests;

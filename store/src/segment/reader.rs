@@ -17,7 +17,7 @@ use super::minutes::{Minute, MinuteTable};
 use super::stream_table::{Stream, StreamTable};
 use super::template::Lazy;
 use super::v1::BlockEntry;
-use super::{SegmentMeta, VERSION};
+use super::{SegmentMeta, VERSION, table_cache};
 use crate::io::{Mapped, Vfs};
 use crate::{
     Labels, LinePredicate, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange,
@@ -35,8 +35,8 @@ pub(super) const DIRECT_STREAMS_MAX: usize = 64;
 /// Numbers open segments, so that caches tell them apart.
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
-/// An open segment. Opening reads the header, the footer and the block directory; the stream table
-/// and the label index are decoded when they are first needed and kept.
+/// An open segment. Opening reads the header, the footer and the block directory; the rest is decoded
+/// when it is first needed, and kept: stream tables as long as others do not need the room.
 pub(crate) struct Segment {
     identity: u64,
     path: PathBuf,
@@ -46,7 +46,6 @@ pub(crate) struct Segment {
     /// Per group, set once its filter's checksum was seen to be right.
     filters_checked: Box<[OnceLock<()>]>,
     open_groups: OpenGroups,
-    streams: OnceLock<StreamTable>,
     minutes: Lazy<MinuteTable>,
     index: OnceLock<LabelIndex>,
 }
@@ -114,7 +113,6 @@ impl Segment {
             parts,
             filters_checked,
             open_groups: OpenGroups::default(),
-            streams: OnceLock::new(),
             minutes: Lazy::default(),
             index: OnceLock::new(),
         }))
@@ -181,7 +179,8 @@ impl Segment {
         tenant: &TenantId,
     ) -> Result<impl Iterator<Item = Result<WholeStream, StoreError>>, StoreError> {
         let table = self.streams()?;
-        let whole = |ordinal| {
+        let ordinals = table.of_tenant(tenant);
+        let whole = move |ordinal| {
             let stream = table.stream(ordinal)?;
             let (labels, runs) = (stream.labels()?, stream.numbered_runs()?);
             let chunk = |(number, run)| {
@@ -190,7 +189,7 @@ impl Segment {
             };
             Ok((labels.clone(), runs.map(chunk).collect()))
         };
-        let streams = table.of_tenant(tenant).map(whole);
+        let streams = ordinals.map(whole);
         Ok(streams.map(|stream| stream.map_err(|damage| self.table_damage(damage))))
     }
 
@@ -203,7 +202,8 @@ impl Segment {
         tenant: &TenantId,
         labels: &Labels,
     ) -> Result<Option<Timestamp>, StoreError> {
-        let found = self.streams()?.find(tenant, labels);
+        let table = self.streams()?;
+        let found = table.find(tenant, labels);
         let found = found.map_err(|damage| self.table_damage(damage))?;
         Ok(found.map(|stream| stream.totals.last))
     }
@@ -222,7 +222,8 @@ impl Segment {
         scratch: &mut ReadScratch,
     ) -> Result<bool, StoreError> {
         let damage = |damage| self.table_damage(damage);
-        let Some(stream) = self.streams()?.find(tenant, labels).map_err(damage)? else {
+        let table = self.streams()?;
+        let Some(stream) = table.find(tenant, labels).map_err(damage)? else {
             return Ok(false);
         };
         if timestamp < stream.totals.first || timestamp > stream.totals.last {
@@ -245,11 +246,10 @@ impl Segment {
     /// # Errors
     /// As [`series`](Self::series).
     pub(crate) fn label_names(&self, tenant: &TenantId) -> Result<BTreeSet<String>, StoreError> {
-        let table = self.streams()?;
-        if self.asks_index(table, tenant) {
+        if self.has_index() {
             return self.index()?.names(tenant).map_err(|error| self.index_damage(&error));
         }
-        self.collect(table, tenant, |names, name, _| {
+        self.collect(tenant, |names, name, _| {
             names.insert(name.to_owned());
         })
     }
@@ -263,11 +263,10 @@ impl Segment {
         tenant: &TenantId,
         name: &str,
     ) -> Result<BTreeSet<String>, StoreError> {
-        let table = self.streams()?;
-        if self.asks_index(table, tenant) {
+        if self.has_index() {
             return self.index()?.values(tenant, name).map_err(|error| self.index_damage(&error));
         }
-        self.collect(table, tenant, |values, other, value| {
+        self.collect(tenant, |values, other, value| {
             if other == name {
                 values.insert(value.to_owned());
             }
@@ -278,8 +277,8 @@ impl Segment {
     ///
     /// # Errors
     /// [`StoreError::Corrupt`] for a damaged stream table.
-    pub(crate) fn tenants(&self) -> Result<impl Iterator<Item = &TenantId>, StoreError> {
-        Ok(self.streams()?.tenants().iter().map(|(tenant, _)| tenant))
+    pub(crate) fn tenants(&self) -> Result<Vec<TenantId>, StoreError> {
+        Ok(self.streams()?.tenants().iter().map(|(tenant, _)| tenant.clone()).collect())
     }
 
     pub(super) const fn identity(&self) -> u64 {
@@ -394,19 +393,19 @@ impl Segment {
     }
 
     /// Calls back with the streams that pass and whose time bounds overlap the range, in order.
-    fn each_selected<'s>(
-        &'s self,
+    fn each_selected(
+        &self,
         tenant: &TenantId,
         selector: &[Matcher],
         range: TimeRange,
-        mut each: impl FnMut(Stream<'s>) -> Decoded<()>,
+        mut each: impl FnMut(Stream<'_>) -> Decoded<()>,
     ) -> Result<(), StoreError> {
         let meta = self.meta();
         if meta.rows == 0 || !range.overlaps(meta.first, meta.last) {
             return Ok(());
         }
         let table = self.streams()?;
-        for ordinal in self.select(table, tenant, selector)? {
+        for ordinal in self.select(&table, tenant, selector)? {
             let visit = table.stream(ordinal).and_then(|stream| {
                 match range.overlaps(stream.totals.first, stream.totals.last) {
                     true => each(stream),
@@ -448,11 +447,10 @@ impl Segment {
     /// What `each` gathers from the labels of a tenant's streams.
     fn collect(
         &self,
-        table: &StreamTable,
         tenant: &TenantId,
         each: impl Fn(&mut BTreeSet<String>, &str, &str),
     ) -> Result<BTreeSet<String>, StoreError> {
-        let mut found = BTreeSet::new();
+        let (table, mut found) = (self.streams()?, BTreeSet::new());
         for ordinal in table.of_tenant(tenant) {
             let stream = table.stream(ordinal).map_err(|damage| self.table_damage(damage))?;
             stream.pairs().for_each(|(name, value)| each(&mut found, name, value));
@@ -480,18 +478,14 @@ impl Segment {
         damage.map_or(Ok(ordinals), |damage| Err(self.table_damage(damage)))
     }
 
-    /// The stream table. Two threads that need it first at the same time both decode it; that is
-    /// rare, and keeps readers from waiting for each other.
-    pub(super) fn streams(&self) -> Result<&StreamTable, StoreError> {
-        if let Some(streams) = self.streams.get() {
-            return Ok(streams);
-        }
+    /// The stream table.
+    pub(super) fn streams(&self) -> Result<Arc<StreamTable>, StoreError> {
         let footer = &self.footer;
-        let streams = self
-            .frame(footer.streams_offset, footer.streams)
-            .and_then(|raw| StreamTable::decode(raw, footer.meta.streams, &self.parts.rows()))
-            .map_err(|damage| self.table_damage(damage))?;
-        Ok(self.streams.get_or_init(|| streams))
+        let decode = || {
+            let raw = self.frame(footer.streams_offset, footer.streams)?;
+            StreamTable::decode(raw, footer.meta.streams, &self.parts.rows())
+        };
+        table_cache::table(self.identity, decode).map_err(|damage| self.table_damage(damage))
     }
 
     fn index(&self) -> Result<&LabelIndex, StoreError> {
@@ -524,6 +518,12 @@ impl Segment {
 
     pub(super) fn table_damage(&self, damage: Damage) -> StoreError {
         damage.at(&self.path, "stream table", self.footer.streams_offset)
+    }
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        table_cache::forget(self.identity);
     }
 }
 

@@ -170,6 +170,13 @@ impl StreamTable {
         Ok(Self { bytes, strings, string_ends, tenants, offsets, runs_before, first_of_blocks })
     }
 
+    /// About how much memory it takes up.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let numbers = self.string_ends.len() + self.offsets.len() + self.runs_before.len();
+        let numbers = (numbers + self.first_of_blocks.len()) * size_of::<u32>();
+        self.bytes.capacity() + self.strings.len() + numbers + size_of::<Self>()
+    }
+
     /// The runs of all streams, in their order.
     pub(super) fn all_runs(&self) -> Decoded<Vec<Run>> {
         let mut all = Vec::new();

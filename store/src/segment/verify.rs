@@ -60,7 +60,7 @@ impl Segment {
         ) -> Result<(), StoreError>,
     ) -> Result<(), StoreError> {
         let mut scratch = ReadScratch::new();
-        for tenant in self.tenants()? {
+        for tenant in &self.tenants()? {
             for stream in self.whole_streams(tenant)? {
                 let (labels, chunks) = stream?;
                 for chunk in chunks {

@@ -314,6 +314,22 @@ fn merged_segments_keep_entries_times_and_ties() {
 }
 
 #[test]
+fn a_flush_that_was_asked_for_is_followed_by_a_merge_too() {
+    let store = Store::builder().vfs(Arc::new(MemVfs::new())).open(DIR).unwrap();
+    for number in 0..8 {
+        append(&store, "a", &[(number, "x")]).unwrap();
+        store.flush().unwrap();
+    }
+    let begun = Instant::now();
+    while store.stats().segments > 1 {
+        // Without a flush there is a look once a minute only.
+        assert!(begun.elapsed() < Duration::from_secs(30), "{} segments", store.stats().segments);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(read(&store, "a").len(), 8);
+}
+
+#[test]
 fn entries_are_written_again_a_few_times_only() {
     let store = open(&MemVfs::new());
     // Lines that do not compress, so that bytes on disk are bytes that came.

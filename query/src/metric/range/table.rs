@@ -14,6 +14,9 @@ use super::super::series::{POINT_BYTES, SERIES_BYTES, StepSeries, intern};
 use super::super::tally::{StepCount, Tally};
 use super::super::window::{NumberSample, WindowFunction, slide};
 
+/// So many numbers of a series are counted in the budget at once.
+const NUMBERS_PER_CHARGE: usize = 8;
+
 /// Series by labels, with what their values are made of.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -123,9 +126,13 @@ impl Table {
                 folds[series as usize].add(span, place.chunk, fold, *function, &context.budget)
             }
             Samples::Numbers(_, numbers) => {
-                context.budget.charge(size_of::<NumberSample>())?;
+                let numbers = &mut numbers[series as usize];
+                // The budget is of all threads, and counting takes as long as keeping a number.
+                if numbers.len() % NUMBERS_PER_CHARGE == 0 {
+                    context.budget.charge(size_of::<NumberSample>() * NUMBERS_PER_CHARGE)?;
+                }
                 let (timestamp, order) = (place.timestamp, place.order());
-                numbers[series as usize].push(NumberSample { timestamp, order, value });
+                numbers.push(NumberSample { timestamp, order, value });
                 Ok(())
             }
         }

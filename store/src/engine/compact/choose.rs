@@ -6,8 +6,12 @@ use std::time::Duration;
 use crate::retention::Retention;
 use crate::segment::{MERGE_LEVEL, SegmentMeta};
 
-/// How many segments a merge has at least. With fewer, entries would be written again more often.
+/// How many segments a merge has at least, while others may still come that would go with them. With fewer,
+/// entries would be written again more often.
 const SEGMENTS_MIN: usize = 8;
+
+/// How many it has at least where the next is of days too far away, so that none will come.
+const SEGMENTS_OF_WHOLE_DAYS_MIN: usize = 2;
 
 /// How many it has at most: each has a few decoded blocks in memory.
 const SEGMENTS_MAX: usize = 16;
@@ -51,33 +55,52 @@ impl Candidate {
 /// Which segments to merge, if any: of one day, or else of several that are over. `None` is one that cannot
 /// be.
 pub(super) fn choose(candidates: &[Option<Candidate>], days_max: i64) -> Option<Range<usize>> {
-    choose_days(candidates, 1, i64::MAX).or_else(|| {
-        let today = candidates.iter().flatten().map(|candidate| candidate.days().1).max()?;
-        choose_days(candidates, days_max, today)
-    })
+    let of_a_day = |start| {
+        let (chosen, _) = neighbours(candidates, start, 1, i64::MAX)?;
+        is_worth_it(candidates, &chosen, SEGMENTS_MIN).then_some(chosen)
+    };
+    let today = candidates.iter().flatten().map(|candidate| candidate.days().1).max()?;
+    let of_days = |start| {
+        let (chosen, is_whole) = neighbours(candidates, start, days_max, today)?;
+        let at_least = if is_whole { SEGMENTS_OF_WHOLE_DAYS_MIN } else { SEGMENTS_MIN };
+        is_worth_it(candidates, &chosen, at_least).then_some(chosen)
+    };
+    let starts = || 0..candidates.len();
+    starts().find_map(of_a_day).or_else(|| starts().find_map(of_days))
 }
 
-/// Likewise, of so many days that are before `end`.
-fn choose_days(candidates: &[Option<Candidate>], days: i64, end: i64) -> Option<Range<usize>> {
-    (0..candidates.len()).find_map(|start| {
-        let rank_wanted = candidates[start].as_ref()?.rank;
-        let (mut line_bytes, mut first_day, mut last_day) = (0_u64, i64::MAX, i64::MIN);
-        let alike =
-            candidates[start..].iter().map_while(Option::as_ref).take(SEGMENTS_MAX).take_while(
-                |candidate| {
-                    let (first, last) = candidate.days();
-                    (first_day, last_day) = (first_day.min(first), last_day.max(last));
-                    line_bytes = line_bytes.saturating_add(candidate.meta.line_bytes);
-                    let is_near = last_day < end && last_day.saturating_sub(first_day) < days;
-                    is_near && candidate.rank == rank_wanted && line_bytes <= LINE_BYTES_MAX
-                },
-            );
-        let chosen = start..start + alike.count();
-        let sizes = || candidates[chosen.clone()].iter().flatten().map(|it| it.meta.file_bytes);
-        let largest = sizes().max().unwrap_or(0);
-        let is_worth_it = chosen.len() >= SEGMENTS_MIN && largest <= sizes().sum::<u64>() - largest;
-        is_worth_it.then_some(chosen)
-    })
+/// The segments from `start` on that may be merged into one of so many days that are before `end`, and
+/// whether the one behind them is of days too far away.
+fn neighbours(
+    candidates: &[Option<Candidate>],
+    start: usize,
+    days: i64,
+    end: i64,
+) -> Option<(Range<usize>, bool)> {
+    let rank_wanted = candidates[start].as_ref()?.rank;
+    let (mut line_bytes, mut first_day, mut last_day) = (0_u64, i64::MAX, i64::MIN);
+    for (place, candidate) in (start..).zip(&candidates[start..]) {
+        let Some(candidate) = candidate else { return Some((start..place, false)) };
+        let (first, last) = candidate.days();
+        (first_day, last_day) = (first_day.min(first), last_day.max(last));
+        line_bytes = line_bytes.saturating_add(candidate.meta.line_bytes);
+        let is_near = last_day.saturating_sub(first_day) < days;
+        let fits = place - start < SEGMENTS_MAX
+            && last_day < end
+            && candidate.rank == rank_wanted
+            && line_bytes <= LINE_BYTES_MAX;
+        if !is_near || !fits {
+            return Some((start..place, !is_near));
+        }
+    }
+    Some((start..candidates.len(), false))
+}
+
+/// Whether they are enough, and the largest is not larger than the others together.
+fn is_worth_it(candidates: &[Option<Candidate>], chosen: &Range<usize>, at_least: usize) -> bool {
+    let sizes = || candidates[chosen.clone()].iter().flatten().map(|it| it.meta.file_bytes);
+    let largest = sizes().max().unwrap_or(0);
+    chosen.len() >= at_least && largest <= sizes().sum::<u64>() - largest
 }
 
 /// A segment to be written again by itself, since it was compressed in haste; of those that are `due`.
@@ -118,9 +141,8 @@ mod tests {
         assert_eq!(chosen(&[(1, 100); 40]), Some(0..16));
         let mut segments = vec![(-1, 100); 7];
         segments.extend([(0, 100); 7]);
-        assert_eq!(chosen(&segments), None, "two days");
         segments.push((0, 100));
-        assert_eq!(chosen(&segments), Some(7..15));
+        assert_eq!(chosen(&segments), Some(7..15), "of one day");
     }
 
     #[test]
@@ -148,6 +170,32 @@ mod tests {
         assert_eq!(choose(&candidates, 8), None, "neighbours only");
         candidates.extend(days(12..13));
         assert_eq!(choose(&candidates, 8), Some(5..13));
+    }
+
+    #[test]
+    fn few_are_merged_once_no_other_can_come() {
+        let days =
+            |days: &[i64]| -> Vec<_> { days.iter().map(|day| candidate(*day, 100, 0)).collect() };
+        assert_eq!(choose(&days(&[0, 3, 6]), 8), None, "the last day is not over");
+        assert_eq!(choose(&days(&[0, 3, 6, 7, 7]), 8), None, "nor is that one");
+        assert_eq!(choose(&days(&[0, 3, 6, 9]), 8), Some(0..3));
+        assert_eq!(choose(&days(&[0, 9, 18, 27]), 8), None, "each is alone");
+        assert_eq!(choose(&days(&[0, 0, 1, 1]), 1), Some(0..2), "a day that is over");
+        let mut unlike = days(&[0, 3, 9, 9, 10]);
+        unlike[0] = candidate(0, 1000, 0);
+        assert_eq!(choose(&unlike, 8), None, "the large one would be written again for little");
+    }
+
+    #[test]
+    fn segments_that_reach_into_the_next_day_are_merged_in_time() {
+        // As a head fills up in a little more than a day: no eight of them are within eight days.
+        let spanning = |start: i64| {
+            let mut candidate = candidate(start, 100, 0)?;
+            candidate.meta.last = candidate.meta.first + DAY_NS + DAY_NS / 10;
+            Some(candidate)
+        };
+        let candidates: Vec<_> = (0..20).map(spanning).collect();
+        assert_eq!(choose(&candidates, 8), Some(0..7));
     }
 
     #[test]

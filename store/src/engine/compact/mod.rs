@@ -4,9 +4,10 @@
 //! Segments that stand next to each other in the order of arrival and are of one day are merged into one
 //! that takes their place. Days that are over are merged to weeks, unless entries are kept for so short a
 //! time that they would go late: a hundred thousand streams have a few lines a day each, and each of them
-//! would be looked at again for every day. A merge waits until the largest is not larger than the others
-//! together, so that an entry is written again only a few times, logarithmic in the day's size. A flush compresses in haste; what is a day old and was not merged is
-//! written again by itself, once, when there is nothing else to do.
+//! would be looked at again for every day. A merge waits until it has many segments, or until what comes next
+//! is of days too far away to go with them; and until the largest is not larger than the others together, so
+//! that an entry is written again only a few times, logarithmic in the day's size. A flush compresses in haste;
+//! what is a day old and was not merged is written again by itself, once, when there is nothing else to do.
 //!
 //! The new segment is written and synced like one of a flush, and one record in the manifest puts it in
 //! the place of the others. Snapshots keep the old ones as long as they need them; neither queries nor

@@ -51,7 +51,7 @@ pub(super) fn expiry(
 ) -> Result<Expiry, StoreError> {
     let mut expiry = Expiry { is_due: false, look_again: Timestamp::MAX };
     let (mut bytes_expired, mut bytes, mut is_old) = (0_u64, 0_u64, false);
-    for tenant in segment.tenants()? {
+    for tenant in &segment.tenants()? {
         let of_tenant = retention.of(tenant);
         for stream in segment.series(tenant, &[], TimeRange::ALL)? {
             // Rows count too: lines may be empty.
@@ -147,7 +147,7 @@ pub(super) fn write_rest(
 ) -> Result<SegmentMeta, StoreError> {
     let mut writer = SegmentWriter::create(vfs, path, MERGE_LEVEL)?;
     let mut scratch = ReadScratch::new();
-    for tenant in live.segment.tenants()? {
+    for tenant in &live.segment.tenants()? {
         for stream in live.segment.whole_streams(tenant)? {
             let (labels, chunks) = stream?;
             writer.stream(tenant, &labels);

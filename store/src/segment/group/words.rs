@@ -29,7 +29,8 @@ use super::trigrams::{self, Trigrams};
 use crate::Needle;
 use crate::needle::for_each_word;
 
-const LONG_LEN_MIN: usize = 12;
+/// From so many bytes on a word is long.
+pub(super) const LONG_LEN_MIN: usize = 12;
 
 const GRAM_LEN: usize = 10;
 
@@ -76,35 +77,6 @@ impl Words {
     };
 
     pub(super) const ENCODED_BYTES: usize = 20;
-
-    /// Surveys lines, which are parts of `text`. Returns the filter as well; it is empty where there are no
-    /// grams.
-    pub(super) fn survey(text: &[u8], spans: &[(u32, u32)]) -> (Self, Vec<u8>) {
-        let (mut grams, mut longest, mut wide) = (Vec::new(), LONG_LEN_MIN - 1, Vec::new());
-        let mut trigrams = Trigrams::new();
-        for (start, end) in spans {
-            let line = text.get(*start as usize..*end as usize).unwrap_or_default();
-            trigrams.add(line);
-            for_each_long(line, |word| {
-                let word = &line[word];
-                grams.extend(first_gram(word));
-                longest = longest.max(word.len());
-                if word.len() >= WINDOW_LEN {
-                    wide.push(word);
-                }
-            });
-        }
-        grams.sort_unstable();
-        grams.dedup();
-        let inner = add_inner(wide, &mut grams);
-        let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
-        let trigrams = add_trigrams(&trigrams, text.len(), &mut grams);
-        let filter = filter_of(&grams);
-        // Less than the lines.
-        let filter_len = u32::try_from(filter.len()).unwrap_or(u32::MAX);
-        let filter_crc = crc32c::crc32c(&filter);
-        (Self { filter_len, filter_crc, longest, inner, trigrams }, filter)
-    }
 
     pub(super) const fn filter_len(self) -> u32 {
         self.filter_len
@@ -171,6 +143,59 @@ impl Words {
         }
         let is_known = word.len() >= WINDOW_LEN.max(self.inner as usize);
         !is_known || inner_grams(word).all(|gram| filter.may_have(gram))
+    }
+}
+
+/// Collects the words of a group's lines.
+pub(super) struct Surveyor {
+    /// First grams of long words.
+    grams: Vec<u32>,
+    longest: usize,
+    /// Words that have grams from within, one after the other, and where each ends.
+    wide: Vec<u8>,
+    wide_ends: Vec<usize>,
+    trigrams: Trigrams,
+}
+
+impl Surveyor {
+    /// Nothing seen yet.
+    pub(super) fn new() -> Self {
+        let (grams, longest, wide, wide_ends) =
+            (Vec::new(), LONG_LEN_MIN - 1, Vec::new(), Vec::new());
+        Self { grams, longest, wide, wide_ends, trigrams: Trigrams::new() }
+    }
+
+    /// Adds the words of a line, or of a part of one that no word reaches beyond. To add a part again changes
+    /// nothing.
+    pub(super) fn add(&mut self, text: &[u8]) {
+        self.trigrams.add(text);
+        for_each_long(text, |word| {
+            let word = &text[word];
+            self.grams.extend(first_gram(word));
+            self.longest = self.longest.max(word.len());
+            if word.len() >= WINDOW_LEN {
+                self.wide.extend_from_slice(word);
+                self.wide_ends.push(self.wide.len());
+            }
+        });
+    }
+
+    /// What is known of them, where the lines have so many bytes, and the filter. That is empty where there are
+    /// no grams.
+    pub(super) fn finish(self, line_bytes: usize) -> (Words, Vec<u8>) {
+        let Self { mut grams, longest, wide, wide_ends, trigrams } = self;
+        grams.sort_unstable();
+        grams.dedup();
+        let starts = std::iter::once(0).chain(wide_ends.iter().copied());
+        let wide = starts.zip(&wide_ends).map(|(start, end)| &wide[start..*end]).collect();
+        let inner = add_inner(wide, &mut grams);
+        let [longest, inner] = [longest, inner].map(|len| u32::try_from(len).unwrap_or(u32::MAX));
+        let trigrams = add_trigrams(&trigrams, line_bytes, &mut grams);
+        let filter = filter_of(&grams);
+        // Less than the lines.
+        let filter_len = u32::try_from(filter.len()).unwrap_or(u32::MAX);
+        let filter_crc = crc32c::crc32c(&filter);
+        (Words { filter_len, filter_crc, longest, inner, trigrams }, filter)
     }
 }
 
@@ -242,13 +267,9 @@ mod tests {
     use super::*;
 
     fn survey(lines: &[impl AsRef<[u8]>]) -> (Words, Vec<u8>) {
-        let (mut text, mut spans) = (Vec::new(), Vec::new());
-        for line in lines {
-            let start = u32::try_from(text.len()).unwrap();
-            text.extend_from_slice(line.as_ref());
-            spans.push((start, u32::try_from(text.len()).unwrap()));
-        }
-        Words::survey(&text, &spans)
+        let mut surveyor = Surveyor::new();
+        lines.iter().for_each(|line| surveyor.add(line.as_ref()));
+        surveyor.finish(lines.iter().map(|line| line.as_ref().len()).sum())
     }
 
     fn may_have((words, filter): &(Words, Vec<u8>), needle: &str) -> bool {

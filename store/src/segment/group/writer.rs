@@ -6,9 +6,9 @@ use super::super::VERSION;
 use super::super::codec::put_varint;
 use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
-use super::super::template::{self, Sink};
+use super::super::template::{self, Listener, Sink};
 use super::times::Times;
-use super::words::Words;
+use super::words::{LONG_LEN_MIN, Surveyor};
 use super::{GROUP_ROWS_MAX, GroupEntry};
 use crate::{Metadata, Timestamp};
 
@@ -79,7 +79,10 @@ impl GroupBuilder {
     pub(in crate::segment) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<GroupEntry> {
         let rows = u32::try_from(self.rows()).map_err(io::Error::other)?;
         let mut sink = Sink::new(self.level)?;
-        let table = template::write(&self.text, &self.spans, &mut sink)?;
+        let mut surveyor = Surveyor::new();
+        let mut listener =
+            Listener { digits_min: LONG_LEN_MIN, piece: &mut |piece| surveyor.add(piece) };
+        let table = template::write(&self.text, &self.spans, &mut sink, &mut listener)?;
         let times = Times::write(&self.timestamps, &mut sink)?;
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
@@ -95,12 +98,53 @@ impl GroupBuilder {
         let offset = out.len();
         out.extend_from_slice(&stored);
         frames.iter().for_each(|(_, stored)| out.extend_from_slice(stored));
-        let (words, filter) = Words::survey(&self.text, &self.spans);
+        let (words, filter) = surveyor.finish(self.text.len());
         out.extend_from_slice(&filter);
         self.timestamps.clear();
         self.text.clear();
         self.spans.clear();
         let length = (out.len() - offset) as u64;
         Ok(GroupEntry { offset: offset as u64, length, rows, header, words, version: VERSION })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::words::Words;
+    use super::*;
+
+    /// What a survey of the pieces that a table is made of finds, and one of the lines.
+    fn surveys(lines: &[String]) -> [(Words, Vec<u8>); 2] {
+        let (mut text, mut spans, mut of_lines) = (String::new(), Vec::new(), Surveyor::new());
+        for line in lines {
+            let start = u32::try_from(text.len()).unwrap();
+            text.push_str(line);
+            spans.push((start, u32::try_from(text.len()).unwrap()));
+            of_lines.add(line.as_bytes());
+        }
+        let mut of_pieces = Surveyor::new();
+        let mut listener =
+            Listener { digits_min: LONG_LEN_MIN, piece: &mut |piece| of_pieces.add(piece) };
+        let mut sink = Sink::new(1).unwrap();
+        template::write(text.as_bytes(), &spans, &mut sink, &mut listener).unwrap();
+        [of_pieces.finish(text.len()), of_lines.finish(text.len())]
+    }
+
+    proptest! {
+        #[test]
+        fn pieces_have_the_words_of_the_lines(
+            words in prop::collection::vec("([a-zA-Z]{1,9}|[0-9]{1,20}|[0-9a-f]{4,40}|[a-z]{1,4}=|\"[a-zA-Zé ,.]{0,30}\"|\\\\\"| |[!-/]|ä){1,8}", 1..12),
+            shapes in prop::collection::vec((any::<prop::sample::Index>(), any::<prop::sample::Index>()), 1..6),
+            count in prop::sample::select(vec![3, 40, 400]),
+        ) {
+            let line = |number: usize| {
+                let (first, second) = &shapes[number % shapes.len()];
+                format!("{} {number} {}", first.get(&words), words[(number + second.index(words.len())) % words.len()])
+            };
+            let [of_pieces, of_lines] = surveys(&(0..count).map(line).collect::<Vec<_>>());
+            prop_assert_eq!(of_pieces, of_lines);
+        }
     }
 }

@@ -170,12 +170,13 @@ impl LabelIndex {
         tenant: &TenantId,
         name: &str,
     ) -> tantivy::Result<BTreeSet<String>> {
-        let mut values = BTreeSet::new();
+        // They come in order: a set is built of all faster than value by value.
+        let mut values = Vec::new();
         self.each_value(&build::prefix(tenant.as_str(), name), "", |value, _| {
-            values.insert(value.to_owned());
+            values.push(value.to_owned());
             Ok(true)
         })?;
-        Ok(values)
+        Ok(values.into_iter().collect())
     }
 
     /// The names of a tenant's labels; steps over the values of each.

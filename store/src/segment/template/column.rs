@@ -17,6 +17,7 @@ use std::io;
 use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::Listener;
 use super::ints::IntColumn;
 use super::sink::{Place, Sink};
 use super::split::Texts;
@@ -40,6 +41,9 @@ const DICTIONARY_TEXTS_MIN: usize = 16;
 
 /// How many texts are looked at before a dictionary is given up, and how many distinct ones they may have.
 const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
+
+/// How many texts are looked at to see whether a column takes few values, and how many these may be.
+const FEW_VALUES: (usize, usize) = (64, 16);
 
 /// Shorter texts than this on average, or fewer, are not split into templates of their own.
 const NESTED_TEXT_LEN_MIN: usize = 12;
@@ -100,6 +104,15 @@ impl Survey {
         }
     }
 
+    /// Tells the values that it is of, as far as they are wanted.
+    fn tell(&self, texts: Texts<'_>, listener: &mut Listener<'_>) {
+        let is_wanted =
+            !self.stamp.is_digits() || self.stamp.len_max as usize >= listener.digits_min;
+        if is_wanted {
+            texts.iter().for_each(|text| (listener.piece)(text));
+        }
+    }
+
     /// The width that numbers are padded to, 0 for none; `None` where not all are numbers.
     fn width(&self) -> Option<u32> {
         let Stamp { len_min, len_max, .. } = self.stamp;
@@ -123,18 +136,35 @@ impl Column {
         is_quoted: bool,
         depth: usize,
         sink: &mut Sink,
+        listener: Option<&mut Listener<'_>>,
     ) -> io::Result<Self> {
-        let survey = Survey::of(texts);
-        let stamp = survey.stamp;
-        if let Some(column) = write_numbers(texts, &survey, sink)? {
-            return Ok(column);
+        // What takes few values is known by these.
+        let dictionary_first = takes_few_values(texts).then(|| dictionary(texts, texts.total()));
+        let found = dictionary_first.as_ref().and_then(Option::as_ref);
+        let distinct = found.map_or(texts.spans, |(distinct, _)| distinct);
+        let distinct = Texts { bytes: texts.bytes, spans: distinct };
+        let survey = Survey { total: texts.total(), ..Survey::of(distinct) };
+        if let Some(listener) = listener {
+            survey.tell(distinct, listener);
         }
-        if let Some((distinct, codes)) = dictionary(texts, survey.total) {
+        if let Some(width) = survey.width() {
+            let values = match found {
+                Some((_, codes)) => {
+                    let numbers: Vec<u64> = distinct.iter().map(number).collect();
+                    codes.iter().map(|code| numbers[*code as usize]).collect()
+                }
+                None => texts.iter().map(number).collect::<Vec<u64>>(),
+            };
+            let values = IntColumn::write(&values, sink)?;
+            return Ok(Self::new(survey.stamp, Coding::Numbers { width, values }));
+        }
+        let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts, survey.total));
+        if let Some((distinct, codes)) = dictionary {
             let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
             let distinct = Texts { bytes: texts.bytes, spans: &distinct };
             let values = Box::new(Self::write_plain(distinct, is_quoted, depth, sink)?);
             let codes = IntColumn::write(&codes, sink)?;
-            return Ok(Self::new(stamp, Coding::Dictionary { count, values, codes }));
+            return Ok(Self::new(survey.stamp, Coding::Dictionary { count, values, codes }));
         }
         Self::write_surveyed(texts, is_quoted, depth, &survey, sink)
     }
@@ -175,7 +205,7 @@ impl Column {
         let plain = write_texts(texts, sink)?;
         let plain_bytes = sink.stored_bytes() - before;
         let taken = sink.take(&mark);
-        let table = Table::write(texts, depth + 1, sink)?;
+        let table = Table::write(texts, depth + 1, sink, None)?;
         if sink.stored_bytes() - before + table.described_bytes() < plain_bytes {
             return Ok(Self::new(stamp, Coding::Templates(Box::new(table))));
         }
@@ -285,13 +315,9 @@ fn width(cursor: &mut Cursor<'_>) -> Decoded<u32> {
     if width < 20 { Ok(width) } else { Err(Damage(format!("numbers of {width} digits"))) }
 }
 
-fn write_numbers(texts: Texts<'_>, survey: &Survey, sink: &mut Sink) -> io::Result<Option<Column>> {
-    let Some(width) = survey.width() else { return Ok(None) };
-    let parse =
-        |text: &[u8]| text.iter().fold(0_u64, |value, digit| value * 10 + u64::from(digit - b'0'));
-    let values: Vec<u64> = texts.iter().map(parse).collect();
-    let values = IntColumn::write(&values, sink)?;
-    Ok(Some(Column::new(survey.stamp, Coding::Numbers { width, values })))
+/// The number that some decimal digits are.
+fn number(digits: &[u8]) -> u64 {
+    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }
 
 fn pack_hex(texts: Texts<'_>) -> Vec<u8> {
@@ -329,6 +355,20 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     let word_max = texts.iter().fold(0, |longest, text| longer_word(text, longest));
     let word_max = u32::try_from(word_max).unwrap_or(u32::MAX);
     Ok(Coding::Texts { lengths, word_max, places })
+}
+
+/// Whether the first of some texts are so few different ones that a dictionary is likely to be found.
+fn takes_few_values(texts: Texts<'_>) -> bool {
+    let (sample, few) = FEW_VALUES;
+    let mut seen: Vec<&[u8]> = Vec::with_capacity(few);
+    texts.len() >= DICTIONARY_TEXTS_MIN
+        && texts.iter().take(sample).all(|text| {
+            let is_known = seen.contains(&text);
+            if !is_known {
+                seen.push(text);
+            }
+            seen.len() <= few
+        })
 }
 
 /// Distinct texts, as places, and which of them each text is.

@@ -275,17 +275,26 @@ fn planes_of(values: impl Iterator<Item = u64> + Clone) -> Vec<Vec<u8>> {
     (0..width).map(plane).collect()
 }
 
+/// The planes of `count` integers.
+pub(super) fn plane_bytes(
+    planes: &[Place],
+    count: usize,
+    source: &impl Source,
+) -> Decoded<Vec<Vec<u8>>> {
+    let plane = |place: &Place| {
+        source.with(*place, |bytes| match bytes.len() == count {
+            true => Ok(bytes.to_vec()),
+            false => Err(Damage(format!("{} bytes for {count} integers", bytes.len()))),
+        })
+    };
+    planes.iter().map(plane).collect()
+}
+
 fn read_planes<W: Word>(planes: &[Place], count: usize, source: &impl Source) -> Decoded<Vec<W>> {
     if planes.len() > W::BYTES {
         return Err(Damage(format!("integers of {} bytes, not {}", planes.len(), W::BYTES)));
     }
-    let mut bytes: Vec<Vec<u8>> = Vec::with_capacity(planes.len());
-    for place in planes {
-        bytes.push(source.with(*place, |bytes| match bytes.len() == count {
-            true => Ok(bytes.to_vec()),
-            false => Err(Damage(format!("{} bytes for {count} integers", bytes.len()))),
-        })?);
-    }
+    let bytes = plane_bytes(planes, count, source)?;
     Ok(match bytes.len() {
         1 => join::<W, 1>(&bytes),
         2 => join::<W, 2>(&bytes),
@@ -331,14 +340,32 @@ fn pack(values: impl Iterator<Item = u64>, bits: u32, len: usize) -> Vec<u8> {
     out
 }
 
+/// The bytes that `count` integers are packed in, if they are.
+pub(super) fn packed_bytes(bytes: &[u8], bits: u8, count: usize) -> Decoded<&[u8]> {
+    match bytes.len() == (count * usize::from(bits)).div_ceil(8) {
+        true => Ok(bytes),
+        false => Err(Damage(format!("{} bytes for {count} integers of {bits} bits", bytes.len()))),
+    }
+}
+
+/// One of the integers that are packed in some bytes; `None` beyond the last.
+pub(super) fn unpack_at(bytes: &[u8], bits: u8, place: usize) -> Option<u64> {
+    let bits = usize::from(bits);
+    let bit = place.checked_mul(bits)?;
+    // Those that end in the last byte may be fewer than it has room for, never more.
+    let rest = bytes.get(bit / 8..).filter(|rest| rest.len() * 8 >= bit % 8 + bits)?;
+    let mut word = [0; 8];
+    let len = rest.len().min(8);
+    word[..len].copy_from_slice(&rest[..len]);
+    Some(u64::from_le_bytes(word) >> (bit % 8) & ((1_u64 << bits) - 1))
+}
+
 /// Fewer than 57 bits lie in eight bytes wherever they begin.
 fn unpack<W: Word>(bytes: &[u8], base: W, bits: u8, count: usize) -> Decoded<Vec<W>> {
+    let bytes = packed_bytes(bytes, bits, count)?;
     let bits = usize::from(bits);
     if bits > 8 * W::BYTES {
         return Err(Damage(format!("integers of {bits} bits")));
-    }
-    if bytes.len() != (count * bits).div_ceil(8) {
-        return Err(Damage(format!("{} bytes for {count} integers of {bits} bits", bytes.len())));
     }
     let mask = (1_u64 << bits) - 1;
     let mut values = Vec::with_capacity(count);
@@ -350,12 +377,8 @@ fn unpack<W: Word>(bytes: &[u8], base: W, bits: u8, count: usize) -> Decoded<Vec
         values.push(W::cut(word >> (bit % 8) & mask).plus(base));
     }
     for index in whole..count {
-        let bit = index * bits;
-        let mut word = [0; 8];
-        let rest = &bytes[bit / 8..];
-        let len = rest.len().min(8);
-        word[..len].copy_from_slice(&rest[..len]);
-        values.push(W::cut(u64::from_le_bytes(word) >> (bit % 8) & mask).plus(base));
+        let value = unpack_at(bytes, bits as u8, index).unwrap_or_default();
+        values.push(W::cut(value).plus(base));
     }
     Ok(values)
 }

@@ -8,12 +8,14 @@
 //!
 //! Nothing here knows of files: columns go to a [`Sink`] and come from a [`Source`].
 
+mod cells;
 mod column;
 mod describe;
 mod hits;
 mod ints;
 mod lazy;
 mod project;
+mod raw;
 mod search;
 mod sink;
 mod split;
@@ -29,14 +31,24 @@ use std::io;
 
 use self::split::Texts;
 
+pub(in crate::segment) use self::cells::Cells;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::project::Projections;
 pub(in crate::segment) use self::sink::{Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
-pub(in crate::segment) use self::values::{Cells, Decoding};
+pub(in crate::segment) use self::values::Decoding;
 pub(crate) use self::view::TemplateView;
+
+/// Is told what the texts of a table are made of, in pieces. Every run of letters and digits of a text is in one of
+/// them as a whole. What many texts have alike is mostly told once.
+pub(in crate::segment) struct Listener<'l> {
+    /// Numbers of fewer digits are not told.
+    pub(in crate::segment) digits_min: usize,
+    /// Is called with each piece.
+    pub(in crate::segment) piece: &'l mut dyn FnMut(&[u8]),
+}
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are.
 const SURE_RATIO: usize = 8;
@@ -52,11 +64,12 @@ pub(in crate::segment) fn write(
     bytes: &[u8],
     spans: &[(u32, u32)],
     sink: &mut Sink,
+    listener: &mut Listener<'_>,
 ) -> io::Result<Table> {
     let texts = Texts { bytes, spans };
     let mark = sink.mark();
     let before = sink.stored_bytes();
-    let table = Table::write(texts, 0, sink)?;
+    let table = Table::write(texts, 0, sink, Some(listener))?;
     let split_bytes = sink.stored_bytes() - before + table.described_bytes();
     if split_bytes * SURE_RATIO < texts.total() || !may_be_less(texts, split_bytes, sink)? {
         return Ok(table);

@@ -7,7 +7,7 @@ use std::io;
 
 use super::super::codec::{Cursor, Decoded, put_varint};
 use super::super::frame::{Frame, FrameWriter};
-use super::values::Cells;
+use super::cells::Cells;
 
 /// Columns smaller than this share frames.
 const OWN_FRAME_BYTES_MIN: usize = 2 * 1024;

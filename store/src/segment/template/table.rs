@@ -11,6 +11,7 @@
 use std::io;
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::Listener;
 use super::column::{Coding, Column};
 use super::ints::IntColumn;
 use super::sink::Sink;
@@ -89,14 +90,19 @@ impl Statics {
 
 impl Table {
     /// Splits texts into templates and stores their columns.
-    pub(super) fn write(texts: Texts<'_>, depth: usize, sink: &mut Sink) -> io::Result<Self> {
-        Self::write_drafts(texts, split(texts), depth, sink)
+    pub(super) fn write(
+        texts: Texts<'_>,
+        depth: usize,
+        sink: &mut Sink,
+        listener: Option<&mut Listener<'_>>,
+    ) -> io::Result<Self> {
+        Self::write_drafts(texts, split(texts), depth, sink, listener)
     }
 
     /// Stores texts as they are.
     pub(super) fn write_whole(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Self> {
         let rows = (0..).take(texts.len()).collect();
-        Self::write_drafts(texts, vec![whole_texts(texts, rows)], 0, sink)
+        Self::write_drafts(texts, vec![whole_texts(texts, rows)], 0, sink, None)
     }
 
     fn write_drafts(
@@ -104,6 +110,7 @@ impl Table {
         drafts: Vec<Draft>,
         depth: usize,
         sink: &mut Sink,
+        mut listener: Option<&mut Listener<'_>>,
     ) -> io::Result<Self> {
         let numbers = match drafts.len() {
             0 | 1 => None,
@@ -119,7 +126,11 @@ impl Table {
         for draft in drafts {
             let mut slots: Vec<Column> = Vec::with_capacity(draft.slots.len());
             for slot in &draft.slots {
-                slots.push(write_slot(texts, &draft.slots, &slots, slot, depth, sink)?);
+                let listener = listener.as_deref_mut();
+                slots.push(write_slot(texts, &draft.slots, &slots, slot, depth, sink, listener)?);
+            }
+            if let Some(listener) = &mut listener {
+                draft.statics.iter().for_each(|text| (listener.piece)(text));
             }
             let count = u32::try_from(draft.rows.len()).unwrap_or(u32::MAX);
             let mut statics = Statics::default();
@@ -247,6 +258,7 @@ fn write_slot(
     slot: &Slot,
     depth: usize,
     sink: &mut Sink,
+    listener: Option<&mut Listener<'_>>,
 ) -> io::Result<Column> {
     let values = Texts { bytes: texts.bytes, spans: &slot.spans };
     for (place, (earlier, column)) in (0..).zip(all.iter().zip(written)) {
@@ -255,5 +267,5 @@ fn write_slot(
             return Ok(Column::new(column.stamp, Coding::Same { slot: place }));
         }
     }
-    Column::write(values, slot.is_quoted, depth, sink)
+    Column::write(values, slot.is_quoted, depth, sink, listener)
 }

@@ -8,14 +8,22 @@ use proptest::prelude::*;
 use super::super::VERSION;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
-use super::{Cells, Decoding, Place, Sink, Source, Table, write};
+use super::{Cells, Decoding, Listener, Place, Sink, Source, Table, write};
 use crate::Needle;
 
 /// Frames in memory.
-struct Frames {
+pub(super) struct Frames {
     frames: Vec<(Frame, Vec<u8>)>,
     reader: RefCell<FrameReader>,
     cells: Cells,
+}
+
+impl Frames {
+    /// What was put in a sink, with so many cells for its columns.
+    pub(super) fn of(mut sink: Sink, cells: u32) -> Self {
+        let (frames, reader) = (sink.finish().unwrap(), RefCell::default());
+        Self { frames, reader, cells: Cells::new(cells) }
+    }
 }
 
 impl Source for Frames {
@@ -41,20 +49,24 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
         spans.push((start, u32::try_from(bytes.len()).unwrap()));
     }
     let mut sink = Sink::new(1).unwrap();
-    let table = write(&bytes, &spans, &mut sink).unwrap();
+    let mut listener = Listener { digits_min: 0, piece: &mut |_| {} };
+    let table = write(&bytes, &spans, &mut sink, &mut listener).unwrap();
     let mut described = Vec::new();
     table.encode(&mut described);
     let mut decoding = Decoding::new(VERSION);
     let table = Table::decode(&mut Cursor::new(&described), 0, &mut decoding).unwrap();
-    let frames = sink.finish().unwrap();
-    let cells = Cells::new(decoding.cells());
-    (table, Frames { frames, reader: RefCell::default(), cells })
+    (table, Frames::of(sink, decoding.cells()))
 }
 
 fn check_texts(texts: &[Vec<u8>]) {
     let (table, frames) = stored(texts);
     let all: Vec<u32> = (0..).take(texts.len()).collect();
-    for wanted in [&all[..], &all[..all.len() / 7], &all[all.len() / 2..]] {
+    // A few are decoded one by one, until all of them are.
+    let few: Vec<u32> = all.iter().copied().step_by(71).collect();
+    let others: Vec<u32> = all.iter().rev().copied().step_by(97).collect();
+    let others: Vec<u32> = others.into_iter().rev().collect();
+    let parts = [&few, &others, &all[..], &few, &all[..all.len() / 7], &all[all.len() / 2..]];
+    for wanted in parts {
         let loaded = table.load_these(wanted, &frames).unwrap();
         for number in wanted {
             let (text, mut made) = (&texts[*number as usize], Vec::new());

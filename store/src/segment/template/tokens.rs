@@ -87,13 +87,20 @@ fn hash(bytes: &[u8]) -> u64 {
         hash = (hash ^ word).wrapping_mul(FACTORS[0]);
         hash ^= hash >> 29;
     };
-    let (words, rest) = bytes.as_chunks::<8>();
-    words.iter().for_each(|word| mix(u64::from_le_bytes(*word)));
-    if let (Some(first), Some(last)) = (rest.first_chunk::<4>(), rest.last_chunk::<4>()) {
-        let (first, last) = (u32::from_le_bytes(*first), u32::from_le_bytes(*last));
-        mix(u64::from(first) << 32 | u64::from(last));
-    } else if !rest.is_empty() {
-        mix(rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)));
+    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
+    let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
+    // The last bytes are taken together, whether or not some of them were taken before.
+    if let Some(last) = bytes.last_chunk::<8>() {
+        let (words, rest) = bytes.as_chunks::<8>();
+        words.iter().for_each(|bytes| mix(word(bytes)));
+        if !rest.is_empty() {
+            mix(word(last));
+        }
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
+        mix(half(first) << 32 | half(last));
+    } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
+        let middle = bytes[bytes.len() / 2];
+        mix(u64::from(*first) << 16 | u64::from(middle) << 8 | u64::from(*last));
     }
     hash
 }
@@ -168,15 +175,9 @@ impl Cutter<'_> {
 
     /// A run of letters and digits.
     fn run(&mut self, start: usize) -> usize {
-        let rest = &self.text[start..];
-        let mut seen = 0;
-        let len = rest.iter().position(|byte| {
-            let class = class(*byte);
-            seen |= class;
-            class & END != 0
-        });
-        let end = len.map_or(self.text.len(), |len| start + len);
-        let is_hex = seen & LETTER == 0 && end - start >= HEX_LEN_MIN;
+        let (len, seen) = run_of(&self.text[start..]);
+        let end = start + len;
+        let is_hex = seen & LETTER == 0 && len >= HEX_LEN_MIN;
         if seen & DIGIT != 0 || is_hex {
             return self.token(start, end, Kind::Number);
         }
@@ -232,8 +233,63 @@ impl Cutter<'_> {
     }
 }
 
+/// The length of the run that a text begins with, and of which classes its bytes are.
+fn run_of(text: &[u8]) -> (usize, u8) {
+    let (mut len, mut seen) = (0, 0);
+    // Runs are short: where one ends is told for eight bytes at once, rather than guessed byte by byte.
+    while let Some(bytes) = text[len..].first_chunk::<8>() {
+        let eight = Eight::of(u64::from_le_bytes(*bytes));
+        let count = (eight.ends.trailing_zeros() / 8) as usize;
+        seen |= eight.classes(count);
+        len += count;
+        if count < 8 {
+            return (len, seen);
+        }
+    }
+    let rest = text[len..].iter().map(|byte| class(*byte)).take_while(|class| class & END == 0);
+    rest.for_each(|class| {
+        seen |= class;
+        len += 1;
+    });
+    (len, seen)
+}
+
+/// Which of eight bytes are of which class: the highest bit of each is set or not.
+struct Eight {
+    digits: u64,
+    letters: u64,
+    /// Those that end a run.
+    ends: u64,
+}
+
+impl Eight {
+    fn of(bytes: u64) -> Self {
+        const ONES: u64 = u64::MAX / 0xff;
+        const HIGH: u64 = ONES * 0x80;
+        let (ascii, others) = (bytes & !HIGH, bytes & HIGH);
+        // Without their highest bits no sum of two reaches into the next byte.
+        let at_least = |bytes: u64, least: u8| bytes + ONES * (0x80 - u64::from(least));
+        let within = |bytes: u64, least: u8, last: u8| {
+            at_least(bytes, least) & !at_least(bytes, last + 1) & HIGH & !others
+        };
+        let lower = ascii | (ONES * 0x20);
+        let (digits, hex) = (within(ascii, b'0', b'9'), within(lower, b'a', b'f'));
+        let letters = within(lower, b'g', b'z') | others;
+        Self { digits, letters, ends: HIGH & !(digits | hex | letters) }
+    }
+
+    /// The classes of the first bytes.
+    fn classes(&self, count: usize) -> u8 {
+        let first = u64::MAX.checked_shr(64 - 8 * count as u32).unwrap_or(0);
+        let has = |bits: u64, class: u8| if bits & first != 0 { class } else { 0 };
+        has(self.digits, DIGIT) | has(self.letters, LETTER)
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn cut(text: &str) -> Vec<(&str, Kind)> {
@@ -292,5 +348,23 @@ mod tests {
     fn json_in_json_is_cut_by_its_own_quotes() {
         let inner = r#"{\"a\":\"b c\",\"d\":1}"#;
         assert_eq!(cut(inner), [("b c", Kind::Quoted), ("1", Kind::Number)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_is_that_of_a_look_at_each_byte(
+            text in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"09afAFgzGZ/:@`[{\x80".to_vec())], 0..40),
+        ) {
+            let run: Vec<u8> =
+                text.iter().map(|byte| class(*byte)).take_while(|class| class & END == 0).collect();
+            let seen = run.iter().fold(0, |seen, class| seen | class) & (DIGIT | LETTER);
+            let (len, found) = run_of(&text);
+            prop_assert_eq!((len, found & (DIGIT | LETTER)), (run.len(), seen));
+        }
+
+        #[test]
+        fn runs_of_letters_and_digits_are_found_at_any_length(run in "[a-zA-Z0-9é]{0,30}", end in "[ =-]{0,2}") {
+            prop_assert_eq!(run_of(format!("{run}{end}").as_bytes()).0, run.len());
+        }
     }
 }

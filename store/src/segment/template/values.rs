@@ -4,33 +4,11 @@ use std::sync::OnceLock;
 
 use super::super::codec::{Damage, Decoded};
 use super::column::{Coding, Column};
+use super::ints::IntColumn;
 use super::lazy::Lazy;
+use super::raw::RawInts;
 use super::sink::{Place, Source};
 use super::table::{Table, Template};
-
-/// What is kept of the columns that were read. How columns are stored is known apart from that, so that
-/// it can be kept for longer. Of a thousand columns few are read: cells are made by pages.
-#[derive(Debug)]
-pub(in crate::segment) struct Cells(Box<[OnceLock<Page>]>);
-
-type Page = Box<[Lazy<Values>; PAGE_CELLS]>;
-
-const PAGE_CELLS: usize = 16;
-
-impl Cells {
-    /// As many as a description counted.
-    pub(in crate::segment) fn new(count: u32) -> Self {
-        Self((0..count as usize).step_by(PAGE_CELLS).map(|_| OnceLock::new()).collect())
-    }
-
-    /// What is in a cell, read by `read` if nothing is.
-    fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<Values>) -> Decoded<&Values> {
-        let cell = cell as usize;
-        let page = self.0.get(cell / PAGE_CELLS);
-        let page = page.ok_or_else(|| Damage::new("a column without a cell"))?;
-        page.get_or_init(Page::default)[cell % PAGE_CELLS].get_or_try(read)
-    }
-}
 
 /// A description that is being read.
 #[derive(Debug)]
@@ -105,17 +83,55 @@ pub(super) struct TemplatePlaces {
 pub(super) enum Wanted<'a> {
     All,
     These(&'a [u32]),
+    /// So few that most of what decoding all would take is saved.
+    Few(&'a [u32]),
 }
+
+impl<'a> Wanted<'a> {
+    /// As many of `count`, at these places.
+    fn at(places: &'a [u32], count: usize) -> Self {
+        match places.len().saturating_mul(FEW_PART) < count {
+            true => Self::Few(places),
+            false => Self::These(places),
+        }
+    }
+}
+
+/// Values are few when there are more than so many times as many in the column.
+const FEW_PART: usize = 64;
 
 /// A column whose wanted values are in memory.
 #[derive(Debug)]
 pub(super) enum Loaded<'a> {
-    Numbers { width: usize, values: &'a [u64] },
-    SmallNumbers { width: usize, values: &'a [u32] },
-    Digits { count: usize, is_upper: bool, bytes: &'a [u8] },
-    Dictionary { values: Box<Loaded<'a>>, codes: &'a [u32] },
+    Numbers {
+        width: usize,
+        values: &'a [u64],
+    },
+    SmallNumbers {
+        width: usize,
+        values: &'a [u32],
+    },
+    Digits {
+        count: usize,
+        is_upper: bool,
+        bytes: &'a [u8],
+    },
+    Dictionary {
+        values: Box<Loaded<'a>>,
+        codes: &'a [u32],
+    },
     Texts(&'a TextValues),
     Templates(LoadedTable<'a>),
+    /// Numbers that are decoded one by one.
+    RawNumbers {
+        width: usize,
+        values: &'a RawInts,
+    },
+    /// A dictionary whose codes are.
+    RawDictionary {
+        values: Box<Loaded<'a>>,
+        codes: &'a RawInts,
+    },
 }
 
 /// A table whose wanted texts can be made.
@@ -207,10 +223,10 @@ impl TextValues {
         };
         match wanted {
             Wanted::All => self.frames.iter().try_for_each(load),
-            Wanted::These(places) if self.frames.len() > 1 => places
+            Wanted::These(places) | Wanted::Few(places) if self.frames.len() > 1 => places
                 .iter()
                 .try_for_each(|place| self.frame_of(*place as usize).map_or(Ok(()), load)),
-            Wanted::These(_) => self.frames.iter().try_for_each(load),
+            Wanted::These(_) | Wanted::Few(_) => self.frames.iter().try_for_each(load),
         }
     }
 
@@ -246,6 +262,12 @@ impl Column {
         wanted: Wanted<'_>,
         source: &'a impl Source,
     ) -> Decoded<Loaded<'a>> {
+        if let Wanted::Few(places) = wanted
+            && !source.cells().has(self.cell)
+            && let Some(loaded) = self.load_few(count, places, source)?
+        {
+            return Ok(loaded);
+        }
         let values = source.cells().get(self.cell, || self.read(count, source))?;
         Ok(match (&self.coding, values) {
             (Coding::Numbers { width, .. }, Values::Numbers(values)) => {
@@ -269,6 +291,33 @@ impl Column {
                 Loaded::Templates(table.load(wanted, source)?)
             }
             _ => return Err(Damage::new("a column of another column's values")),
+        })
+    }
+
+    /// Reads a few values of a column without decoding the others; `None` of columns where that does not pay.
+    fn load_few<'a>(
+        &'a self,
+        count: usize,
+        places: &[u32],
+        source: &'a impl Source,
+    ) -> Decoded<Option<Loaded<'a>>> {
+        let raw = |column: &IntColumn| {
+            source.cells().raw(self.cell, || RawInts::read(column, count, source))
+        };
+        Ok(match &self.coding {
+            Coding::Numbers { width, values } => {
+                Some(Loaded::RawNumbers { width: *width as usize, values: raw(values)? })
+            }
+            Coding::Dictionary { count: distinct, values, codes } => {
+                let codes = raw(codes)?;
+                let mut wanted = places.iter().map(|place| codes.get(*place as usize));
+                if !wanted.all(|code| code.is_some_and(|code| code < u64::from(*distinct))) {
+                    return Err(Damage(format!("a code beyond {distinct}")));
+                }
+                let values = Box::new(values.load(*distinct as usize, Wanted::All, source)?);
+                Some(Loaded::RawDictionary { values, codes })
+            }
+            _ => None,
         })
     }
 
@@ -364,12 +413,13 @@ impl Table {
                     templates.push(Some((template, template.load(wanted, source)?)));
                 }
             }
-            (Wanted::These(texts), Some(places)) => {
+            (Wanted::These(texts) | Wanted::Few(texts), Some(places)) => {
                 let ranks = places.by_template(texts, self.templates.len());
                 for (template, ranks) in self.templates.iter().zip(&ranks) {
+                    let wanted = Wanted::at(ranks, template.count as usize);
                     templates.push(match ranks.is_empty() {
                         true => None,
-                        false => Some((template, template.load(Wanted::These(ranks), source)?)),
+                        false => Some((template, template.load(wanted, source)?)),
                     });
                 }
             }
@@ -383,7 +433,7 @@ impl Table {
         texts: &[u32],
         source: &'a impl Source,
     ) -> Decoded<LoadedTable<'a>> {
-        self.load(Wanted::These(texts), source)
+        self.load(Wanted::at(texts, self.len()), source)
     }
 }
 
@@ -450,6 +500,16 @@ impl Loaded<'_> {
             }
             Self::Texts(texts) => out.extend_from_slice(texts.get(place)),
             Self::Templates(table) => table.push(place, out),
+            Self::RawNumbers { width, values } => {
+                if let Some(value) = values.get(place) {
+                    push_number(value, *width, out);
+                }
+            }
+            Self::RawDictionary { values, codes } => {
+                if let Some(code) = codes.get(place) {
+                    values.push(code as usize, out);
+                }
+            }
         }
     }
 }
@@ -458,22 +518,30 @@ impl Loaded<'_> {
     /// The length of a value.
     fn len_of(&self, place: usize) -> usize {
         match self {
-            Self::Numbers { width: 0, values } => values
-                .get(place)
-                .map_or(0, |value| value.checked_ilog10().unwrap_or(0) as usize + 1),
-            Self::SmallNumbers { width: 0, values } => values
-                .get(place)
-                .map_or(0, |value| value.checked_ilog10().unwrap_or(0) as usize + 1),
+            Self::Numbers { width: 0, values } => values.get(place).copied().map_or(0, digits),
+            Self::SmallNumbers { width: 0, values } => {
+                values.get(place).map_or(0, |value| digits(u64::from(*value)))
+            }
+            Self::RawNumbers { width: 0, values } => values.get(place).map_or(0, digits),
             Self::Numbers { width: len, .. }
             | Self::SmallNumbers { width: len, .. }
+            | Self::RawNumbers { width: len, .. }
             | Self::Digits { count: len, .. } => *len,
             Self::Dictionary { values, codes } => {
                 codes.get(place).map_or(0, |code| values.len_of(*code as usize))
             }
             Self::Texts(texts) => texts.get(place).len(),
             Self::Templates(table) => table.len_of(place),
+            Self::RawDictionary { values, codes } => {
+                codes.get(place).map_or(0, |code| values.len_of(code as usize))
+            }
         }
     }
+}
+
+/// How many digits a number has.
+fn digits(value: u64) -> usize {
+    value.checked_ilog10().unwrap_or(0) as usize + 1
 }
 
 /// Two digits for each number below 100.
