@@ -10,6 +10,7 @@ use timberline_query::QueryError;
 use timberline_query::syntax::ParseError;
 use timberline_store::StoreError;
 
+use crate::ingest::Lack;
 use crate::tenant::TenantError;
 
 /// When to come again while others take up what there is.
@@ -93,6 +94,15 @@ impl From<ParseError> for ApiError {
     fn from(error: ParseError) -> Self {
         Self::Query(QueryError::Parse(error))
     }
+impl From<Lack> for ApiError {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::ForNow => Self::Busy,
+            Lack::ForEver(limit) => Self::BodyTooLarge { limit },
+        }
+    }
+}
+
 }
 
 /// A client that went away has its own code, known from nginx, so that it is not counted as a failure.

@@ -188,6 +188,34 @@ fn sizes_are_limited() {
 }
 
 #[test]
+fn what_stands_for_too_much_is_refused_at_once_and_what_fits_alone_comes_alone() {
+    let server = start(|config| {
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: a tenant has 3,000 bytes, and a message stands for 2,000 at the most.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = 1000;
+        limits.max_decompressed_size = 1000;
+    });
+    let lines: Vec<String> = (0..45).map(|index| index.to_string()).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut stream = connect(&server);
+    let both = [message(&lines[..15], Some("1")), message(&lines[15..30], Some("2"))].concat();
+    stream.write_all(&both).unwrap();
+    for chunk in ["1", "2"] {
+        let ack = rmpv::decode::read_value(&mut stream).unwrap();
+        assert_eq!(ack, map(&[("ack", chunk.into())]));
+    }
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 30).len(), 30);
+    // To send it again cannot help: it would hold up all that comes behind it for ever.
+    stream.write_all(&message(&lines, Some("3"))).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{answer:?}");
+    wait_until_closed(&server, "too_large", 1.0);
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 30).len(), 30);
+}
+
+#[test]
 fn large_messages_wait_for_each_other() {
     let server = start(|config| {
         config.ingest.fluent_forward[0].message_bytes_max = 160 << 10;

@@ -121,6 +121,9 @@ pub struct ServerConfig {
     /// How long a connection may be silent between two requests.
     #[serde(with = "units::duration")]
     pub idle_timeout: Duration,
+    /// How long a client may pause in the middle of a body.
+    #[serde(with = "units::duration")]
+    pub body_timeout: Duration,
     /// How long a client may take none of an answer.
     #[serde(with = "units::duration")]
     pub write_timeout: Duration,
@@ -143,6 +146,7 @@ impl Default for ServerConfig {
             // that is just being closed.
             idle_timeout: Duration::from_secs(120),
             write_timeout: Duration::from_secs(120),
+            body_timeout: Duration::from_secs(60),
         }
     }
 }

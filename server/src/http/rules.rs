@@ -234,7 +234,8 @@ async fn set(
 ) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, None)?;
     check_name(&namespace)?;
-    let body = read_body(body, GROUP_BYTES_MAX).await.map_err(RulesError::Api)?;
+    let pause = state.config.server.body_timeout;
+    let body = read_body(body, GROUP_BYTES_MAX, pause).await.map_err(RulesError::Api)?;
     let refuse = |text: String| RulesError::Text(StatusCode::BAD_REQUEST, text);
     let text = std::str::from_utf8(&body).map_err(|_| refuse(format!("{BAD_GROUP}: not UTF-8")))?;
     let group = parse_group(text).map_err(|error| refuse(format!("{BAD_GROUP}: {error}")))?;
