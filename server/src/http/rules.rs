@@ -21,7 +21,8 @@ use super::params::Params;
 use super::routes::{ADMIN, READ, Routes};
 use crate::error::{ApiError, text_response};
 use crate::ruler::{
-    BookError, Filter, LabelMap, RuleGroup, Ruler, check_name, parse_group, to_yaml, validate,
+    AlertView, BookError, Filter, GroupView, LabelMap, RuleGroup, Ruler, check_name, parse_group,
+    to_yaml, validate,
 };
 use crate::state::AppState;
 use crate::tenant::{TenantError, tenant_of};
@@ -290,8 +291,16 @@ async fn prometheus_rules(
 ) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, NO_TENANT)?;
     let filter = filter(&params)?;
-    let data = serde_json::json!({"groups": ruler.group_views(&tenant, &filter)});
-    Ok(envelope(StatusCode::OK, "", "", Some(data)))
+    let groups = ruler.group_views(&tenant, &filter);
+    Ok(envelope(StatusCode::OK, "", "", Some(Found::Groups(groups))))
+}
+
+/// `{"groups": …}` or `{"alerts": …}`
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Found {
+    Groups(Vec<GroupView>),
+    Alerts(Vec<AlertView>),
 }
 
 fn filter(params: &Params) -> Result<Filter, RulesError> {
@@ -317,6 +326,6 @@ fn filter(params: &Params) -> Result<Filter, RulesError> {
 /// `GET /prometheus/api/v1/alerts`
 async fn prometheus_alerts(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, NO_TENANT)?;
-    let data = serde_json::json!({"alerts": ruler.alert_views(&tenant)});
-    Ok(envelope(StatusCode::OK, "", "", Some(data)))
+    let alerts = ruler.alert_views(&tenant);
+    Ok(envelope(StatusCode::OK, "", "", Some(Found::Alerts(alerts))))
 }
