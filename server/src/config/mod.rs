@@ -97,6 +97,9 @@ impl Default for Config {
 pub struct ServerConfig {
     /// Host and port for HTTP/1.1, HTTP/2 and gRPC. Port 0 takes a free one.
     pub listen: String,
+    /// What stands before every path of HTTP: empty, or as in `/logs`.
+    #[serde(deserialize_with = "units::path_prefix")]
+    pub http_path_prefix: String,
     /// How log lines look.
     pub log_format: LogFormat,
     /// A level, or directives per module such as `info,timberline_store=debug`.
@@ -133,6 +136,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:3100".to_owned(),
+            http_path_prefix: String::new(),
             log_format: LogFormat::Human,
             log_level: "info".to_owned(),
             shutdown_timeout: Duration::from_secs(30),
