@@ -26,6 +26,9 @@ pub enum ApiError {
     /// The request asks for something that can never work as it is.
     #[error("{0}")]
     BadRequest(String),
+    /// What is asked for is switched off.
+    #[error("not found")]
+    NotFound,
     /// The body is larger than it may be.
     #[error("request body too large: limit is {limit} bytes")]
     BodyTooLarge {
@@ -62,6 +65,7 @@ impl ApiError {
         match self {
             Self::Tenant(TenantError::Missing) => StatusCode::UNAUTHORIZED,
             Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyPaused => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -90,10 +94,6 @@ impl ApiError {
     }
 }
 
-impl From<ParseError> for ApiError {
-    fn from(error: ParseError) -> Self {
-        Self::Query(QueryError::Parse(error))
-    }
 impl From<Lack> for ApiError {
     fn from(lack: Lack) -> Self {
         match lack {
@@ -103,6 +103,10 @@ impl From<Lack> for ApiError {
     }
 }
 
+impl From<ParseError> for ApiError {
+    fn from(error: ParseError) -> Self {
+        Self::Query(QueryError::Parse(error))
+    }
 }
 
 /// A client that went away has its own code, known from nginx, so that it is not counted as a failure.

@@ -148,6 +148,7 @@ impl TailQuery {
         limit: usize,
         cancel: &Arc<AtomicBool>,
     ) -> Result<TailHistory, QueryError> {
+        let start = start.max(self.engine.limits.earliest);
         limits::check_length(start.min(now), now, &self.engine.limits)?;
         limits::check_entries(limit, &self.engine.limits)?;
         let query = RangeQuery {

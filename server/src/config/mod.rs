@@ -121,12 +121,12 @@ pub struct ServerConfig {
     /// How long a client may take for a connection's first bytes, and for the head of a request.
     #[serde(with = "units::duration")]
     pub head_timeout: Duration,
-    /// How long a connection may be silent between two requests.
-    #[serde(with = "units::duration")]
-    pub idle_timeout: Duration,
     /// How long a client may pause in the middle of a body.
     #[serde(with = "units::duration")]
     pub body_timeout: Duration,
+    /// How long a connection may be silent between two requests.
+    #[serde(with = "units::duration")]
+    pub idle_timeout: Duration,
     /// How long a client may take none of an answer.
     #[serde(with = "units::duration")]
     pub write_timeout: Duration,
@@ -146,11 +146,11 @@ impl Default for ServerConfig {
             cors_allowed_origins: Vec::new(),
             max_connections: 10_000,
             head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
             // Longer than clients keep idle connections (90 s in Go), or a push may meet a connection
             // that is just being closed.
             idle_timeout: Duration::from_secs(120),
             write_timeout: Duration::from_secs(120),
-            body_timeout: Duration::from_secs(60),
         }
     }
 }
