@@ -9,7 +9,7 @@ use timberline::config::Config;
 use super::common::TestServer;
 use super::common::fake::{Fake, Posted, wait_for};
 use super::{
-    GROUPS, alerts, enable, errors_until_well, first_rule, now, push, server_with, set_well, told,
+    GROUPS, alerts, enable, errors_until_well, first_rule, push, server_with, set_well, told,
 };
 
 #[test]
