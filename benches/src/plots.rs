@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
+use plotters::chart::MeshStyle;
 use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
@@ -183,16 +184,12 @@ fn draw_bars(path: &Path, bars: &Bars) -> Result<()> {
         .set_label_area_size(LabelAreaPosition::Bottom, 44)
         .build_cartesian_2d((low..high).log_scale(), rows..0.0)
         .map_err(drawing)?;
-    chart
-        .configure_mesh()
-        .disable_y_mesh()
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.disable_y_mesh()
         .disable_y_axis()
         .x_desc(bars.axis)
         .x_label_formatter(&|value| short(*value))
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(GRID)
-        .label_style((FONT, 12).into_font().color(&INK))
         .draw()
         .map_err(drawing)?;
     let each = f64::from(BAR) / f64::from(row_height);
@@ -230,16 +227,12 @@ fn draw_growth(path: &Path, lines: &[Growth]) -> Result<()> {
         .set_label_area_size(LabelAreaPosition::Bottom, 44)
         .build_cartesian_2d((1.0..most).log_scale().base(2.0), (low..high).log_scale())
         .map_err(drawing)?;
-    chart
-        .configure_mesh()
-        .x_desc("times the lines, logarithmic")
+    let mut mesh = chart.configure_mesh();
+    style(&mut mesh);
+    mesh.x_desc("times the lines, logarithmic")
         .y_desc("of the figure at 1×, logarithmic")
         .x_label_formatter(&|value| short(*value))
         .y_label_formatter(&|value| short(*value))
-        .light_line_style(WHITE)
-        .bold_line_style(GRID)
-        .axis_style(GRID)
-        .label_style((FONT, 12).into_font().color(&INK))
         .draw()
         .map_err(drawing)?;
     let as_lines = LineSeries::new([(1.0, 1.0), (most, most)], INK.mix(0.4).stroke_width(6));
@@ -256,6 +249,14 @@ fn draw_growth(path: &Path, lines: &[Growth]) -> Result<()> {
         key(&root, colour.filled(), &told, (beside, 60 + 20 * (place as i32 + 1)))?;
     }
     root.present().map_err(drawing)
+}
+
+/// How the lines and labels around a chart look.
+fn style<X: Ranged, Y: Ranged, DB: DrawingBackend>(mesh: &mut MeshStyle<'_, '_, X, Y, DB>) {
+    mesh.light_line_style(WHITE)
+        .bold_line_style(GRID)
+        .axis_style(GRID)
+        .label_style((FONT, 12).into_font().color(&INK));
 }
 
 /// The names of the series and their colours, in one line.

@@ -6,7 +6,7 @@ use crate::QueryError;
 
 /// The bytes one query holds, counted by all of its threads.
 ///
-/// What is counted is what grows with the data: collected entries, samples and series. Decoded
+/// What is counted is what grows with the data: listed chunks, collected entries, samples and series. Decoded
 /// blocks are not; there is one set of them for each thread, whatever the query.
 #[derive(Debug)]
 pub(crate) struct Budget {

@@ -9,12 +9,15 @@
 mod common;
 
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::kept::Connection;
 use common::process::Running;
 use rmpv::Value as MsgPack;
 use serde_json::{Value, json};
@@ -23,12 +26,18 @@ use tempfile::TempDir;
 const CLIENTS: usize = 4;
 const LINES_PER_PUSH: usize = 5;
 
+/// How long a server on a busy machine may take for its first push.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// How often a server is killed, unless `TIMBERLINE_KILLS` says otherwise.
 const KILLS: usize = 10;
 
 /// A head so small that flushes and compactions are always under way.
 const BUSY: [(&str, &str); 2] =
     [("TIMBERLINE_STORE_HEAD_BYTES_MAX", "16KiB"), ("TIMBERLINE_COMPACTOR_TIME_SHARE", "1")];
+
+const JSON: &str = "application/json";
+const JOURNAL_EXPORT: &str = "application/vnd.fdo.journal";
 
 /// A way in, and what an acknowledgement is there.
 #[derive(Clone, Copy, Debug)]
@@ -37,11 +46,16 @@ enum Door {
     Push,
     /// A bulk request: each document is created.
     Bulk,
+    /// JSON lines: 204.
+    JsonLines,
+    /// A journal upload: 202.
+    Journal,
     /// The forward protocol at this address: the chunk's acknowledgement.
     Forward(SocketAddr),
 }
 
-/// Lines that are sent together: the time of the first and their texts, a nanosecond apart.
+/// Lines that are sent together: the time of the first and their texts, a microsecond apart, which every way in
+/// can tell.
 struct Batch {
     client: usize,
     /// What all lines begin with.
@@ -52,7 +66,7 @@ struct Batch {
 impl Batch {
     fn lines(&self) -> impl Iterator<Item = (i64, String)> + '_ {
         (0..LINES_PER_PUSH)
-            .map(|index| (self.begin + index as i64, format!("{}/{index}", self.name)))
+            .map(|index| (self.begin + 1000 * index as i64, format!("{}/{index}", self.name)))
     }
 
     fn push_body(&self) -> String {
@@ -69,6 +83,22 @@ impl Batch {
             format!("{}\n{source}\n", json!({"create": {}}))
         };
         self.lines().map(document).collect()
+    }
+
+    fn json_lines_body(&self) -> String {
+        let object = |(time, line): (i64, String)| {
+            let client = self.client.to_string();
+            format!("{}\n", json!({"_time": time.to_string(), "_msg": line, "client": client}))
+        };
+        self.lines().map(object).collect()
+    }
+
+    fn journal_body(&self) -> String {
+        let entry = |(time, line)| {
+            let client = self.client;
+            format!("__REALTIME_TIMESTAMP={}\nMESSAGE={line}\nCLIENT={client}\n\n", time / 1000)
+        };
+        self.lines().map(entry).collect()
     }
 
     /// A message in forward mode.
@@ -91,26 +121,27 @@ impl Batch {
     }
 }
 
-/// A connection that is kept.
-struct Connection(BufReader<TcpStream>);
+/// A connection that is kept, and how batches go over it.
+struct Client(Connection);
 
-impl Connection {
-    fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_read_timeout(Some(Duration::from_secs(60)))?;
-        Ok(Self(BufReader::new(stream)))
-    }
-
+impl Client {
     /// Sends a batch. Whether it was acknowledged; an error: it is not known what became of it.
     fn send(&mut self, door: Door, batch: &Batch) -> io::Result<bool> {
         match door {
             Door::Push => {
-                let (status, _) = self.post("/loki/api/v1/push", &batch.push_body())?;
+                let (status, _) = self.0.post("/loki/api/v1/push", JSON, &batch.push_body())?;
                 Ok(status == 204)
+            }
+            Door::JsonLines => {
+                let target = "/insert/jsonline?_stream_fields=client";
+                Ok(self.0.post(target, JSON, &batch.json_lines_body())?.0 == 204)
+            }
+            Door::Journal => {
+                Ok(self.0.post("/upload", JOURNAL_EXPORT, &batch.journal_body())?.0 == 202)
             }
             Door::Bulk => {
                 let target = "/_bulk?_stream_fields=client";
-                let (status, body) = self.post(target, &batch.bulk_body())?;
+                let (status, body) = self.0.post(target, JSON, &batch.bulk_body())?;
                 let answer: Value = serde_json::from_slice(&body)?;
                 let is_created = |item: &Value| item["create"]["status"] == 201;
                 let items = answer["items"].as_array().cloned().unwrap_or_default();
@@ -119,39 +150,11 @@ impl Connection {
                 Ok(all)
             }
             Door::Forward(_) => {
-                self.0.get_mut().write_all(&batch.forward_body())?;
-                let answer = rmpv::decode::read_value(&mut self.0).map_err(io::Error::other)?;
+                self.0.stream().write_all(&batch.forward_body())?;
+                let answer = rmpv::decode::read_value(self.0.reader()).map_err(io::Error::other)?;
                 Ok(answer == MsgPack::Map(vec![("ack".into(), batch.name.as_str().into())]))
             }
         }
-    }
-
-    /// Posts JSON and reads the answer to its end: its status and its body.
-    fn post(&mut self, target: &str, body: &str) -> io::Result<(u16, Vec<u8>)> {
-        let head = format!(
-            "POST {target} HTTP/1.1\r\nHost: test\r\nContent-Type: application/json\r\n\
-             Content-Length: {}\r\n\r\n",
-            body.len()
-        );
-        self.0.get_mut().write_all(&[head.as_bytes(), body.as_bytes()].concat())?;
-        let (mut status, mut content_len) = (None, 0);
-        loop {
-            let mut line = String::new();
-            if self.0.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            let line = line.trim_end().to_ascii_lowercase();
-            if line.is_empty() {
-                break;
-            } else if let Some(length) = line.strip_prefix("content-length: ") {
-                content_len = length.parse().unwrap();
-            } else if status.is_none() {
-                status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
-            }
-        }
-        let mut body = vec![0; content_len];
-        self.0.read_exact(&mut body)?;
-        status.map(|status| (status, body)).ok_or_else(|| io::ErrorKind::InvalidData.into())
     }
 }
 
@@ -219,20 +222,30 @@ fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos()).unwrap()
 }
 
-/// Sends one batch after the other until the server is gone.
-fn load(address: SocketAddr, door: Door, round: usize, client: usize) -> JoinHandle<Ledger> {
+/// Sends one batch after the other until the server is gone. `taken` counts those that were acknowledged.
+fn load(
+    address: SocketAddr,
+    door: Door,
+    round: usize,
+    client: usize,
+    taken: Arc<AtomicUsize>,
+) -> JoinHandle<Ledger> {
     std::thread::spawn(move || {
         let mut ledger = Ledger::default();
         let address = match door {
             Door::Forward(address) => address,
-            Door::Push | Door::Bulk => address,
+            Door::Push | Door::Bulk | Door::JsonLines | Door::Journal => address,
         };
-        let Ok(mut connection) = Connection::open(address) else { return ledger };
+        let Ok(connection) = Connection::open(address) else { return ledger };
+        let mut client_connection = Client(connection);
         for number in 0.. {
             let name = format!("round {round} client {client} push {number}");
             let batch = Batch { client, name, begin: now() };
-            match connection.send(door, &batch) {
-                Ok(true) => _ = ledger.acknowledged.insert(batch.name),
+            match client_connection.send(door, &batch) {
+                Ok(true) => {
+                    ledger.acknowledged.insert(batch.name);
+                    taken.fetch_add(1, Ordering::Relaxed);
+                }
                 Ok(false) => _ = ledger.unknown.insert(batch.name),
                 Err(_) => {
                     ledger.unknown.insert(batch.name);
@@ -296,18 +309,23 @@ fn round(
     signal: &str,
     ledger: &mut Ledger,
 ) -> (Option<i32>, [f64; 2]) {
-    let clients =
-        std::array::from_fn::<_, CLIENTS, _>(|client| load(server.address, door, round, client));
+    let taken = Arc::new(AtomicUsize::new(0));
+    let clients = std::array::from_fn::<_, CLIENTS, _>(|client| {
+        load(server.address, door, round, client, Arc::clone(&taken))
+    });
     let queries = query(server.address, now() - 3_600_000_000_000);
+    let started = Instant::now();
+    while taken.load(Ordering::Relaxed) == 0 {
+        assert!(started.elapsed() < PATIENCE, "the server takes nothing");
+        std::thread::sleep(Duration::from_millis(1));
+    }
     // Any moment will do, so that it need not be the same in every run.
     let millis = 150 + u64::try_from(now().rem_euclid(400)).unwrap();
     std::thread::sleep(Duration::from_millis(millis));
     let done = work_done(&server);
     server.signal(signal);
     let code = server.exit_code();
-    let before = ledger.acknowledged.len();
     clients.into_iter().for_each(|client| ledger.add(client.join().unwrap()));
-    assert!(ledger.acknowledged.len() > before, "the server took something");
     let seen = queries.join().unwrap();
     ledger.seen += seen.len();
     for push in seen {
@@ -360,6 +378,8 @@ fn other_doors(directory: &Path) -> (String, SocketAddr) {
     let path = directory.join("config.yaml");
     let config = json!({"ingest": {
         "elasticsearch": {"enabled": true},
+        "jsonline": {"enabled": true},
+        "journald": {"enabled": true, "labels": ["CLIENT"]},
         "fluent_forward": [{"listen": address.to_string(), "labels": ["client"]}],
     }});
     // JSON is YAML.
@@ -374,8 +394,8 @@ fn what_other_protocols_acknowledge_outlives_being_killed_under_load() {
     let (start, mut ledger) = (now(), Ledger::default());
     let (config, forward) = other_doors(directory.path());
     let variables = [BUSY[0], BUSY[1], ("TIMBERLINE_CONFIG", config.as_str())];
-    for number in 0..kills(6) {
-        let door = if number % 2 == 0 { Door::Bulk } else { Door::Forward(forward) };
+    let doors = [Door::Bulk, Door::Forward(forward), Door::JsonLines, Door::Journal];
+    for (number, door) in doors.into_iter().cycle().take(kills(8)).enumerate() {
         let server = Running::start_with(&data, &variables);
         ledger.check(&server, start);
         assert_eq!(round(server, door, number, "-KILL", &mut ledger).0, None);

@@ -121,13 +121,15 @@ pub(crate) fn read_pairs(bytes: &[u8]) -> Option<Vec<(&str, &str)>> {
 
 /// A stream's labels from [`put_pairs`] bytes that were checked already.
 pub(crate) fn labels(bytes: &[u8]) -> Result<Labels, StoreError> {
-    let pairs = read_pairs(bytes).ok_or_else(|| StoreError::Invalid("labels".to_owned()))?;
+    let pairs = read_pairs(bytes)
+        .ok_or_else(|| StoreError::Invalid("labels that cannot be read".to_owned()))?;
     Labels::from_pairs(pairs).map_err(|error| StoreError::Invalid(error.to_string()))
 }
 
 /// An entry's metadata from [`put_pairs`] bytes that were checked already.
 pub(crate) fn metadata(bytes: &[u8]) -> Result<Labels, StoreError> {
-    let pairs = read_pairs(bytes).ok_or_else(|| StoreError::Invalid("metadata".to_owned()))?;
+    let pairs = read_pairs(bytes)
+        .ok_or_else(|| StoreError::Invalid("metadata that cannot be read".to_owned()))?;
     Labels::metadata(pairs).map_err(|error| StoreError::Invalid(error.to_string()))
 }
 

@@ -34,6 +34,39 @@ impl Entry {
     }
 }
 
+/// An [`Entry`] that is lent: until the next is asked for, or as long as the [`Entries`] are not touched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct EntryRef<'a> {
+    /// When.
+    pub timestamp: Timestamp,
+    /// The labels of its stream.
+    pub labels: &'a Labels,
+    /// The line's bytes, as they were appended.
+    pub line: &'a [u8],
+    /// Its structured metadata.
+    pub metadata: &'a Metadata,
+}
+
+impl<'a> EntryRef<'a> {
+    /// The line as text; what is no UTF-8 is replaced by U+FFFD.
+    #[must_use]
+    pub fn text(&self) -> Cow<'a, str> {
+        String::from_utf8_lossy(self.line)
+    }
+
+    /// The entry for keeps: the line is copied.
+    #[must_use]
+    pub fn to_entry(&self) -> Entry {
+        Entry {
+            timestamp: self.timestamp,
+            labels: self.labels.clone(),
+            line: self.line.to_vec(),
+            metadata: self.metadata.clone(),
+        }
+    }
+}
+
 /// Entries by time: an iterator that [`Snapshot::entries`](crate::Snapshot::entries) gives.
 ///
 /// The oldest come first, or the newest after [`newest_first`](Self::newest_first). Entries of one stream
@@ -42,6 +75,9 @@ impl Entry {
 /// rest is never read.
 ///
 /// A chunk that is damaged gives an error, and the iteration goes on with the others.
+///
+/// As an iterator it gives entries for keeps, each with a copy of its line; [`next_ref`](Self::next_ref) lends
+/// them without.
 ///
 /// ```
 /// use timberline_store::{Labels, LinePredicate, Matcher, Store, TenantId, TimeRange, WriteBatch};
@@ -78,8 +114,10 @@ pub struct Entries {
     open: Vec<Option<OpenChunk>>,
     /// The next entry of each open chunk, the first of all at the top.
     next: BinaryHeap<Next>,
-    /// Of a chunk whose entries end before it; told next.
-    failure: Option<StoreError>,
+    /// The chunk of the entry that was given last, which is to go on before the next is.
+    given: Option<usize>,
+    /// What entries have that have none.
+    no_metadata: Metadata,
     scratch: ReadScratch,
 }
 
@@ -111,7 +149,8 @@ impl Entries {
             has_begun: false,
             open: Vec::new(),
             next: BinaryHeap::new(),
-            failure: None,
+            given: None,
+            no_metadata: Metadata::default(),
             scratch: ReadScratch::new(),
         }
     }
@@ -128,6 +167,58 @@ impl Entries {
     pub fn newest_first(mut self) -> Self {
         self.is_newest_first = true;
         self
+    }
+
+    /// The next entry, lent instead of copied. [`Iterator::next`] goes on behind it, and the other way round.
+    ///
+    /// # Errors
+    /// Damage: the entries of that chunk are missing, those of others follow.
+    ///
+    /// ```
+    /// use timberline_store::{Labels, Store, TenantId, TimeRange, WriteBatch};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// let store = Store::open(directory.path())?;
+    /// let tenant = TenantId::default();
+    /// let mut batch = WriteBatch::new();
+    /// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+    /// batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[])?;
+    /// batch.push(1_700_000_001_000_000_000, b"order 18 refused", &[])?;
+    /// store.append(&tenant, &batch)?;
+    ///
+    /// let (mut entries, mut bytes) = (store.entries(&tenant, &[], TimeRange::ALL)?, 0);
+    /// while let Some(entry) = entries.next_ref() {
+    ///     let entry = entry?;
+    ///     assert_eq!(entry.labels.get("app"), Some("shop"));
+    ///     bytes += entry.line.len();
+    /// }
+    /// assert_eq!(bytes, 29);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn next_ref(&mut self) -> Option<Result<EntryRef<'_>, StoreError>> {
+        self.begin();
+        // What is damaged behind the last entry is told behind it.
+        let mut outcome = self.given.take().map_or(Ok(()), |number| self.advance(number));
+        while outcome.is_ok() && self.is_due() {
+            outcome = self.open_next();
+        }
+        if let Err(error) = outcome {
+            return Some(Err(error));
+        }
+        let (.., number) = self.next.pop()?;
+        self.given = Some(number);
+        let open = self.open[number].as_mut()?;
+        let row = open.take(self.is_newest_first);
+        let row = &open.batch.rows()[row];
+        let metadata = open.batch.metadata_sets().get(row.metadata as usize);
+        Some(Ok(EntryRef {
+            timestamp: row.timestamp,
+            labels: open.chunk.labels(),
+            line: open.batch.line(row),
+            metadata: metadata.unwrap_or(&self.no_metadata),
+        }))
     }
 
     /// Sorts the chunks so that the one whose turn comes first is the last.
@@ -209,20 +300,15 @@ impl OpenChunk {
         Ok(!self.rows.is_empty())
     }
 
-    fn take(&mut self, is_newest_first: bool) -> Entry {
-        let row = &self.batch.rows()[self.at(is_newest_first)];
-        let entry = Entry {
-            timestamp: row.timestamp,
-            labels: self.chunk.labels().clone(),
-            line: self.batch.line(row).to_vec(),
-            metadata: self.batch.metadata(row),
-        };
+    /// Takes the next row off.
+    const fn take(&mut self, is_newest_first: bool) -> usize {
+        let row = self.at(is_newest_first);
         if is_newest_first {
             self.rows.end -= 1;
         } else {
             self.rows.start += 1;
         }
-        entry
+        row
     }
 }
 
@@ -230,21 +316,6 @@ impl Iterator for Entries {
     type Item = Result<Entry, StoreError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        if let Some(error) = self.failure.take() {
-            return Some(Err(error));
-        }
-        self.begin();
-        while self.is_due() {
-            if let Err(error) = self.open_next() {
-                return Some(Err(error));
-            }
-        }
-        let (.., number) = *self.next.peek()?;
-        let is_newest_first = self.is_newest_first;
-        let entry = self.open[number].as_mut().map(|open| open.take(is_newest_first));
-        self.next.pop();
-        // What is damaged behind this entry is told behind it.
-        self.failure = self.advance(number).err();
-        entry.map(Ok)
+        self.next_ref().map(|entry| entry.map(|entry| entry.to_entry()))
     }
 }

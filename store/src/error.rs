@@ -52,8 +52,8 @@ pub enum StoreError {
         /// The process that holds it, where it could be read.
         holder: Option<u32>,
     },
-    /// The request can never succeed as it is.
-    #[error("invalid request: {0}")]
+    /// The request can never succeed as it is; the text says why.
+    #[error("{0}")]
     Invalid(String),
     /// Whoever reads said that it is to end, see [`Snapshot::stopped_when`](crate::Snapshot::stopped_when).
     #[error("reading was stopped")]

@@ -26,3 +26,9 @@ pub fn open_manifest(bytes: &[u8]) {
 pub fn open_segment(bytes: &[u8]) {
     segment::open_segment_bytes(bytes);
 }
+
+/// Opens a label index with these changes, behind right checksums, and asks it.
+#[cfg(feature = "label-index")]
+pub fn open_label_index(changes: &[u8]) {
+    segment::open_label_index_bytes(changes);
+}

@@ -72,7 +72,7 @@ pub use deletes::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
 };
 pub use durations::Durations;
-pub use entries::{Entries, Entry};
+pub use entries::{Entries, Entry, EntryRef};
 pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};
 pub use maintenance::{CheckReport, Finding, RepairReport, Severity, StoreDirectory};

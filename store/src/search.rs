@@ -77,10 +77,8 @@ impl ChunkSource {
         let here = snapshot.hidden_in(live, tenant);
         let seen = |chunk| snapshot.seen(Source::Segment(chunk), &here);
         self.chunks = found.into_iter().filter_map(seen).collect();
-        let (rows, line_bytes) = live.segment.group_size(number);
-        let passed = rows.saturating_sub(rows_found);
-        let share = u128::from(line_bytes) * u128::from(passed) / u128::from(rows.max(1));
-        Ok(Passed { rows: passed, line_bytes: u64::try_from(share).unwrap_or(u64::MAX) })
+        let rows = live.segment.group_rows(number).saturating_sub(rows_found);
+        Ok(Passed { rows, line_bytes: live.segment.line_bytes_of(rows) })
     }
 
     /// The chunks that were found, or were known: see [`Snapshot::chunks`] for their order.

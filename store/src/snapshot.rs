@@ -1,6 +1,7 @@
 //! A consistent view of the store: which streams there are, and their entries in chunks.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -256,7 +257,8 @@ impl Snapshot {
         Ok(Entries::new(self.chunks(tenant, selector, range)?, range))
     }
 
-    /// What is missing from this view, in sentences for people: segments set aside for damage.
+    /// What is missing from this view or damaged in it, in sentences for people: segments set aside, parts that
+    /// could not be read, label indexes that could not be asked.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let damaged = self.damaged.lock();
@@ -449,7 +451,21 @@ impl Snapshot {
                 self.damaged_reads.fetch_add(1, Ordering::Relaxed);
                 Ok(T::default())
             }
-            other => other,
+            other => {
+                self.note_index_damage(live);
+                other
+            }
+        }
+    }
+
+    /// Takes note of a label index that could not be asked, once a view.
+    fn note_index_damage(&self, live: &LiveSegment) {
+        let Some(error) = live.segment.index_damage() else { return };
+        if let Entry::Vacant(place) = self.damaged.lock().entry(live.id) {
+            place.insert(format!(
+                "{error}; its streams were looked at one by one, nothing is missing"
+            ));
+            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
         }
     }
 

@@ -13,6 +13,12 @@ fn segments_are_opened_or_refused() {
 }
 
 #[test]
+#[cfg(feature = "label-index")]
+fn label_indexes_answer_or_are_damaged() {
+    replay("label_index", fuzzing::open_label_index);
+}
+
+#[test]
 fn manifests_are_opened_or_refused() {
     replay("manifest_open", fuzzing::open_manifest);
 }

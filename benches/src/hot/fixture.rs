@@ -2,11 +2,13 @@
 //! behind the work: no compaction, no flush by age or size.
 
 use std::cell::OnceCell;
+use std::collections::HashMap;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use timberline::encode::{Encoding, TailDialect, answer, tail_frame};
 use timberline_query::syntax::parse_selector;
 use timberline_query::{Engine, EngineLimits, QueryAnswer, QueryValue, RangeQuery};
 use timberline_store::{Labels, ManualClock, MemVfs, Store, TenantId, TimeRange, WriteBatch};
@@ -24,6 +26,14 @@ const LINES_PER_BATCH: usize = 1000;
 /// More than the corpus has.
 const HEAD_BYTES_MAX: usize = 1 << 30;
 const HEAD_AGE_MAX: Duration = Duration::from_secs(1 << 30);
+/// Segments that are merged into one.
+const SEGMENTS_MERGED: usize = 8;
+/// Label sets that are made and looked up.
+const LABEL_SETS: usize = 2000;
+/// Lines of an answer that is encoded: as many as Grafana may ask for.
+const LINES_ANSWERED: usize = 5000;
+/// Entries of one frame of a live tail.
+const FRAME_ENTRIES: usize = 100;
 /// Pushes that are decoded: a few of thirty, which have all six services' lines.
 const PUSHES: usize = 5;
 
@@ -66,6 +76,80 @@ impl Fixture {
         }))
     }
 
+    /// Makes one segment of several that have the corpus between them.
+    pub(super) fn merge(&self) -> Result<Work<'_>> {
+        let (batches, store) = (self.batches()?, empty_store()?);
+        for part in batches.chunks(batches.len().div_ceil(SEGMENTS_MERGED)) {
+            append_all(&store, &self.tenant, part)?;
+            store.flush()?;
+        }
+        Ok(Box::new(move || {
+            store.compact()?;
+            let stats = store.stats();
+            ensure!(stats.segments == 1, "{} segments are left", stats.segments);
+            Ok(stats.segment_entries as usize)
+        }))
+    }
+
+    /// Opens a store whose log has the corpus.
+    pub(super) fn replay(&self) -> Result<Work<'_>> {
+        let vfs = MemVfs::new();
+        append_all(&store_on(&vfs)?, &self.tenant, self.batches()?)?;
+        Ok(Box::new(move || Ok(store_on(&vfs.crash())?.stats().head_entries as usize)))
+    }
+
+    /// Makes label sets, keeps them in a hash table and looks each up.
+    pub(super) fn label_sets(&self) -> Work<'_> {
+        let pairs = |number: usize| {
+            let (app, pod) = (format!("app-{}", number % 40), format!("app-{number}-7d4b9c"));
+            [
+                ("app", app),
+                ("cluster", "eu-1".to_owned()),
+                ("namespace", "shop".to_owned()),
+                ("pod", pod),
+            ]
+        };
+        let sets: Vec<_> = (0..LABEL_SETS).map(pairs).collect();
+        Box::new(move || {
+            let mut places = HashMap::new();
+            for set in black_box(&sets) {
+                let pairs = set.iter().map(|(name, value)| (name, value));
+                places.insert(Labels::from_pairs(pairs)?, places.len());
+            }
+            let found = places.keys().filter(|labels| places.contains_key(labels)).count();
+            Ok(found)
+        })
+    }
+
+    /// Writes a query's answer in JSON.
+    pub(super) fn encode(&self, query: Query, step_seconds: u64) -> Result<Work<'_>> {
+        let query = self.query_range(query, step_seconds, LINES_ANSWERED)?;
+        let answered = engine(self.flushed()?).range(&self.tenant, &query)?;
+        Ok(Box::new(move || {
+            Ok(answer(black_box(&answered), &Encoding::default(), Duration::ZERO).len())
+        }))
+    }
+
+    /// Evaluates what was appended for a live tail and writes its frames.
+    pub(super) fn tail(&self, query: Query) -> Result<Work<'_>> {
+        let store = empty_store()?;
+        let (tail, mut subscription) = engine(&store).tail(&self.tenant, query.text, usize::MAX)?;
+        let mut rounds = Vec::new();
+        for batch in self.batches()? {
+            store.append(&self.tenant, batch)?;
+            rounds.push(std::iter::from_fn(|| subscription.try_recv()).collect::<Vec<_>>());
+        }
+        Ok(Box::new(move || {
+            let mut bytes = 0;
+            for appended in black_box(&rounds) {
+                let entries = tail.evaluate(appended, usize::MAX).entries;
+                let frame = |entries| tail_frame(entries, &[], TailDialect::Merged).len();
+                bytes += entries.chunks(FRAME_ENTRIES).map(frame).sum::<usize>();
+            }
+            Ok(bytes)
+        }))
+    }
+
     /// Takes in pushes in protobuf and snappy, without a store behind them.
     pub(super) fn decode_pushes(&self) -> Work<'_> {
         let mut bodies = push::bodies(&self.corpus);
@@ -80,17 +164,20 @@ impl Fixture {
 
     /// Asks a query over the whole corpus, which is in a segment, on this thread.
     pub(super) fn ask(&self, query: Query) -> Result<Work<'_>> {
-        let limits = EngineLimits { threads: 1, ..EngineLimits::default() };
-        let engine = Engine::with_limits(self.flushed()?.clone(), limits);
-        let nanos = |seconds: u64| i64::try_from(seconds * 1_000_000_000);
-        let range = TimeRange::new(nanos(START_SECONDS)?, nanos(self.corpus.end_seconds())?);
-        let query_range =
-            RangeQuery { step: nanos(60)?, limit: 100, ..RangeQuery::new(query.text, range) };
+        let engine = engine(self.flushed()?);
+        let query_range = self.query_range(query, 60, 100)?;
         Ok(Box::new(move || {
             let rows = rows(&engine.range(&self.tenant, black_box(&query_range))?);
             ensure!(query.has_answer == (rows > 0), "{} has {rows} rows", query.text);
             Ok(rows)
         }))
+    }
+
+    /// A query over the whole corpus.
+    fn query_range(&self, query: Query, step_seconds: u64, limit: usize) -> Result<RangeQuery> {
+        let nanos = |seconds: u64| i64::try_from(seconds * 1_000_000_000);
+        let range = TimeRange::new(nanos(START_SECONDS)?, nanos(self.corpus.end_seconds())?);
+        Ok(RangeQuery { step: nanos(step_seconds)?, limit, ..RangeQuery::new(query.text, range) })
     }
 
     /// The corpus as appends. The first call makes them.
@@ -135,9 +222,19 @@ fn labels(stream: &str) -> Result<Labels> {
     Ok(Labels::from_pairs(pairs)?)
 }
 
+/// An engine that works on its caller's thread.
+fn engine(store: &Store) -> Engine {
+    let limits = EngineLimits { threads: 1, ..EngineLimits::default() };
+    Engine::with_limits(store.clone(), limits)
+}
+
 fn empty_store() -> Result<Store> {
+    store_on(&MemVfs::new())
+}
+
+fn store_on(vfs: &MemVfs) -> Result<Store> {
     let store = Store::builder()
-        .vfs(Arc::new(MemVfs::new()))
+        .vfs(Arc::new(vfs.clone()))
         .clock(Arc::new(ManualClock::new()))
         .head_bytes_max(HEAD_BYTES_MAX)
         .head_age_max(HEAD_AGE_MAX)

@@ -40,19 +40,29 @@ pub struct HotPath {
 enum Make {
     Append,
     Flush,
+    Merge,
+    Replay,
+    LabelSets,
     DecodePush,
     ParseQueries,
     Ask(Query),
+    /// An answer in JSON, and the step in seconds.
+    Encode(Query, u64),
+    Tail(Query),
 }
 
 /// All of them. Their names are kept: counts of other commits are under them.
-pub const HOT_PATHS: [HotPath; 14] = {
+pub const HOT_PATHS: [HotPath; 20] = {
     const fn path(name: &'static str, make: Make) -> HotPath {
-        HotPath { name, is_repeatable: !matches!(make, Make::Append | Make::Flush), make }
+        let is_repeatable = !matches!(make, Make::Append | Make::Flush | Make::Merge);
+        HotPath { name, is_repeatable, make }
     }
     [
         path("append", Make::Append),
         path("flush", Make::Flush),
+        path("merge", Make::Merge),
+        path("log_replay", Make::Replay),
+        path("label_sets", Make::LabelSets),
         path("push_decode", Make::DecodePush),
         path("logql_parse", Make::ParseQueries),
         path("line_filter_absent", Make::Ask(queries::ABSENT)),
@@ -65,6 +75,9 @@ pub const HOT_PATHS: [HotPath; 14] = {
         path("pattern_by_field", Make::Ask(queries::PATTERN_BY_FIELD)),
         path("count_without_lines", Make::Ask(queries::COUNT)),
         path("last_100_lines", Make::Ask(queries::LAST_100)),
+        path("encode_lines", Make::Encode(queries::LAST_100, 60)),
+        path("encode_matrix", Make::Encode(queries::COUNT, 1)),
+        path("live_tail", Make::Tail(queries::TAIL)),
     ]
 };
 
@@ -77,9 +90,14 @@ impl HotPath {
         Ok(match self.make {
             Make::Append => fixture.append()?,
             Make::Flush => fixture.flush()?,
+            Make::Merge => fixture.merge()?,
+            Make::Replay => fixture.replay()?,
+            Make::LabelSets => fixture.label_sets(),
             Make::DecodePush => fixture.decode_pushes(),
             Make::ParseQueries => Box::new(parse_queries),
             Make::Ask(query) => fixture.ask(query)?,
+            Make::Encode(query, step_seconds) => fixture.encode(query, step_seconds)?,
+            Make::Tail(query) => fixture.tail(query)?,
         })
     }
 }

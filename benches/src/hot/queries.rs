@@ -41,7 +41,10 @@ pub(super) const COUNT: Query = query(r#"sum by (job) (count_over_time({job=~".+
 /// The newest lines of one job.
 pub(super) const LAST_100: Query = query(r#"{job="blocks"}"#);
 
-/// All of them.
+/// What a live tail follows.
+pub(super) const TAIL: Query = query(r#"{job="orders"} | json | http_status >= 400"#);
+
+/// All that is parsed.
 pub(super) const ALL: [Query; 10] = [
     ABSENT,
     PRESENT,

@@ -97,7 +97,7 @@ impl<'a> Context<'a> {
     /// The chunks that may have entries in `range` whose line passes, as they lie side by side in the store.
     ///
     /// # Errors
-    /// What the store says; timeout and cancellation.
+    /// What the store says; the budget's, timeout and cancellation.
     pub(crate) fn chunks(
         &self,
         matchers: &[Matcher],
@@ -114,6 +114,7 @@ impl<'a> Context<'a> {
             false => self.search(matchers, range, predicate)?,
         };
         let units = ranked(chunks);
+        self.budget.charge(units.len().saturating_mul(size_of::<ChunkUnit>()))?;
         let streams = units.iter().map(|unit| u64::from(unit.stream) + 1).max().unwrap_or(0);
         self.counters.streams_matched.fetch_add(streams, Ordering::Relaxed);
         Ok(units)

@@ -70,7 +70,7 @@ impl Import {
             None => self.take_files(&mut sender).map(|()| Vec::new()),
         };
         sender.progress.clear();
-        let summary = sender.progress.summary();
+        let (summary, is_begun) = (sender.progress.summary(), sender.progress.is_begun());
         let outcome = imported.and_then(|warnings| sender.finish().and_then(|_| whole(&warnings)));
         client.close()?;
         match outcome {
@@ -81,7 +81,7 @@ impl Import {
                 Ok(())
             }
             // Importing the same once more does no harm, and goes on where this ended.
-            Err(Failure::Failed(text)) => Err(Failure::Failed(format!(
+            Err(Failure::Failed(text)) if is_begun => Err(Failure::Failed(format!(
                 "{text}; {summary} were imported before, and are kept once when they are imported again"
             ))),
             Err(failure) => Err(failure),

@@ -248,6 +248,11 @@ impl Progress {
         )
     }
 
+    /// Whether anything was done.
+    pub(super) const fn is_begun(&self) -> bool {
+        self.lines > 0
+    }
+
     /// What was done, in a few words.
     pub(super) fn summary(&self) -> String {
         format!("{} lines, {}", thousands(self.lines), size_text(self.bytes))

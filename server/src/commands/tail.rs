@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ::http::HeaderMap;
 use clap::Args;
+use timberline_query::syntax::{Expr, parse};
 use tokio_rustls::rustls::{ClientConnection, StreamOwned};
 use tungstenite::client::IntoClientRequest as _;
 use tungstenite::{HandshakeError, Message, WebSocket};
@@ -84,6 +85,9 @@ impl io::Write for Stream {
 
 impl Tail {
     pub(super) fn run(&self) -> Result<(), Failure> {
+        if let Ok(Expr::Metric(_)) = parse(&self.query) {
+            return Err(Failure::usage("tail prints lines: this query makes numbers of them"));
+        }
         if self.target.data.is_some() {
             return Err(Failure::usage(
                 "nothing comes into a data directory that no server uses: tail needs a server (--addr)",

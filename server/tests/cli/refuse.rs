@@ -31,6 +31,7 @@ fn wrong_commands_end_with_2_and_say_what_to_write() {
         (&["instant-query", "{a=\"b\"}"], "log queries are not supported as an instant query type"),
         (&["stats", "{"], "parse error"),
         (&["tail", "{a=\"b\"}"], "tail needs a server"),
+        (&["tail", "rate({a=\"b\"}[1m])"], "this query makes numbers"),
         (&["bench"], "a bench loads a server"),
         (&["push", "-"], "needs --labels"),
         (&["push", "-", "x", "-l", "a=b"], "pushed by itself"),
@@ -59,7 +60,7 @@ fn what_cannot_be_done_ends_with_1() {
     let data = directory.path().join("data");
     let missing = run(Place::Data(&data), &["labels"]);
     assert_eq!(missing.code, Some(1));
-    assert!(missing.err.contains("there is no store in"), "{missing:?}");
+    assert!(missing.err.starts_with("timberline: there is no store in"), "{missing:?}");
     assert!(!data.exists(), "a question makes no directory");
     let file = run(Place::Data(&data), &["push", "/nosuch/file", "-l", "a=b"]);
     assert_eq!(file.code, Some(1), "{file:?}");
@@ -71,6 +72,9 @@ fn what_cannot_be_done_ends_with_1() {
     assert!(locked.err.contains("is in use by another process"), "{locked:?}");
     assert!(locked.err.contains("with --addr in place of --data"), "{locked:?}");
     drop(server);
+    let import = run(Place::Data(&data), &["import", "/nosuch/file"]);
+    assert_eq!(import.code, Some(1), "{import:?}");
+    assert!(import.err.ends_with("No such file or directory (os error 2)\n"), "{import:?}");
 
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let unreachable = run(Place::Server(free), &["labels"]);
@@ -93,6 +97,11 @@ fn a_server_that_is_none_is_told() {
     let outcome = run(Place::Server(address), &["labels"]);
     assert_eq!(outcome.code, Some(1));
     assert!(outcome.err.contains("not what a Loki server says"), "{outcome:?}");
+    let mut encrypted = timberline();
+    encrypted.args(["labels", "--addr", &format!("https://{address}")]);
+    let outcome = end(&mut encrypted, b"");
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.err.contains("does not speak TLS"), "{outcome:?}");
 }
 
 #[test]

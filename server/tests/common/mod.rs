@@ -3,6 +3,7 @@
 
 pub mod fake;
 pub mod grpc;
+pub mod kept;
 #[cfg(unix)]
 pub mod process;
 pub mod tail;

@@ -37,8 +37,29 @@ impl Running {
     /// The same with variables in its environment.
     pub fn start_with(data_dir: &Path, variables: &[(&str, &str)]) -> Self {
         let mut command = serve(data_dir, "127.0.0.1:0");
-        command.envs(variables.iter().copied()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap();
+        command.envs(variables.iter().copied());
+        Self::of(command)
+    }
+
+    /// Starts a server that may have this many files open, connections included.
+    #[cfg(target_os = "linux")]
+    pub fn start_with_files(data_dir: &Path, files: u32, variables: &[(&str, &str)]) -> Self {
+        let server = serve(data_dir, "127.0.0.1:0");
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$0\" \"$@\"")]);
+        command.arg(server.get_program()).args(server.get_args());
+        for (name, value) in server.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.envs(variables.iter().copied());
+        Self::of(command)
+    }
+
+    fn of(mut command: Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
         let address = lines.by_ref().map(Result::unwrap).find_map(|line| {
             let line: serde_json::Value = serde_json::from_str(&line).ok()?;

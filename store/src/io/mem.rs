@@ -63,6 +63,19 @@ struct Names {
     locks: BTreeSet<PathBuf>,
 }
 
+impl Names {
+    /// The file system after a power failure that left these files.
+    fn after(&self, files: BTreeMap<PathBuf, Arc<Mutex<Content>>>) -> MemVfs {
+        let after = Self {
+            dirs: self.dirs.clone(),
+            durable: files.clone(),
+            live: files,
+            locks: BTreeSet::new(),
+        };
+        MemVfs { shared: Arc::new(Shared { names: Mutex::new(after), faults: Arc::default() }) }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Content {
     bytes: Vec<u8>,
@@ -110,14 +123,7 @@ impl MemVfs {
             let left = Content { bytes: content.bytes[..kept].to_vec(), synced: kept };
             (path.clone(), Arc::new(Mutex::new(left)))
         };
-        let files: BTreeMap<_, _> = names.durable.iter().map(survive).collect();
-        let after = Names {
-            dirs: names.dirs.clone(),
-            durable: files.clone(),
-            live: files,
-            locks: BTreeSet::new(),
-        };
-        Self { shared: Arc::new(Shared { names: Mutex::new(after), faults: Arc::default() }) }
+        names.after(names.durable.iter().map(survive).collect())
     }
 
     /// As [`crash`](Self::crash), but what was not synced is lost, kept or torn as `choose` says: asked
@@ -141,13 +147,7 @@ impl MemVfs {
                 files.insert(path.clone(), Arc::new(Mutex::new(left)));
             }
         }
-        let after = Names {
-            dirs: names.dirs.clone(),
-            durable: files.clone(),
-            live: files,
-            locks: BTreeSet::new(),
-        };
-        Self { shared: Arc::new(Shared { names: Mutex::new(after), faults: Arc::default() }) }
+        names.after(files)
     }
 
     /// Replaces a file's bytes, durably: how a test damages one. The file is made if it is not there.

@@ -38,7 +38,7 @@ impl Segment {
     /// [search](Self::search_group) group by group.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged stream table or label index.
+    /// [`StoreError::Corrupt`] for a damaged stream table.
     pub(crate) fn crowd(
         &self,
         tenant: &TenantId,
@@ -112,13 +112,17 @@ impl Segment {
         Ok(rows)
     }
 
-    /// The rows of a group, and about how many bytes of lines.
-    pub(crate) fn group_size(&self, number: u32) -> (u64, u64) {
-        let Parts::Groups(groups) = self.parts() else { return (0, 0) };
-        let rows = groups.get(number as usize).map_or(0, |group| u64::from(group.rows));
+    /// The rows of a group.
+    pub(crate) fn group_rows(&self, number: u32) -> u64 {
+        let Parts::Groups(groups) = self.parts() else { return 0 };
+        groups.get(number as usize).map_or(0, |group| u64::from(group.rows))
+    }
+
+    /// About how many bytes of lines so many rows have.
+    pub(crate) fn line_bytes_of(&self, rows: u64) -> u64 {
         let meta = self.meta();
         let bytes = u128::from(meta.line_bytes) * u128::from(rows) / u128::from(meta.rows.max(1));
-        (rows, u64::try_from(bytes).unwrap_or(u64::MAX))
+        u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 
     fn group_hits(

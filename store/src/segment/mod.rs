@@ -112,7 +112,8 @@
 //! # The label index
 //! Document `n` is stream `n` of the stream table. Its one field, `label`, has a term
 //! `tenant NUL name NUL value` for each label. A segment of few streams, or one with a label that does
-//! not fit that form, has no index files: matchers are then tried on the stream table.
+//! not fit that form, has no index files: matchers are then tried on the stream table. So they are where the index
+//! turns out to be damaged.
 
 mod bitmap;
 mod checksum;
@@ -147,6 +148,8 @@ use crate::Timestamp;
 pub(crate) use chunk::{KnownProjections, SegmentChunk, SegmentScratch};
 pub(crate) use crowd::Crowd;
 pub(crate) use fuzz::open_segment_bytes;
+#[cfg(feature = "label-index")]
+pub(crate) use index::open_label_index_bytes;
 pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;
 pub(crate) use reader::{Segment, StreamEntry};

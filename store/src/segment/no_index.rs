@@ -14,9 +14,6 @@ use crate::{Matcher, TenantId};
 /// Whether this build makes and reads label indexes.
 pub(super) const IS_THERE: bool = false;
 
-/// What goes wrong with an index that is there.
-pub(super) type IndexError = Infallible;
-
 /// There is none.
 pub(super) enum LabelIndex {}
 
@@ -25,30 +22,25 @@ impl LabelIndex {
         Err(Damage::new("this build has no label index"))
     }
 
-    #[expect(clippy::type_complexity, reason = "as the index has it")]
     pub(super) fn select<'m>(
         &self,
         _tenant: &TenantId,
         _all: Range<u32>,
         _selector: &'m [Matcher],
-    ) -> Result<(Vec<u32>, Vec<&'m Matcher>), IndexError> {
+    ) -> Decoded<(Vec<u32>, Vec<&'m Matcher>)> {
         match *self {}
     }
 
-    pub(super) fn values(
-        &self,
-        _tenant: &TenantId,
-        _name: &str,
-    ) -> Result<BTreeSet<String>, IndexError> {
+    pub(super) fn values(&self, _tenant: &TenantId, _name: &str) -> Decoded<BTreeSet<String>> {
         match *self {}
     }
 
-    pub(super) fn names(&self, _tenant: &TenantId) -> Result<BTreeSet<String>, IndexError> {
+    pub(super) fn names(&self, _tenant: &TenantId) -> Decoded<BTreeSet<String>> {
         match *self {}
     }
 }
 
 /// No files.
-pub(super) fn build(_streams: &[StreamRecord]) -> Result<Vec<(String, Vec<u8>)>, IndexError> {
+pub(super) fn build(_streams: &[StreamRecord]) -> Result<Vec<(String, Vec<u8>)>, Infallible> {
     Ok(Vec::new())
 }

@@ -12,7 +12,7 @@ use super::codec::{Damage, Decoded};
 use super::footer::{Footer, slice};
 use super::frame::{Frame, FrameReader};
 use super::group::{Group, GroupEntry, GroupScratch, OpenGroups};
-use super::index::{self, IndexError, LabelIndex};
+use super::index::{self, LabelIndex};
 use super::minutes::{Minute, MinuteTable};
 use super::stream_table::{Stream, StreamTable};
 use super::template::Lazy;
@@ -32,6 +32,9 @@ use crate::{
 /// against 0.7 µs for `=`, with 100,000 streams 7.8 ms against 0.1 ms.
 pub(super) const DIRECT_STREAMS_MAX: usize = 64;
 
+/// What errors call the label index.
+const LABEL_INDEX: &str = "label index";
+
 /// Numbers open segments, so that caches tell them apart.
 static NEXT_IDENTITY: AtomicU64 = AtomicU64::new(0);
 
@@ -48,6 +51,8 @@ pub(crate) struct Segment {
     open_groups: OpenGroups,
     minutes: Lazy<MinuteTable>,
     index: OnceLock<LabelIndex>,
+    /// What is wrong with the index, once something was found to be. It is not asked any more then.
+    index_damage: OnceLock<Damage>,
 }
 
 /// Where the rows of a segment are.
@@ -115,6 +120,7 @@ impl Segment {
             open_groups: OpenGroups::default(),
             minutes: Lazy::default(),
             index: OnceLock::new(),
+            index_damage: OnceLock::new(),
         }))
     }
 
@@ -126,7 +132,7 @@ impl Segment {
     /// The streams that pass every matcher and have a run that overlaps the range, by labels.
     ///
     /// # Errors
-    /// [`StoreError::Corrupt`] for a damaged stream table or label index.
+    /// [`StoreError::Corrupt`] for a damaged stream table.
     pub(crate) fn series(
         &self,
         tenant: &TenantId,
@@ -246,8 +252,8 @@ impl Segment {
     /// # Errors
     /// As [`series`](Self::series).
     pub(crate) fn label_names(&self, tenant: &TenantId) -> Result<BTreeSet<String>, StoreError> {
-        if self.has_index() {
-            return self.index()?.names(tenant).map_err(|error| self.index_damage(&error));
+        if let Some(names) = self.ask_index(|index| index.names(tenant)) {
+            return Ok(names);
         }
         self.collect(tenant, |names, name, _| {
             names.insert(name.to_owned());
@@ -263,8 +269,8 @@ impl Segment {
         tenant: &TenantId,
         name: &str,
     ) -> Result<BTreeSet<String>, StoreError> {
-        if self.has_index() {
-            return self.index()?.values(tenant, name).map_err(|error| self.index_damage(&error));
+        if let Some(values) = self.ask_index(|index| index.values(tenant, name)) {
+            return Ok(values);
         }
         self.collect(tenant, |values, other, value| {
             if other == name {
@@ -431,17 +437,36 @@ impl Segment {
         if selector.is_empty() || all.is_empty() {
             return Ok(all.collect());
         }
-        if !self.asks_index(table, tenant) {
-            return self.retain(table, all.collect(), selector);
+        // With few streams the index is not worth asking.
+        let selected = match all.len() > DIRECT_STREAMS_MAX {
+            true => self.ask_index(|index| index.select(tenant, all.clone(), selector)),
+            false => None,
+        };
+        match selected {
+            Some((candidates, rest)) => self.retain(table, candidates, &rest),
+            None => self.retain(table, all.collect(), selector),
         }
-        let selected = self.index()?.select(tenant, all, selector);
-        let (candidates, rest) = selected.map_err(|error| self.index_damage(&error))?;
-        self.retain(table, candidates, &rest)
     }
 
-    /// Whether the tenant has so many streams that the index, where there is one, is worth asking.
-    fn asks_index(&self, table: &StreamTable, tenant: &TenantId) -> bool {
-        table.of_tenant(tenant).len() > DIRECT_STREAMS_MAX && self.has_index()
+    /// Asks the index. `None` where there is none, and where it is damaged, which costs time but no answer: the
+    /// stream table has all that it has.
+    fn ask_index<'i, T>(&'i self, ask: impl FnOnce(&'i LabelIndex) -> Decoded<T>) -> Option<T> {
+        if !self.has_index() || self.index_damage.get().is_some() {
+            return None;
+        }
+        match self.index().and_then(ask) {
+            Ok(answer) => Some(answer),
+            Err(damage) => {
+                self.index_damage.get_or_init(|| damage);
+                None
+            }
+        }
+    }
+
+    /// What was found to be wrong with the label index.
+    pub(crate) fn index_damage(&self) -> Option<StoreError> {
+        let damage = self.index_damage.get()?;
+        Some(Damage(damage.0.clone()).at(&self.path, LABEL_INDEX, self.index_offset()))
     }
 
     /// What `each` gathers from the labels of a tenant's streams.
@@ -488,19 +513,22 @@ impl Segment {
         table_cache::table(self.identity, decode).map_err(|damage| self.table_damage(damage))
     }
 
-    fn index(&self) -> Result<&LabelIndex, StoreError> {
+    fn index(&self) -> Decoded<&LabelIndex> {
         if let Some(index) = self.index.get() {
             return Ok(index);
         }
         let streams = self.footer.meta.streams;
-        let index = LabelIndex::open(&self.bytes, &self.footer.index, streams)
-            .map_err(|damage| damage.at(&self.path, "label index", self.index_offset()))?;
+        let index = LabelIndex::open(&self.bytes, &self.footer.index, streams)?;
         Ok(self.index.get_or_init(|| index))
     }
 
     /// Checks the label index, where there is one.
     pub(super) fn verify_index(&self) -> Result<(), StoreError> {
-        if self.has_index() { self.index().map(drop) } else { Ok(()) }
+        if !self.has_index() {
+            return Ok(());
+        }
+        let damaged = |damage: Damage| damage.at(&self.path, LABEL_INDEX, self.index_offset());
+        self.index().map(drop).map_err(damaged)
     }
 
     /// Whether there is an index that this build can read.
@@ -510,10 +538,6 @@ impl Segment {
 
     fn index_offset(&self) -> u64 {
         self.footer.index.first().map_or(0, |file| file.offset)
-    }
-
-    fn index_damage(&self, error: &IndexError) -> StoreError {
-        Damage(error.to_string()).at(&self.path, "label index", self.index_offset())
     }
 
     pub(super) fn table_damage(&self, damage: Damage) -> StoreError {

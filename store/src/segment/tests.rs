@@ -318,6 +318,35 @@ fn check_damaged(bytes: Vec<u8>, model: &Model, what: &str) {
 }
 
 #[test]
+#[cfg(feature = "label-index")]
+fn a_damaged_label_index_is_told_and_costs_no_answer() {
+    let model = many_streams(200);
+    let bytes = write(&model).0.read(Path::new(PATH)).unwrap();
+    let of = tenant("one");
+    let selector = [Matcher::new("app", MatchOp::Matches, "app-[12]").unwrap()];
+    let ask = |bytes: Vec<u8>| {
+        let segment = Segment::from_bytes(Path::new(PATH), crate::io::Mapped::from(bytes)).unwrap();
+        let names = segment.label_names(&of).unwrap();
+        let values = segment.label_values(&of, "app").unwrap();
+        let series = segment.series(&of, &selector, TimeRange::ALL).unwrap();
+        (segment, (names, values, series))
+    };
+    let (whole, answers) = ask(bytes.clone());
+    assert!(whole.index_damage().is_none() && !answers.2.is_empty());
+    let files = &whole.footer().index;
+    assert!(files.len() > 3, "{files:?}");
+    for file in files {
+        let mut damaged = bytes.clone();
+        damaged[usize::try_from(file.offset + file.length / 2).unwrap()] ^= 1;
+        let (segment, found) = ask(damaged);
+        assert_eq!(found, answers, "{}", file.name);
+        let told = segment.index_damage().unwrap().to_string();
+        assert!(told.contains("label index") && told.contains(&file.name), "{told}");
+        assert!(segment.verify().is_err(), "{}", file.name);
+    }
+}
+
+#[test]
 fn every_flipped_byte_is_seen_or_harmless() {
     let model = small_model();
     let bytes = write(&model).0.read(Path::new(PATH)).unwrap();

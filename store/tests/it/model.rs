@@ -111,6 +111,13 @@ fn check_entries(store: &Store, model: &Model, range: TimeRange) -> Result<(), T
     reversed.reverse();
     prop_assert_eq!(&entries, &reversed);
     prop_assert!(entries.is_sorted_by_key(|entry| entry.timestamp));
+    // Lent and given in turn.
+    let (mut mixed, mut lent) = (Vec::new(), store.entries(&tenant(), &[], range).unwrap());
+    while let Some(entry) = lent.next_ref() {
+        mixed.push(entry.unwrap().to_entry());
+        mixed.extend(lent.next().map(Result::unwrap));
+    }
+    prop_assert_eq!(&entries, &mixed);
     for (stream, app) in APPS.iter().enumerate() {
         let of_stream = entries.iter().filter(|entry| entry.labels == labels(app));
         let told =

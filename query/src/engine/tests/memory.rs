@@ -59,6 +59,23 @@ fn collected_entries_count() {
 }
 
 #[test]
+fn the_list_of_chunks_counts() {
+    let fixture = Fixture::new();
+    let mut batch = WriteBatch::new();
+    for number in 0..10_000 {
+        batch.stream(&Labels::from_pairs([("pod", number.to_string())]).unwrap());
+        batch.push(SECOND, b"x", &[]).unwrap();
+    }
+    fixture.store.append(&fixture.tenant, &batch).unwrap();
+    // Of one series, so that nothing else grows.
+    let query = instant(r#"sum(count_over_time({pod=~".+"} [1h]))"#, 20 * SECOND);
+    let ask = |bytes| fixture.engine_with(limits(bytes)).instant(&fixture.tenant, &query);
+    ask(256 * MIB).unwrap();
+    let refused = ask(MIB / 2).unwrap_err().to_string();
+    assert!(refused.contains("524288 bytes"), "{refused}");
+}
+
+#[test]
 fn lines_that_templates_make_large_count_before_the_chunk_is_through() {
     let fixture = many_entries();
     // 10,000 lines of 1 MiB each, out of one chunk.

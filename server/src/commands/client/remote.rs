@@ -132,7 +132,7 @@ impl Remote {
             Some((config, name)) => {
                 let connector = TlsConnector::from(Arc::clone(config));
                 let stream = connector.connect(name.clone(), stream).await;
-                let stream = stream.map_err(|error| failed(error.to_string()))?;
+                let stream = stream.map_err(|error| failed(tls::refusal(&error)))?;
                 begin(stream).await.map_err(|error| failed(chain(&error)))
             }
         }

@@ -65,6 +65,18 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, Failure> {
     Ok(roots)
 }
 
+/// Why there is no TLS with a server, in words for people.
+pub(super) fn refusal(error: &std::io::Error) -> String {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    match cause {
+        // Its first bytes are no TLS.
+        Some(rustls::Error::InvalidMessage(_)) => {
+            format!("what is there does not speak TLS ({error}); write http:// in --addr")
+        }
+        _ => error.to_string(),
+    }
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Failure> {
     crate::tls::certificates(path).map_err(Failure::failed)
 }

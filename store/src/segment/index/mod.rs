@@ -1,11 +1,17 @@
 //! The label index: which streams have which labels, as a bundled tantivy index.
+//!
+//! tantivy trusts its files. So it sees none whose checksum is not right; and what it makes of a file that is
+//! nonsense behind a right checksum, which only whoever wrote it can have got wrong, is contained here: an error
+//! or a panic of tantivy's is damage.
 
 mod build;
 mod directory;
+mod fuzz;
 
 use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 
 use tantivy::postings::TermInfo;
@@ -21,12 +27,10 @@ use crate::io::Mapped;
 use crate::{MatchOp, Matcher, TenantId};
 
 pub(super) use self::build::build;
+pub(crate) use self::fuzz::open_label_index_bytes;
 
 /// Whether this build makes and reads label indexes.
 pub(super) const IS_THERE: bool = true;
-
-/// What goes wrong with an index that is there.
-pub(super) type IndexError = TantivyError;
 
 /// The one field of the documents.
 const FIELD: &str = "label";
@@ -82,8 +86,6 @@ impl<'a> Plan<'a> {
 
 impl LabelIndex {
     /// Checks the bundled files and opens the index in them.
-    ///
-    /// tantivy trusts its files, which is why all of them are checked before it sees them.
     pub(super) fn open(file: &Mapped, files: &[IndexFile], streams: u64) -> Decoded<Self> {
         for entry in files {
             let crc = crc32c::crc32c(slice(file, entry.offset, entry.length)?);
@@ -94,7 +96,7 @@ impl LabelIndex {
             }
         }
         let directory = BundleDirectory::new(file, files);
-        let index = Self::open_in(directory).map_err(|error| Damage(error.to_string()))?;
+        let index = contained(|| Self::open_in(directory))?;
         match u64::from(index.streams) == streams {
             true => Ok(index),
             false => Err(Damage(format!("{} documents for {streams} streams", index.streams))),
@@ -118,6 +120,15 @@ impl LabelIndex {
     /// Matchers that name values come first: they are answered by a postings list for each, and mostly
     /// leave so few streams that no dictionary has to be walked for the others.
     pub(super) fn select<'m>(
+        &self,
+        tenant: &TenantId,
+        all: Range<u32>,
+        selector: &'m [Matcher],
+    ) -> Decoded<(Vec<u32>, Vec<&'m Matcher>)> {
+        contained(|| self.try_select(tenant, all, selector))
+    }
+
+    fn try_select<'m>(
         &self,
         tenant: &TenantId,
         all: Range<u32>,
@@ -165,34 +176,39 @@ impl LabelIndex {
     }
 
     /// The values of a tenant's label.
-    pub(super) fn values(
-        &self,
-        tenant: &TenantId,
-        name: &str,
-    ) -> tantivy::Result<BTreeSet<String>> {
+    pub(super) fn values(&self, tenant: &TenantId, name: &str) -> Decoded<BTreeSet<String>> {
         // They come in order: a set is built of all faster than value by value.
         let mut values = Vec::new();
-        self.each_value(&build::prefix(tenant.as_str(), name), "", |value, _| {
-            values.push(value.to_owned());
-            Ok(true)
+        contained(|| {
+            self.each_value(&build::prefix(tenant.as_str(), name), "", |value, _| {
+                values.push(value.to_owned());
+                Ok(true)
+            })
         })?;
         Ok(values.into_iter().collect())
     }
 
     /// The names of a tenant's labels; steps over the values of each.
-    pub(super) fn names(&self, tenant: &TenantId) -> tantivy::Result<BTreeSet<String>> {
+    pub(super) fn names(&self, tenant: &TenantId) -> Decoded<BTreeSet<String>> {
+        contained(|| self.try_names(tenant))
+    }
+
+    fn try_names(&self, tenant: &TenantId) -> tantivy::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         let start = [tenant.as_str().as_bytes(), &[SEPARATOR]].concat();
         let (mut from, behind) = (start.clone(), behind(&start));
         loop {
             let mut terms = self.labels.terms().range().ge(&from).lt(&behind).into_stream()?;
             let Some((key, _)) = terms.next() else { return Ok(names) };
-            let pair = key.get(start.len()..).unwrap_or_default();
+            let pair = key.strip_prefix(&start[..]).unwrap_or_default();
             let name = pair.split(|byte| *byte == SEPARATOR).next().unwrap_or_default();
-            let name = std::str::from_utf8(name)
-                .map_err(|error| TantivyError::InternalError(error.to_string()))?;
+            let name = std::str::from_utf8(name).map_err(nonsense)?;
             names.insert(name.to_owned());
-            from = self::behind(&build::prefix(tenant.as_str(), name));
+            let next = self::behind(&build::prefix(tenant.as_str(), name));
+            if next <= from {
+                return Err(nonsense("terms do not ascend"));
+            }
+            from = next;
         }
     }
 
@@ -206,10 +222,13 @@ impl LabelIndex {
     ) -> tantivy::Result<bool> {
         let first = [key, prefix.as_bytes()].concat();
         let mut terms = self.labels.terms().range().ge(&first).lt(behind(key)).into_stream()?;
+        let mut streams_left = self.streams;
         while terms.advance() && terms.key().starts_with(&first) {
+            // Each value has a stream of its own at least.
+            streams_left =
+                streams_left.checked_sub(1).ok_or_else(|| nonsense("more values than streams"))?;
             let value = terms.key().get(key.len()..).unwrap_or_default();
-            let value = std::str::from_utf8(value)
-                .map_err(|error| TantivyError::InternalError(error.to_string()))?;
+            let value = std::str::from_utf8(value).map_err(nonsense)?;
             if !each(value, terms.value())? {
                 return Ok(false);
             }
@@ -226,6 +245,23 @@ impl LabelIndex {
         }
         Ok(())
     }
+}
+
+/// Does something with an index that may be nonsense.
+fn contained<T>(act: impl FnOnce() -> tantivy::Result<T>) -> Decoded<T> {
+    // Whatever a panic leaves half done belongs to an index that is not asked again.
+    match panic::catch_unwind(AssertUnwindSafe(act)) {
+        Ok(outcome) => outcome.map_err(|error| Damage(error.to_string())),
+        Err(panic) => {
+            let said = panic.downcast_ref::<String>().map(String::as_str);
+            let said = said.or_else(|| panic.downcast_ref::<&str>().copied());
+            Err(Damage(format!("tantivy panicked: {}", said.unwrap_or("without a word"))))
+        }
+    }
+}
+
+fn nonsense(what: impl fmt::Display) -> TantivyError {
+    TantivyError::InternalError(what.to_string())
 }
 
 /// The first term behind all that begin with `prefix`, which ends with a separator.

@@ -80,29 +80,18 @@ fn class(byte: u8) -> u8 {
 /// Two odd numbers with bits all over.
 const FACTORS: [u64; 2] = [0x2127_599b_f432_5c37, 0x9e37_79b9_7f4a_7c15];
 
-/// A hash of some bytes, eight at a time.
+/// Takes eight bytes into a hash.
+const fn mixed(hash: u64, bytes: u64) -> u64 {
+    let hash = (hash ^ bytes).wrapping_mul(FACTORS[0]);
+    hash ^ hash >> 29
+}
+
+/// A hash of some bytes.
 fn hash(bytes: &[u8]) -> u64 {
-    let mut hash = (bytes.len() as u64).wrapping_mul(FACTORS[1]);
-    let mut mix = |word: u64| {
-        hash = (hash ^ word).wrapping_mul(FACTORS[0]);
-        hash ^= hash >> 29;
-    };
-    let word = |bytes: &[u8; 8]| u64::from_le_bytes(*bytes);
-    let half = |bytes: &[u8; 4]| u64::from(u32::from_le_bytes(*bytes));
-    // The last bytes are taken together, whether or not some of them were taken before.
-    if let Some(last) = bytes.last_chunk::<8>() {
-        let (words, rest) = bytes.as_chunks::<8>();
-        words.iter().for_each(|bytes| mix(word(bytes)));
-        if !rest.is_empty() {
-            mix(word(last));
-        }
-    } else if let (Some(first), Some(last)) = (bytes.first_chunk(), bytes.last_chunk()) {
-        mix(half(first) << 32 | half(last));
-    } else if let (Some(first), Some(last)) = (bytes.first(), bytes.last()) {
-        let middle = bytes[bytes.len() / 2];
-        mix(u64::from(*first) << 16 | u64::from(middle) << 8 | u64::from(*last));
-    }
-    hash
+    let (words, rest) = bytes.as_chunks::<8>();
+    let hash =
+        words.iter().fold(bytes.len() as u64, |hash, word| mixed(hash, u64::from_le_bytes(*word)));
+    mixed(hash, rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte)))
 }
 
 /// Hexadecimal runs from this length on are values even without a digit: a part of a UUID may have none.
@@ -155,36 +144,44 @@ impl Cutter<'_> {
     }
 
     fn separators(&mut self, start: usize, end: usize) -> usize {
-        for at in start..end {
-            self.mix(self.text[at].into());
-        }
+        self.mix(hash(&self.text[start..end]));
         end
     }
 
-    fn token(&mut self, start: usize, end: usize, kind: Kind) -> usize {
+    /// `hash` tells it from others of its kind and length.
+    fn token(&mut self, start: usize, end: usize, kind: Kind, hash: u64) -> usize {
         self.mix(0x100 + kind as u64);
         self.is_too_long |= end - start > TOKEN_LEN_MAX;
         // Places are of 32 bits, and so much of the hash is enough.
         self.tokens.push(Token {
             start: start as u32,
             len_and_kind: (end - start) as u16 & TOKEN_LEN_MAX as u16 | (kind as u16) << 14,
-            hash: (hash(&self.text[start..end]) >> 48) as u16,
+            hash: (hash >> 48) as u16,
         });
         end
     }
 
     /// A run of letters and digits.
     fn run(&mut self, start: usize) -> usize {
-        let (len, seen) = run_of(&self.text[start..]);
+        let Run { len, has_digits, hash } = Run::of(self.text, start);
         let end = start + len;
-        let is_hex = seen & LETTER == 0 && len >= HEX_LEN_MIN;
-        if seen & DIGIT != 0 || is_hex {
-            return self.token(start, end, Kind::Number);
+        if has_digits {
+            return self.token(start, end, Kind::Number, hash);
+        }
+        if len >= HEX_LEN_MIN && self.text[start..end].iter().all(|byte| class(*byte) == HEX_LETTER)
+        {
+            return self.token(start, end, Kind::Number, hash);
         }
         if self.text.get(end) == Some(&b'=') {
-            return self.separators(start, end);
+            self.mix(hash);
+            return end;
         }
-        self.token(start, end, Kind::Word)
+        self.token(start, end, Kind::Word, hash)
+    }
+
+    /// What stands between quotes and is more than a run.
+    fn quoted(&mut self, start: usize, end: usize) -> usize {
+        self.token(start, end, Kind::Quoted, hash(&self.text[start..end]))
     }
 
     /// A quote that may begin a key, a value, or be a separator like any other.
@@ -203,7 +200,7 @@ impl Cutter<'_> {
         }
         self.separator(at, b'"');
         let is_run = self.text[start..end].iter().all(|byte| class(*byte) & END == 0);
-        let end = if is_run { self.run(start) } else { self.token(start, end, Kind::Quoted) };
+        let end = if is_run { self.run(start) } else { self.quoted(start, end) };
         self.separators(end, quote_end)
     }
 
@@ -233,56 +230,72 @@ impl Cutter<'_> {
     }
 }
 
-/// The length of the run that a text begins with, and of which classes its bytes are.
-fn run_of(text: &[u8]) -> (usize, u8) {
-    let (mut len, mut seen) = (0, 0);
-    // Runs are short: where one ends is told for eight bytes at once, rather than guessed byte by byte.
-    while let Some(bytes) = text[len..].first_chunk::<8>() {
-        let eight = Eight::of(u64::from_le_bytes(*bytes));
-        let count = (eight.ends.trailing_zeros() / 8) as usize;
-        seen |= eight.classes(count);
-        len += count;
-        if count < 8 {
-            return (len, seen);
-        }
-    }
-    let rest = text[len..].iter().map(|byte| class(*byte)).take_while(|class| class & END == 0);
-    rest.for_each(|class| {
-        seen |= class;
-        len += 1;
-    });
-    (len, seen)
+/// Letters and digits in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Run {
+    len: usize,
+    has_digits: bool,
+    hash: u64,
 }
 
-/// Which of eight bytes are of which class: the highest bit of each is set or not.
-struct Eight {
+impl Run {
+    /// The run that begins at a place of a text.
+    ///
+    /// Runs are short: where one ends is told for eight bytes at once, rather than guessed byte by byte, and
+    /// the same bytes are hashed.
+    fn of(text: &[u8], start: usize) -> Self {
+        let mut run = Self { len: 0, has_digits: false, hash: FACTORS[1] };
+        loop {
+            let bytes = eight_bytes(text, start + run.len);
+            let classes = Classes::of(bytes);
+            let bits = classes.ends.trailing_zeros() & !7;
+            let kept = !u64::MAX.checked_shl(bits).unwrap_or(0);
+            run.has_digits |= classes.digits & kept != 0;
+            run.hash = mixed(run.hash, bytes & kept);
+            run.len += bits as usize / 8;
+            if bits < u64::BITS {
+                return run;
+            }
+        }
+    }
+}
+
+/// The bytes at a place of a text, the first the lowest; zeros, which are separators, stand for those beyond its
+/// end.
+fn eight_bytes(text: &[u8], at: usize) -> u64 {
+    let rest = text.get(at..).unwrap_or_default();
+    if let Some(bytes) = rest.first_chunk() {
+        return u64::from_le_bytes(*bytes);
+    }
+    match text.last_chunk() {
+        Some(last) => {
+            u64::from_le_bytes(*last).checked_shr(64 - 8 * rest.len() as u32).unwrap_or(0)
+        }
+        None => rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte)),
+    }
+}
+
+/// What eight bytes are: the highest bit of each is set or not.
+struct Classes {
     digits: u64,
-    letters: u64,
     /// Those that end a run.
     ends: u64,
 }
 
-impl Eight {
-    fn of(bytes: u64) -> Self {
+impl Classes {
+    const fn of(bytes: u64) -> Self {
         const ONES: u64 = u64::MAX / 0xff;
         const HIGH: u64 = ONES * 0x80;
+        /// Bytes below 128 that are at least as large as the one.
+        const fn at_least(bytes: u64, least: u8) -> u64 {
+            // No sum reaches into the next byte.
+            bytes + ONES * (0x80 - least as u64)
+        }
         let (ascii, others) = (bytes & !HIGH, bytes & HIGH);
-        // Without their highest bits no sum of two reaches into the next byte.
-        let at_least = |bytes: u64, least: u8| bytes + ONES * (0x80 - u64::from(least));
-        let within = |bytes: u64, least: u8, last: u8| {
-            at_least(bytes, least) & !at_least(bytes, last + 1) & HIGH & !others
-        };
         let lower = ascii | (ONES * 0x20);
-        let (digits, hex) = (within(ascii, b'0', b'9'), within(lower, b'a', b'f'));
-        let letters = within(lower, b'g', b'z') | others;
-        Self { digits, letters, ends: HIGH & !(digits | hex | letters) }
-    }
-
-    /// The classes of the first bytes.
-    fn classes(&self, count: usize) -> u8 {
-        let first = u64::MAX.checked_shr(64 - 8 * count as u32).unwrap_or(0);
-        let has = |bits: u64, class: u8| if bits & first != 0 { class } else { 0 };
-        has(self.digits, DIGIT) | has(self.letters, LETTER)
+        let digits = at_least(ascii, b'0') & !at_least(ascii, b'9' + 1) & HIGH & !others;
+        let letters = at_least(lower, b'a') & !at_least(lower, b'z' + 1);
+        Self { digits, ends: HIGH & !(digits | letters | others) }
     }
 }
 
@@ -353,18 +366,25 @@ mod tests {
     proptest! {
         #[test]
         fn a_run_is_that_of_a_look_at_each_byte(
+            before in prop::collection::vec(any::<u8>(), 0..10),
             text in prop::collection::vec(prop_oneof![any::<u8>(), prop::sample::select(b"09afAFgzGZ/:@`[{\x80".to_vec())], 0..40),
         ) {
-            let run: Vec<u8> =
-                text.iter().map(|byte| class(*byte)).take_while(|class| class & END == 0).collect();
-            let seen = run.iter().fold(0, |seen, class| seen | class) & (DIGIT | LETTER);
-            let (len, found) = run_of(&text);
-            prop_assert_eq!((len, found & (DIGIT | LETTER)), (run.len(), seen));
+            let run: Vec<u8> = text.iter().copied().take_while(|byte| class(*byte) & END == 0).collect();
+            let found = Run::of(&[before.as_slice(), &text].concat(), before.len());
+            prop_assert_eq!(found.len, run.len());
+            prop_assert_eq!(found.has_digits, run.iter().any(u8::is_ascii_digit));
+            prop_assert_eq!(found, Run::of(&run, 0), "whatever is around it");
         }
 
         #[test]
         fn runs_of_letters_and_digits_are_found_at_any_length(run in "[a-zA-Z0-9é]{0,30}", end in "[ =-]{0,2}") {
-            prop_assert_eq!(run_of(format!("{run}{end}").as_bytes()).0, run.len());
+            prop_assert_eq!(Run::of(format!("{run}{end}").as_bytes(), 0).len, run.len());
+        }
+
+        #[test]
+        fn other_runs_have_other_hashes(one in "[a-z0-9]{1,20}", other in "[a-z0-9]{1,20}") {
+            let hash = |run: &str| Run::of(run.as_bytes(), 0).hash;
+            prop_assert_eq!(one == other, hash(&one) == hash(&other));
         }
     }
 }
