@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::corpus::{self, Corpus, ServicesOptions};
 use crate::hot::{self, HOT_PATHS};
+use crate::idle;
 use crate::index;
 use crate::load;
 use crate::measure::{self, MeasureOptions};
@@ -49,7 +50,8 @@ enum Command {
     Load(LoadArgs),
     /// Ask the questions of a server that runs already and holds the corpus
     Ask(AskArgs),
-    /// Start the release server on an empty directory and follow one stream with many live tails.
+    /// Start the release server on an empty directory, ask it beside many idle connections, and follow one
+    /// stream with many live tails.
     Tails(TailsArgs),
     /// Put the release server under mixed load with restarts for a long time, see what it holds on the way,
     /// and look for every line in the end
@@ -218,6 +220,9 @@ struct TailsArgs {
     /// How many lines are pushed, one at a time.
     #[arg(long, default_value_t = 20)]
     lines: usize,
+    /// How many idle connections, which are closed before the tails are opened
+    #[arg(long, default_value_t = 2000)]
+    connections: usize,
 }
 
 #[derive(Debug, Args)]
@@ -312,6 +317,7 @@ pub fn run() -> Result<()> {
             let directory = tempfile::tempdir().context("a directory for the data")?;
             let options = ServerOptions { binary: args.binary, durability: Durability::Sync };
             let server = Server::start(&options, directory.path())?;
+            println!("{}", idle::measure(&server, args.connections)?);
             println!("{}", tails::measure(&server, args.clients, args.lines)?);
             server.stop()
         }

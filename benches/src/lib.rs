@@ -17,6 +17,7 @@ mod corpus;
 mod data;
 mod disk;
 pub mod hot;
+mod idle;
 mod index;
 mod load;
 mod measure;

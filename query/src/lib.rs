@@ -56,7 +56,10 @@ pub use engine::{
     TailEntry, TailHistory, TailQuery, TailRound,
 };
 pub use error::QueryError;
-pub use golang::{format_prometheus_duration, parse_prometheus_duration};
+pub use golang::{
+    format_binary_bytes, format_prometheus_duration, parse_duration as parse_go_duration,
+    parse_prometheus_duration,
+};
 pub use pipeline::template::{AlertContext, AlertTemplate};
 pub use result::{EntryResult, QueryAnswer, QueryStats, QueryValue, Sample, Series, StreamResult};
 pub use tenants::{ORIGINAL_TENANT_LABEL, TENANT_LABEL, Tenants};

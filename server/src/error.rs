@@ -10,6 +10,7 @@ use timberline_query::QueryError;
 use timberline_query::syntax::ParseError;
 use timberline_store::StoreError;
 
+use crate::ingest::Lack;
 use crate::tenant::TenantError;
 
 /// When to come again while others take up what there is.
@@ -25,6 +26,9 @@ pub enum ApiError {
     /// The request asks for something that can never work as it is.
     #[error("{0}")]
     BadRequest(String),
+    /// What is asked for is switched off.
+    #[error("not found")]
+    NotFound,
     /// The body is larger than it may be.
     #[error("request body too large: limit is {limit} bytes")]
     BodyTooLarge {
@@ -61,6 +65,7 @@ impl ApiError {
         match self {
             Self::Tenant(TenantError::Missing) => StatusCode::UNAUTHORIZED,
             Self::Tenant(_) | Self::BadRequest(_) | Self::Body(_) => StatusCode::BAD_REQUEST,
+            Self::NotFound => StatusCode::NOT_FOUND,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyPaused => StatusCode::REQUEST_TIMEOUT,
             Self::Busy => StatusCode::SERVICE_UNAVAILABLE,
@@ -86,6 +91,15 @@ impl ApiError {
     pub fn into_line_response(self) -> Response<Body> {
         let response = text_response(self.status(), format!("{self}\n"));
         with_retry_after(response, self.retry_after())
+    }
+}
+
+impl From<Lack> for ApiError {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::ForNow => Self::Busy,
+            Lack::ForEver(limit) => Self::BodyTooLarge { limit },
+        }
     }
 }
 

@@ -41,7 +41,7 @@ mod turns;
 #[doc(hidden)]
 pub mod fuzzing {
     pub use crate::ingest::fuzzing::*;
-    pub use crate::ruler::fuzz as rule_file;
+    pub use crate::ruler::{fuzz as rule_file, fuzz_tests as rule_test_file};
 }
 
 /// The version of this build, as `--version` and `/loki/api/v1/status/buildinfo` say it.

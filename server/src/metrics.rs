@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use parking_lot::RwLock;
 use prometheus::core::{Collector, Desc};
-use prometheus::proto::MetricFamily;
+use prometheus::proto::{self, MetricFamily};
 use prometheus::{
     Encoder as _, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, PullingGauge, Registry, TextEncoder,
 };
 use timberline_query::{QueryStats, Tenants};
-use timberline_store::{Store, StoreStats, TenantId};
+use timberline_store::{Durations, Store, StoreStats, TenantId};
 
 use crate::turns::Turns;
 
@@ -292,13 +292,57 @@ const COUNTERS: [Figure; 11] = [
     }),
 ];
 
+/// How long something of the store takes: its metric's name, what it is, where it is found.
+type Timing = (&'static str, &'static str, fn(&StoreStats) -> &Durations);
+
+const TIMINGS: [Timing; 3] = [
+    (
+        "timberline_wal_sync_duration_seconds",
+        "Seconds that syncs of the write-ahead log took.",
+        |s| &s.wal_sync_durations,
+    ),
+    (
+        "timberline_flush_duration_seconds",
+        "Seconds that it took to write the head to a segment.",
+        |s| &s.flush_durations,
+    ),
+    (
+        "timberline_merge_duration_seconds",
+        "Seconds that merges, and rewrites of single segments, took with their pauses.",
+        |s| &s.merge_durations,
+    ),
+];
+
+/// A histogram as it is printed.
+fn histogram(name: &str, help: &str, durations: &Durations) -> MetricFamily {
+    let buckets = durations.up_to().map(|(upper, count)| {
+        let mut bucket = proto::Bucket::default();
+        bucket.set_upper_bound(upper.as_secs_f64());
+        bucket.set_cumulative_count(count);
+        bucket
+    });
+    let mut histogram = proto::Histogram::default();
+    histogram.set_sample_count(durations.count());
+    histogram.set_sample_sum(durations.sum().as_secs_f64());
+    histogram.set_bucket(buckets.collect());
+    let mut metric = proto::Metric::default();
+    metric.set_histogram(histogram);
+    let mut family = MetricFamily::default();
+    family.set_name(name.to_owned());
+    family.set_help(help.to_owned());
+    family.set_field_type(proto::MetricType::HISTOGRAM);
+    family.set_metric(vec![metric]);
+    family
+}
+
 impl StoreCollector {
     fn new(store: Store) -> prometheus::Result<Self> {
-        let describe = |(name, help, _): &Figure| {
-            Desc::new((*name).to_owned(), (*help).to_owned(), Vec::new(), HashMap::new())
+        let figures = GAUGES.iter().chain(&COUNTERS).map(|(name, help, _)| (*name, *help));
+        let timings = TIMINGS.iter().map(|(name, help, _)| (*name, *help));
+        let describe = |(name, help): (&str, &str)| {
+            Desc::new(name.to_owned(), help.to_owned(), Vec::new(), HashMap::new())
         };
-        let descriptions =
-            GAUGES.iter().chain(&COUNTERS).map(describe).collect::<Result<_, _>>()?;
+        let descriptions = figures.chain(timings).map(describe).collect::<Result<_, _>>()?;
         Ok(Self { store, descriptions })
     }
 }
@@ -320,7 +364,8 @@ impl Collector for StoreCollector {
             counter.inc_by(read(&stats));
             counter.collect().pop()
         });
-        gauges.chain(counters).collect()
+        let timings = TIMINGS.iter().map(|(name, help, read)| histogram(name, help, read(&stats)));
+        gauges.chain(counters).chain(timings).collect()
     }
 }
 

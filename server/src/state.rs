@@ -9,6 +9,7 @@ use timberline_store::{Store, StoreError};
 
 use crate::access::Access;
 use crate::config::{Config, LimitsConfig, LiveLimits, TenantLimits};
+use crate::http::now;
 use crate::ingest::Ingester;
 use crate::metrics::Metrics;
 use crate::ruler::{Ruler, RulerError};
@@ -96,7 +97,7 @@ impl AppState {
     /// The query engine over the store, for queries that are held to these limits. Its calls block.
     #[must_use]
     pub fn engine(&self, limits: &LimitsConfig) -> Engine {
-        Engine::with_limits(self.store.clone(), limits.query.engine_limits())
+        Engine::with_limits(self.store.clone(), limits.query.engine_limits(now()))
     }
 
     /// Makes `/ready` answer 503 from now on, and ends live tails.

@@ -231,6 +231,40 @@ fn logcli_queries_pages_and_tails() {
     assert!(frame["streams"][0]["values"][0][2].is_object());
 }
 
+/// What loki-canary pushes where it is told to: a stream with its hash and one entry.
+fn canary_push(server: &TestServer, time: i64, line: &str) {
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Push {
+        #[prost(message, repeated, tag = "1")]
+        streams: Vec<Stream>,
+    }
+    #[derive(Clone, PartialEq, prost::Message)]
+    struct Stream {
+        #[prost(string, tag = "1")]
+        labels: String,
+        #[prost(message, repeated, tag = "2")]
+        entries: Vec<timberline::ingest::proto::logproto::EntryAdapter>,
+        #[prost(uint64, tag = "3")]
+        hash: u64,
+    }
+    let timestamp = Some(prost_types::Timestamp {
+        seconds: time / 1_000_000_000,
+        nanos: i32::try_from(time % 1_000_000_000).unwrap(),
+    });
+    let entry = timberline::ingest::proto::logproto::EntryAdapter {
+        timestamp,
+        line: line.to_owned(),
+        structured_metadata: Vec::new(),
+    };
+    let labels = r#"{name="loki-canary", stream="stdout"}"#.to_owned();
+    let stream = Stream { labels, entries: vec![entry], hash: 0xdead_beef_dead_beef };
+    let push = prost::Message::encode_to_vec(&Push { streams: vec![stream] });
+    let body = snap::raw::Encoder::new().compress_vec(&push).unwrap();
+    let headers = [("Content-Type", "application/x-protobuf"), ("User-Agent", "canary-push/3.7.0")];
+    let answer = server.request("POST", "/loki/api/v1/push", &headers, &body);
+    assert_eq!((answer.status, answer.text().as_str()), (204, ""));
+}
+
 #[test]
 fn the_canary_finds_its_lines() {
     let server = start();
@@ -240,10 +274,13 @@ fn the_canary_finds_its_lines() {
     let stream = json!({"stream": "stdout", "name": "loki-canary"});
     let mut sent = Vec::new();
     for number in 0..5 {
-        // Some of them late.
+        // Some of them late; some the canary pushes itself.
         let time = now() - if number % 2 == 0 { 0 } else { 30_000_000_000 };
         let line = format!("{time} {}", "p".repeat(80));
-        push(&server, &stream, &json!([[time.to_string(), line]]));
+        match number {
+            0..3 => push(&server, &stream, &json!([[time.to_string(), line]])),
+            _ => canary_push(&server, time, &line),
+        }
         sent.push(line);
     }
     // Those that come close together are sent by their times.

@@ -203,3 +203,30 @@ fn too_many_series_are_a_warning_to_it_and_an_error_to_others() {
     );
     assert!(few.get("warnings").is_none());
 }
+
+/// What it asks where metrics may be aggregated beforehand, and patterns kept: there are no such streams, which
+/// is no error.
+#[test]
+fn streams_of_aggregated_metrics_and_kept_patterns_are_empty() {
+    let server = server(|_| {});
+    let aggregated = r#"{__aggregated_metric__=~".+"}"#;
+    let counts =
+        format!("sum by (service_name) (sum_over_time({aggregated} | logfmt | unwrap count [1m]))");
+    let of_level =
+        r#"sum by (level) (count_over_time({__aggregated_metric__="shop"} | logfmt [1m]))"#;
+    for (path, kind, query) in [
+        ("/loki/api/v1/query_range", "matrix", counts.as_str()),
+        ("/loki/api/v1/query_range", "matrix", of_level),
+        ("/loki/api/v1/query", "vector", &counts),
+        ("/loki/api/v1/query_range", "streams", aggregated),
+        ("/loki/api/v1/query_range", "streams", r#"{__pattern__="shop"}"#),
+        ("/loki/api/v1/index/volume", "vector", aggregated),
+    ] {
+        let answer = get(&server, path, &[("query", query), ("time", END)]);
+        assert_eq!(answer["status"], "success", "{path} {query}");
+        assert_eq!(answer["data"]["resultType"], kind, "{path} {query}");
+        assert_eq!(answer["data"]["result"], json!([]), "{path} {query}");
+    }
+    let values = get(&server, "/loki/api/v1/label/__aggregated_metric__/values", &[]);
+    assert_eq!(values, json!({"status": "success"}));
+}

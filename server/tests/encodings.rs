@@ -56,6 +56,11 @@ fn encoded(encoding: &str, body: &[u8]) -> Vec<u8> {
             out.finish().unwrap()
         }
         "zstd" => zstd::encode_all(body, 3).unwrap(),
+        "lz4" => {
+            let mut out = lz4_flex::frame::FrameEncoder::new(Vec::new());
+            out.write_all(body).unwrap();
+            out.finish().unwrap()
+        }
         _ => body.to_vec(),
     }
 }
@@ -181,9 +186,39 @@ fn bodies_share_the_memory_that_there_is_for_pushes() {
     assert!(until(204), "nothing was given back");
 }
 
-/// `parts` times 16 MiB of zeros in a few bytes, per encoding.
+#[test]
+fn what_can_never_fit_is_refused_for_good() {
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be, of which a tenant has 3,000 bytes.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = 1000;
+        limits.max_decompressed_size = 1000;
+    });
+    // Records of two bytes, which are hundreds each once they are read.
+    let records = [0x12, 0].repeat(161);
+    let protobuf = [&[0x0a, 0xc5, 0x02, 0x12, 0xc2, 0x02][..], &records].concat();
+    let json = format!(r#"{{"resourceLogs":[{{}}{}]}}"#, ",{}".repeat(200)).into_bytes();
+    for (content_type, body) in [(PROTOBUF, protobuf), (JSON, json)] {
+        let answer =
+            server.request("POST", "/otlp/v1/logs", &[("Content-Type", content_type)], &body);
+        assert_eq!(answer.status, 413, "{content_type}: {}", answer.text());
+        assert_eq!(answer.header("Retry-After"), None, "{content_type}");
+        let text = answer.text();
+        assert!(text.contains("more than 3000 bytes"), "{content_type}: {text}");
+    }
+    let discarded =
+        r#"loki_discarded_samples_total{reason="request_body_too_large",tenant="fake"}"#;
+    assert_eq!(server.metric(discarded), Some(2.0));
+    assert_eq!(push(&server, JSON, "", &body(JSON, "x")).status, 204);
+}
+
+const PUSH: &str = "/loki/api/v1/push";
+
+/// `parts` times 16 MiB of zeros in a few bytes, with where it goes, its type and its encoding.
 #[cfg(target_os = "linux")]
-fn bombs(parts: usize) -> Vec<(&'static str, &'static str, Vec<u8>)> {
+fn bombs(parts: usize) -> Vec<([&'static str; 3], Vec<u8>)> {
     const PART: usize = 16 << 20;
     let zeros = vec![0; PART];
     // Members of gzip and frames of zstd may follow each other; so may flushed blocks of DEFLATE.
@@ -193,12 +228,17 @@ fn bombs(parts: usize) -> Vec<(&'static str, &'static str, Vec<u8>)> {
     let block = blocks.get_ref().clone();
     let mut bombs = Vec::new();
     for content_type in [JSON, PROTOBUF] {
-        bombs.push((content_type, "gzip", encoded("gzip", &zeros).repeat(parts)));
-        bombs.push((content_type, "zstd", encoded("zstd", &zeros).repeat(parts)));
-        bombs.push((content_type, "deflate", block.repeat(parts)));
+        for encoding in ["gzip", "zstd"] {
+            let bomb = encoded(encoding, &zeros).repeat(parts);
+            bombs.push((["/otlp/v1/logs", content_type, encoding], bomb.clone()));
+            bombs.push(([PUSH, content_type, encoding], bomb));
+        }
+        bombs.push(([PUSH, content_type, "deflate"], block.repeat(parts)));
+        let lz4 = encoded("lz4", &zeros).repeat(parts);
+        bombs.push((["/otlp/v1/logs", content_type, "lz4"], lz4));
     }
     let gibibyte = [0x80, 0x80, 0x80, 0x80, 0x04];
-    bombs.push((PROTOBUF, "", [&gibibyte[..], &[0; 100]].concat()));
+    bombs.push(([PUSH, PROTOBUF, ""], [&gibibyte[..], &[0; 100]].concat()));
     bombs
 }
 
@@ -211,14 +251,13 @@ fn bodies_that_stand_for_a_gigabyte_cost_neither_memory_nor_time() {
     // What the server's processor did for bodies of so many parts, in ticks of the system.
     let ticks_of = |parts: usize| {
         let before = server.cpu_ticks();
-        for (content_type, encoding, bomb) in bombs(parts) {
+        for ([path, content_type, encoding], bomb) in bombs(parts) {
             let mut headers = vec![("Content-Type", content_type)];
             headers.extend((!encoding.is_empty()).then_some(("Content-Encoding", encoding)));
-            let path = "/loki/api/v1/push";
             let answer = common::request(server.address, "POST", path, &headers, &bomb);
-            let status = if content_type == JSON { 400 } else { 413 };
+            let status = if path == PUSH && content_type == JSON { 400 } else { 413 };
             assert_eq!(answer.status, status, "{content_type} {encoding}: {}", answer.text());
-            assert!(answer.text().starts_with("request body too large: "), "{}", answer.text());
+            assert!(answer.text().contains("request body too large: "), "{}", answer.text());
         }
         server.cpu_ticks() - before
     };

@@ -169,6 +169,62 @@ fn telegrafs_pushes_are_taken() {
     assert_eq!(server.recent_lines(query, 1), [r#"value="sshd: error: kex" "#]);
 }
 
+/// What the outputs of Fluent Bit and Fluentd send that speak HTTP: Loki's push with and without metadata and
+/// gzip, and lines of JSON to the address of the example.
+#[test]
+fn fluent_bits_and_fluentds_pushes_are_taken() {
+    use std::io::Write as _;
+    let text = std::fs::read_to_string(examples().join("fluent-bit/fluent-bit.yaml")).unwrap();
+    let uri = text.lines().find_map(|line| line.trim().strip_prefix("#   uri: ")).unwrap();
+    let server = TestServer::start(|config| config.ingest.jsonline.enabled = true);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let nanos = now.as_nanos().to_string();
+    let gzip = |text: &str| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        packed.write_all(text.as_bytes()).unwrap();
+        packed.finish().unwrap()
+    };
+    let post = |target: &str, headers: &[(&str, &str)], body: &[u8]| {
+        let answer = server.request("POST", target, headers, body);
+        assert_eq!((answer.status, answer.text().as_str()), (204, ""), "{target} {headers:?}");
+    };
+    let push = "/loki/api/v1/push";
+    let line = r#"{"log":"paid"}"#;
+    let streams = |stream: Value, more: Option<Value>| {
+        let value: Vec<Value> = [json!(nanos), json!(line)].into_iter().chain(more).collect();
+        json!({"streams": [{"stream": stream, "values": [value]}]}).to_string()
+    };
+    // Fluent Bit's loki output, without and with structured metadata.
+    let headers = [("User-Agent", "Fluent-Bit"), ("Content-Type", "application/json")];
+    post(push, &headers, streams(json!({"job": "fluent-bit"}), None).as_bytes());
+    let metadata = json!({"pod": "shop-1"});
+    post(push, &headers, streams(json!({"job": "meta"}), Some(metadata)).as_bytes());
+    // Fluentd's, of which a User-Agent is Ruby's.
+    let headers = [
+        ("User-Agent", "Ruby"),
+        ("Content-Type", "application/json"),
+        ("Content-Encoding", "gzip"),
+    ];
+    post(push, &headers, &gzip(&streams(json!({"job": "fluentd"}), None)));
+    // Fluent Bit's http output.
+    let record =
+        json!({"date": jiff::Timestamp::now().to_string(), "log": "paid", "tag": "varlog"});
+    let headers = [
+        ("User-Agent", "Fluent-Bit"),
+        ("Content-Type", "application/x-ndjson"),
+        ("Content-Encoding", "gzip"),
+    ];
+    post(uri, &headers, &gzip(&format!("{record}\n")));
+    for (query, expected) in [
+        (r#"{job="fluent-bit"} | json | log="paid""#, line),
+        (r#"{job="meta"} | pod="shop-1""#, line),
+        (r#"{job="fluentd"}"#, line),
+        (r#"{tag="varlog"}"#, "paid"),
+    ] {
+        assert_eq!(server.recent_lines(query, 1), [expected], "{query}");
+    }
+}
+
 /// The documents of a file.
 fn documents(name: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(examples().join(name)).unwrap();

@@ -86,15 +86,83 @@ fn messages_are_stored_and_then_acknowledged() {
     assert_eq!(server.recent_lines(query, 0).len(), 5);
 }
 
+/// How many connections were closed for this reason.
+fn closed(server: &TestServer, reason: &str) -> Option<f64> {
+    server.metric(&format!(
+        "timberline_listener_refused_connections_total{{listen=\"127.0.0.1:0\",protocol=\"fluent_forward\",reason=\"{reason}\"}}"
+    ))
+}
+
+/// Waits for the metric, which is counted when a connection is closed already.
+fn wait_until_closed(server: &TestServer, reason: &str, count: f64) {
+    let begun = std::time::Instant::now();
+    while closed(server, reason) != Some(count) {
+        assert!(
+            begun.elapsed() < Duration::from_secs(60),
+            "{reason}: {:?}",
+            closed(server, reason)
+        );
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_connection_too_many_is_closed_and_may_come_again() {
+    let server = start(|config| config.ingest.fluent_forward[0].max_connections = 1);
+    let mut only = connect(&server);
+    only.write_all(&message(&["a"], Some("c"))).unwrap();
+    rmpv::decode::read_value(&mut only).unwrap();
+    let mut answer = Vec::new();
+    // What was sent before it was closed resets it.
+    let _ = connect(&server).read_to_end(&mut answer);
+    assert!(answer.is_empty());
+    wait_until_closed(&server, "too_many", 1.0);
+    // The one that is there goes on, and its place is free when it is gone.
+    only.write_all(&message(&["b"], Some("c"))).unwrap();
+    rmpv::decode::read_value(&mut only).unwrap();
+    drop(only);
+    let ack = std::iter::repeat_with(|| {
+        let mut next = connect(&server);
+        let _ = next.write_all(&message(&["c"], Some("c")));
+        rmpv::decode::read_value(&mut next)
+    });
+    let ack = ack.take(10_000).find_map(Result::ok);
+    assert_eq!(ack, Some(map(&[("ack", "c".into())])));
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 3), ["a", "b", "c"]);
+}
+
+#[test]
+fn who_is_silent_or_gone_within_a_message_is_closed_and_keeps_what_was_whole() {
+    let server =
+        start(|config| config.ingest.fluent_forward[0].idle_timeout = Duration::from_millis(50));
+    let whole = message(&["before"], None);
+    let part = &message(&["never whole"], Some("c"))[..20];
+    let mut silent = connect(&server);
+    silent.write_all(&[&whole[..], part].concat()).unwrap();
+    let mut answer = Vec::new();
+    silent.read_to_end(&mut answer).unwrap();
+    assert!(answer.is_empty(), "what is not whole is not acknowledged");
+    wait_until_closed(&server, "idle", 1.0);
+
+    let server = start(|_| {});
+    let mut gone = connect(&server);
+    gone.write_all(&[&whole[..], part].concat()).unwrap();
+    gone.shutdown(std::net::Shutdown::Write).unwrap();
+    gone.read_to_end(&mut answer).unwrap();
+    assert!(answer.is_empty());
+    wait_until_closed(&server, "cut_off", 1.0);
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 1), ["before"]);
+    // Between two messages a client may go.
+    let mut done = connect(&server);
+    done.write_all(&whole).unwrap();
+    done.shutdown(std::net::Shutdown::Write).unwrap();
+    done.read_to_end(&mut answer).unwrap();
+    assert_eq!(closed(&server, "cut_off"), Some(1.0));
+}
+
 #[test]
 fn a_wrong_message_ends_the_connection_and_those_before_are_stored() {
     let server = start(|_| {});
-    let series = |name: &str, reason: &str| {
-        let series = format!(
-            "timberline_listener_{name}{{listen=\"127.0.0.1:0\",protocol=\"fluent_forward\",reason=\"{reason}\"}}"
-        );
-        server.metric(&series)
-    };
     for wrong in [&b"\xc1"[..], b"\x91\xa1t", b"GET / HTTP/1.1\r\n\r\n"] {
         let mut stream = connect(&server);
         stream.write_all(&[&message(&["good"], Some("x"))[..], wrong].concat()).unwrap();
@@ -104,7 +172,7 @@ fn a_wrong_message_ends_the_connection_and_those_before_are_stored() {
         assert!(answer.is_empty() || answer == bytes(&map(&[("ack", "x".into())])), "{answer:?}");
     }
     assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 1)[0], "good");
-    assert_eq!(series("refused_connections_total", "malformed"), Some(3.0));
+    wait_until_closed(&server, "malformed", 3.0);
 }
 
 #[test]
@@ -117,6 +185,34 @@ fn sizes_are_limited() {
     let _ = stream.read_to_end(&mut answer);
     assert!(answer.is_empty(), "no acknowledgement");
     assert!(server.recent_lines(r#"{tag="app.log"}"#, 0).is_empty());
+}
+
+#[test]
+fn what_stands_for_too_much_is_refused_at_once_and_what_fits_alone_comes_alone() {
+    let server = start(|config| {
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: a tenant has 3,000 bytes, and a message stands for 2,000 at the most.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = 1000;
+        limits.max_decompressed_size = 1000;
+    });
+    let lines: Vec<String> = (0..45).map(|index| index.to_string()).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let mut stream = connect(&server);
+    let both = [message(&lines[..15], Some("1")), message(&lines[15..30], Some("2"))].concat();
+    stream.write_all(&both).unwrap();
+    for chunk in ["1", "2"] {
+        let ack = rmpv::decode::read_value(&mut stream).unwrap();
+        assert_eq!(ack, map(&[("ack", chunk.into())]));
+    }
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 30).len(), 30);
+    // To send it again cannot help: it would hold up all that comes behind it for ever.
+    stream.write_all(&message(&lines, Some("3"))).unwrap();
+    let mut answer = Vec::new();
+    let _ = stream.read_to_end(&mut answer);
+    assert!(answer.is_empty(), "{answer:?}");
+    wait_until_closed(&server, "too_large", 1.0);
+    assert_eq!(server.recent_lines(r#"{tag="app.log"}"#, 30).len(), 30);
 }
 
 #[test]

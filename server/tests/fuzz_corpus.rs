@@ -36,6 +36,7 @@ fn opentelemetrys_records_are_taken_or_refused() {
 #[test]
 fn rule_files_are_taken_or_refused() {
     replay("rule_file", fuzzing::rule_file);
+    replay("rule_test_file", fuzzing::rule_test_file);
 }
 
 #[test]

@@ -234,6 +234,52 @@ fn answers_are_compressed_only_on_request() {
 }
 
 #[test]
+fn all_paths_may_be_below_one() {
+    let server = TestServer::start(|config| {
+        common::accept_any_time(config);
+        config.server.http_path_prefix = "/logs".to_owned();
+    });
+    let push = r#"{"streams":[{"stream":{"app":"x"},"values":[["1793538000000000000","x"]]}]}"#;
+    let headers = [("Content-Type", "application/json")];
+    let post = |path| server.request("POST", path, &headers, push.as_bytes());
+    assert_eq!(post("/logs/loki/api/v1/push").status, 204);
+    let other = post("/loki/api/v1/push");
+    assert_eq!((other.status, other.text().as_str()), (404, "404 page not found\n"));
+    let params = [("query", "{app=\"x\"}"), ("start", "1793537999"), ("end", "1793538001")];
+    let found = server.get("/logs/loki/api/v1/query_range", &params).json();
+    assert_eq!(found["data"]["result"][0]["values"][0][1], "x");
+    for path in ["/logs/ready", "/logs/metrics", "/logs/"] {
+        assert_eq!(server.get(path, &[]).status, 200, "{path}");
+    }
+    for path in ["/ready", "/logsready", "/"] {
+        assert_eq!(server.get(path, &[]).status, 404, "{path}");
+    }
+    let description = server.get("/logs/openapi.json", &[]).json();
+    assert_eq!(description["servers"], serde_json::json!([{"url": "/logs"}]));
+    // Routes are called as without it, and gRPC has paths of its own.
+    let text = server.get("/logs/metrics", &[]).text();
+    assert!(text.contains(r#"route="loki_api_v1_push",status_code="204""#), "{text}");
+    let health = "/grpc.health.v1.Health/Check";
+    let answer = server.request("POST", health, &[("Content-Type", "application/grpc")], b"");
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let target = "/logs/loki/api/v1/tail?query=%7Bapp%3D%22x%22%7D";
+    let mut tail = common::tail::Tail::open(server.address(), target, &[]).unwrap();
+    tail.wait_for_pings(1);
+}
+
+#[test]
+fn time_in_other_queues_is_told() {
+    let server = server_with_lines();
+    let target = common::with_params("/loki/api/v1/query_range", &ranged("{app=\"a\"}"));
+    let queued = |headers: &[(&str, &str)]| {
+        let answer = server.request("GET", &target, headers, b"").json();
+        answer["data"]["stats"]["summary"]["queueTime"].as_f64().unwrap()
+    };
+    assert!(queued(&[("X-Query-Queue-Time", "1m30.5s")]) >= 90.5);
+    assert!(queued(&[("X-Query-Queue-Time", "soon")]) < 90.5);
+}
+
+#[test]
 fn http2_without_tls_is_spoken_on_the_same_port() {
     const EMPTY_SETTINGS: [u8; 9] = [0, 0, 0, 4, 0, 0, 0, 0, 0];
     const SETTINGS_TYPE: u8 = 4;

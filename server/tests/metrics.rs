@@ -60,6 +60,10 @@ fn requests_pushes_and_queries_are_counted() {
         ("timberline_appends_total", 1.0),
         ("timberline_flushes_total", 1.0),
         ("timberline_merges_total", 0.0),
+        ("timberline_flush_duration_seconds_count", 1.0),
+        (r#"timberline_flush_duration_seconds_bucket{le="+Inf"}"#, 1.0),
+        (r#"timberline_merge_duration_seconds_bucket{le="0.0001"}"#, 0.0),
+        ("timberline_merge_duration_seconds_sum", 0.0),
         ("timberline_segments", 1.0),
         ("loki_ingester_memory_streams", 0.0),
         ("loki_panic_total", 0.0),
@@ -80,7 +84,10 @@ fn requests_pushes_and_queries_are_counted() {
         let series = format!("loki_request_duration_seconds_count{labels}");
         assert_eq!(value(&text, &series), Some(1.0), "{series}");
     }
-    assert!(value(&text, "timberline_wal_syncs_total").unwrap() >= 1.0);
+    let syncs = value(&text, "timberline_wal_syncs_total").unwrap();
+    assert!(syncs >= 1.0);
+    assert_eq!(value(&text, "timberline_wal_sync_duration_seconds_count"), Some(syncs));
+    assert!(value(&text, "timberline_wal_sync_duration_seconds_sum").unwrap() > 0.0);
 }
 
 #[test]

@@ -144,10 +144,10 @@ fn the_log_level_can_be_changed() {
         let answer = common::request(server.address, "POST", &target, &[], b"");
         (answer.status, answer.text())
     };
-    let done = r#"{"message":"Log level set to debug","status":"success"}"#;
+    let done = r#"{"status":"success","message":"Log level set to debug"}"#;
     assert_eq!(post("debug"), (200, done.to_owned()));
     assert_eq!(get(), r#"{"message":"Current log level is debug"}"#);
-    let refused = r#"{"message":"unrecognized log level \"loud\"","status":"failed"}"#;
+    let refused = r#"{"status":"failed","message":"unrecognized log level \"loud\""}"#;
     assert_eq!(post("loud"), (400, refused.to_owned()));
 }
 

@@ -97,15 +97,6 @@ fn credentials_change_with_their_file() {
     assert_eq!(push("first"), 401);
 }
 
-/// Writes a file that looks as it did before: of the same length, changed at the same time.
-fn write_unseen(file: &Path, text: &str) {
-    let before = std::fs::metadata(file).unwrap();
-    assert_eq!(before.len(), text.len() as u64);
-    std::fs::write(file, text).unwrap();
-    let changed = std::fs::File::options().write(true).open(file).unwrap();
-    changed.set_modified(before.modified().unwrap()).unwrap();
-}
-
 #[test]
 fn a_signal_needs_no_change_that_is_seen() {
     let directory = TempDir::new().unwrap();
@@ -113,7 +104,7 @@ fn a_signal_needs_no_change_that_is_seen() {
     std::fs::write(&file, "limits_config: {max_line_size: 10B}\n").unwrap();
     let server = start(&directory, &file);
     assert_eq!(push(&server, &[]), 400);
-    write_unseen(&file, "limits_config: {max_line_size: 20B}\n");
+    common::write_unseen(&file, "limits_config: {max_line_size: 20B}\n");
     server.signal("-HUP");
     until(204, || push(&server, &[]));
 }

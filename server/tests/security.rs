@@ -9,7 +9,6 @@ mod common;
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -367,116 +366,6 @@ fn a_tenant_is_its_credentials_whatever_the_headers_say() {
     assert_eq!((foreign.status, foreign.text().as_str()), (403, text));
 }
 
-#[test]
-fn bodies_that_mean_harm_are_refused() {
-    let server = TestServer::start(common::accept_any_time);
-    let push = |headers: &[(&str, &str)], body: &[u8]| {
-        server.request("POST", "/loki/api/v1/push", headers, body)
-    };
-    let protobuf = ("Content-Type", "application/x-protobuf");
-    let deep = |open: &str, close: &str| [open.repeat(100_000), close.repeat(100_000)].concat();
-    let label = "x".repeat(3000);
-    let oversized = json!({"streams": [{"stream": {"a": label}, "values": [["1", "x"]]}]});
-    let nested = format!(r#"{{"streams":{}}}"#, deep("[", "]"));
-    let ignored = format!(r#"{{"ignored":{},"streams":[]}}"#, deep(r#"{"a":["#, "]}"));
-    let snappy = |bytes: &[u8]| snap::raw::Encoder::new().compress_vec(bytes).unwrap();
-    for (what, header, body, statuses) in [
-        ("oversized labels", JSON, oversized.to_string().into_bytes(), [400, 400]),
-        ("deep JSON", JSON, deep("[", "]").into_bytes(), [400, 400]),
-        ("deep streams", JSON, nested.into_bytes(), [400, 400]),
-        ("deep JSON that is passed over", JSON, ignored.into_bytes(), [400, 422]),
-        ("no snappy", protobuf, vec![0xff; 100], [400, 400]),
-        ("no protobuf", protobuf, snappy(&[0xff; 100]), [400, 400]),
-        ("a length past the end", protobuf, snappy(&[0x0a, 0x7f, 0x0a]), [400, 400]),
-        ("a huge length", protobuf, snappy(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f]), [400, 400]),
-        ("groups in groups", protobuf, snappy(&[0x0b; 100_000]), [400, 400]),
-    ] {
-        let answer = push(&[header], &body);
-        assert!(statuses.contains(&answer.status), "{what}: {} {}", answer.status, answer.text());
-        assert!(!answer.text().is_empty() && answer.text().len() < 10_000, "{what}");
-    }
-    let deep_query = format!("{}vector(1){}", "(".repeat(10_000), ")".repeat(10_000));
-    let form = [("Content-Type", "application/x-www-form-urlencoded")];
-    let body = window(&deep_query);
-    let answer = server.request("POST", "/loki/api/v1/query", &form, body.as_bytes());
-    assert_eq!(answer.status, 400, "{}", answer.text());
-    assert_eq!(server.get("/ready", &[]).status, 200);
-    assert_eq!(push(&[JSON], &push_body("still here")).status, 204);
-}
-
-#[test]
-fn heads_that_are_too_large_are_refused() {
-    let server = TestServer::start(|_| {});
-    let long = "x".repeat(200_000);
-    let answer = server.request("GET", "/ready", &[("X-Long", &long)], b"");
-    assert_eq!(answer.status, 431);
-    let answer = server.request("GET", &format!("/ready?{long}"), &[], b"");
-    assert!(matches!(answer.status, 414 | 431), "{}", answer.status);
-    let many: Vec<_> = (0..200).map(|_| ("X-Many", "x")).collect();
-    assert_eq!(server.request("GET", "/ready", &many, b"").status, 431);
-    assert_eq!(server.get("/ready", &[]).status, 200);
-}
-
-#[test]
-fn clients_that_do_not_get_on_lose_their_connection() {
-    let server = TestServer::start(|config| {
-        config.server.head_timeout = Duration::from_millis(200);
-        config.server.idle_timeout = Duration::from_millis(400);
-    });
-    let connect = || {
-        let stream = TcpStream::connect(server.address()).unwrap();
-        // Far longer than the server's patience; that the connection ends is what is tested.
-        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-        stream
-    };
-    let rest = |mut stream: TcpStream| {
-        let mut rest = Vec::new();
-        // It may be reset.
-        let _ = stream.read_to_end(&mut rest).map_err(|error| {
-            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
-        });
-        String::from_utf8_lossy(&rest).into_owned()
-    };
-    assert_eq!(rest(connect()), "", "nothing is sent");
-    let mut slow = connect();
-    let half = slow.try_clone().unwrap();
-    let sender = std::thread::spawn(move || {
-        // A byte now and then, until the server has enough of it.
-        let head = b"GET /ready HTTP/1.1\r\nHost: x\r\nX: ".iter().chain(std::iter::repeat(&b'x'));
-        for byte in head {
-            std::thread::sleep(Duration::from_millis(10));
-            if slow.write_all(&[*byte]).is_err() {
-                return;
-            }
-        }
-    });
-    assert!(!rest(half).contains("200 OK"));
-    sender.join().unwrap();
-    let mut idle = connect();
-    idle.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
-    assert!(rest(idle).starts_with("HTTP/1.1 200 OK"), "an answer, and then the end");
-    assert_eq!(server.get("/ready", &[]).status, 200);
-}
-
-#[test]
-fn only_so_many_connections_are_served() {
-    let server = TestServer::start(|config| config.server.max_connections = 2);
-    let ask = |stream: &mut TcpStream| stream.write_all(b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n");
-    let answered = |stream: &mut TcpStream| stream.read(&mut [0; 1024]).is_ok_and(|read| read > 0);
-    let mut held = [(); 2].map(|()| TcpStream::connect(server.address()).unwrap());
-    for stream in &mut held {
-        ask(stream).unwrap();
-        assert!(answered(stream));
-    }
-    let mut third = TcpStream::connect(server.address()).unwrap();
-    ask(&mut third).unwrap();
-    third.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
-    assert!(!answered(&mut third), "it waits");
-    drop(held);
-    third.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
-    assert!(answered(&mut third), "there is room");
-}
-
 /// The ways to write, each with what it takes; all of them switched on.
 fn writes() -> [(&'static str, (&'static str, &'static str), Vec<u8>); 8] {
     let bulk = b"{\"create\":{}}\n{\"message\":\"x\",\"@timestamp\":\"2026-11-01T13:00:00Z\"}\n";
@@ -642,34 +531,6 @@ fn rules_and_reflection_ask_for_credentials_and_health_does_not() {
     }
     let healthy = grpc::call_with::<(), ()>(&server, "/grpc.health.v1.Health/Check", &[], ());
     assert!(healthy.unwrap().is_some());
-}
-
-#[test]
-fn messages_that_mean_harm_are_refused_over_grpc() {
-    use timberline::ingest::proto::logproto::{
-        EntryAdapter, PushRequest, PushResponse, StreamAdapter, TailersCountResponse,
-    };
-    let server = TestServer::start(common::accept_any_time);
-    let (push, export) = ("/logproto.Pusher/Push", GRPC[9].1);
-    // A number where a message is expected.
-    for method in [push, export, "/logproto.Querier/Query"] {
-        let number = TailersCountResponse { count: 7 };
-        let status = grpc::call_with::<_, ()>(&server, method, &[], number).unwrap_err();
-        assert!(matches!(status.code(), Code::Internal | Code::InvalidArgument), "{status:?}");
-    }
-    let line = "x".repeat(256 << 20);
-    let entry = EntryAdapter {
-        timestamp: Some(prost_types::Timestamp { seconds: SECOND, nanos: 0 }),
-        line,
-        structured_metadata: Vec::new(),
-    };
-    let stream = StreamAdapter { labels: "{a=\"b\"}".to_owned(), entries: vec![entry] };
-    let bomb = PushRequest { streams: vec![stream] };
-    let gzip = Some(tonic::codec::CompressionEncoding::Gzip);
-    let sent = grpc::call_compressed::<_, PushResponse>(&server, push, None, bomb, gzip);
-    let code = sent.unwrap_err().code();
-    assert!(matches!(code, Code::OutOfRange | Code::ResourceExhausted), "{code:?}");
-    assert_eq!(server.get("/ready", &[]).status, 200);
 }
 
 #[test]

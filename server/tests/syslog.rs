@@ -181,6 +181,23 @@ fn a_stream_that_is_refused_does_not_hold_up_the_others() {
 }
 
 #[test]
+fn messages_that_stand_for_too_much_together_are_stored_in_parts() {
+    let server = start(|config| {
+        let limits = &mut config.limits_config.ingest;
+        // The least that there can be: what is stored together stands for 2,000 bytes at the most.
+        limits.push_memory_bytes_max = 0;
+        limits.max_recv_msg_size = 1000;
+        limits.max_decompressed_size = 1000;
+    });
+    let text: String = (0..500).map(|index| format!("<11>1 - h a - - - {index}\n")).collect();
+    send(&server, text.as_bytes());
+    let mut lines = server.recent_lines(r#"{host="h"}"#, 500);
+    lines.sort_by_key(|line| line.parse::<u32>().unwrap());
+    let expected: Vec<String> = (0..500).map(|index| index.to_string()).collect();
+    assert_eq!(lines, expected);
+}
+
+#[test]
 fn connections_have_limits() {
     let server = start(|config| {
         config.ingest.syslog[1].max_connections = 1;

@@ -7,6 +7,7 @@
 
 mod common;
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +51,7 @@ fn install(directory: &TempDir, name: &str) {
 type Answer = (String, Option<Vec<u8>>, CertificateDer<'static>);
 
 /// Asks whether the server is ready, as the client `identity` where there is one.
-fn ask(server: &TestServer, identity: Option<&str>, protocols: &[&str]) -> std::io::Result<Answer> {
+fn ask(address: SocketAddr, identity: Option<&str>, protocols: &[&str]) -> std::io::Result<Answer> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(data("ca.pem")).unwrap()).unwrap();
     let provider = Arc::new(crypto::ring::default_provider());
@@ -68,7 +69,7 @@ fn ask(server: &TestServer, identity: Option<&str>, protocols: &[&str]) -> std::
     config.alpn_protocols = protocols.iter().map(|name| name.as_bytes().to_vec()).collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let stream = TcpStream::connect(server.address()).await?;
+        let stream = TcpStream::connect(address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
         let request = b"GET /ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -85,7 +86,7 @@ fn ask(server: &TestServer, identity: Option<&str>, protocols: &[&str]) -> std::
 #[test]
 fn requests_are_answered_over_tls_and_not_without() {
     let (server, _directory) = server(false);
-    let (status, protocol, _) = ask(&server, None, &["http/1.1"]).unwrap();
+    let (status, protocol, _) = ask(server.address(), None, &["http/1.1"]).unwrap();
     assert_eq!((status.as_str(), protocol.unwrap()), ("HTTP/1.1 200 OK", b"http/1.1".to_vec()));
     let mut plain = std::net::TcpStream::connect(server.address()).unwrap();
     std::io::Write::write_all(&mut plain, b"GET /ready HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
@@ -98,15 +99,15 @@ fn requests_are_answered_over_tls_and_not_without() {
 #[test]
 fn clients_may_have_to_show_a_certificate() {
     let (server, _directory) = server(true);
-    assert!(ask(&server, None, &[]).is_err());
-    let (status, _, _) = ask(&server, Some("client"), &[]).unwrap();
+    assert!(ask(server.address(), None, &[]).is_err());
+    let (status, _, _) = ask(server.address(), Some("client"), &[]).unwrap();
     assert_eq!(status, "HTTP/1.1 200 OK");
 }
 
 #[test]
 fn a_certificate_may_be_replaced() {
     let (server, directory) = server(false);
-    let shown = || ask(&server, None, &[]).unwrap().2;
+    let shown = || ask(server.address(), None, &[]).unwrap().2;
     let (first, second) = ("server.pem", "other.pem");
     let certificate = |name: &str| CertificateDer::from_pem_file(data(name)).unwrap();
     assert_eq!(shown(), certificate(first));
@@ -120,4 +121,36 @@ fn a_certificate_may_be_replaced() {
         shown() == certificate(second)
     });
     assert!(replaced);
+}
+
+/// Where a change cannot be seen, a signal is enough.
+#[cfg(unix)]
+#[test]
+fn a_certificate_is_replaced_at_a_signal() {
+    let directory = TempDir::new().unwrap();
+    let path = |name: &str| directory.path().join(name);
+    // A text around them does not count, and makes them as long as each other.
+    let padded = |name: &str| {
+        let text = std::fs::read_to_string(data(name)).unwrap();
+        text.clone() + &"\n".repeat(4096 - text.len())
+    };
+    std::fs::write(path("cert.pem"), padded("server.pem")).unwrap();
+    std::fs::write(path("cert.key"), padded("server.key")).unwrap();
+    let (cert, key) = (path("cert.pem"), path("cert.key"));
+    let variables = [
+        ("TIMBERLINE_SERVER_TLS_CERT_FILE", cert.to_str().unwrap()),
+        ("TIMBERLINE_SERVER_TLS_KEY_FILE", key.to_str().unwrap()),
+    ];
+    let server = common::process::Running::start_with(&path("data"), &variables);
+    let certificate = |name: &str| CertificateDer::from_pem_file(data(name)).unwrap();
+    let shown = || ask(server.address, None, &[]).unwrap().2;
+    assert_eq!(shown(), certificate("server.pem"));
+    common::write_unseen(&cert, &padded("other.pem"));
+    common::write_unseen(&key, &padded("other.key"));
+    server.signal("-HUP");
+    let is_replaced = (0..600).any(|_| {
+        std::thread::sleep(Duration::from_millis(100));
+        shown() == certificate("other.pem")
+    });
+    assert!(is_replaced);
 }

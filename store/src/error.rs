@@ -55,6 +55,9 @@ pub enum StoreError {
     /// The request can never succeed as it is; the text says why.
     #[error("{0}")]
     Invalid(String),
+    /// Whoever reads said that it is to end, see [`Snapshot::stopped_when`](crate::Snapshot::stopped_when).
+    #[error("reading was stopped")]
+    Stopped,
     /// [`Store::close`](crate::Store::close) was called.
     #[error("store is closed")]
     Closed,

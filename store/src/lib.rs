@@ -36,6 +36,7 @@ mod chunk;
 mod clock;
 mod codec;
 mod deletes;
+mod durations;
 mod engine;
 mod entries;
 mod error;
@@ -70,6 +71,7 @@ pub use clock::{Clock, ManualClock, SystemClock};
 pub use deletes::{
     CancelOutcome, DeleteRequest, DeleteStatus, Deletion, EntryFilter, FilterCompiler,
 };
+pub use durations::Durations;
 pub use entries::{Entries, Entry, EntryRef};
 pub use error::StoreError;
 pub use io::{DirLock, LockOutcome, Mapped, MemVfs, OsVfs, Vfs, WriteFile};

@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, HashSet};
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -50,6 +51,17 @@ pub struct Snapshot {
     damaged_reads: Arc<AtomicU64>,
     /// Segments found damaged while this view was read, by id.
     damaged: Arc<Mutex<BTreeMap<u64, String>>>,
+    stop: Stop,
+}
+
+/// Says that reading is to end; `None` never.
+#[derive(Clone, Default)]
+struct Stop(Option<Arc<dyn Fn() -> bool + Send + Sync>>);
+
+impl fmt::Debug for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Stop").field(&self.0.is_some()).finish()
+    }
 }
 
 /// How much there is of what a selector names.
@@ -66,6 +78,38 @@ pub struct IndexStats {
 }
 
 impl Snapshot {
+    /// The same view, whose calls end with [`StoreError::Stopped`] where `stop` says so. It is asked again and
+    /// again while one looks for streams and chunks, from any thread; chunks that were found do not ask.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use std::sync::atomic::{AtomicBool, Ordering};
+    /// use timberline_store::{Store, StoreError, TenantId, TimeRange};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = tempfile::tempdir()?;
+    /// # let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
+    /// let gone = Arc::new(AtomicBool::new(false));
+    /// let is_gone = Arc::clone(&gone);
+    /// let snapshot = store.snapshot().stopped_when(move || is_gone.load(Ordering::Relaxed));
+    /// assert!(snapshot.series(&tenant, &[], TimeRange::ALL)?.is_empty());
+    /// gone.store(true, Ordering::Relaxed);
+    /// let stopped = snapshot.series(&tenant, &[], TimeRange::ALL);
+    /// assert!(matches!(stopped, Err(StoreError::Stopped)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn stopped_when(mut self, stop: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        self.stop = Stop(Some(Arc::new(stop)));
+        self
+    }
+
+    fn go_on(&self) -> Result<(), StoreError> {
+        let is_to_stop = self.stop.0.as_ref().is_some_and(|stop| stop());
+        if is_to_stop { Err(StoreError::Stopped) } else { Ok(()) }
+    }
+
     /// The label sets of the streams that pass every matcher and have an entry in the range, sorted.
     ///
     /// # Errors
@@ -80,6 +124,7 @@ impl Snapshot {
         for live in self.overlapping(range) {
             self.add_series(live, tenant, selector, range, &mut labels)?;
         }
+        self.go_on()?;
         labels.extend(self.head_series(tenant, selector, range));
         Ok(labels.into_iter().collect())
     }
@@ -135,6 +180,7 @@ impl Snapshot {
         for (live, entries) in self.segment_streams(tenant, selector, range)? {
             self.tally_segment(&mut tally, live, tenant, selector, range, entries)?;
         }
+        self.go_on()?;
         for (stream, range) in self.head_streams(tenant, selector, range) {
             for run in stream.runs.iter() {
                 let rows = run.rows_in(range);
@@ -230,6 +276,7 @@ impl Snapshot {
             warnings: Arc::clone(&view.warnings),
             damaged_reads: Arc::clone(&view.damaged_reads),
             damaged: Arc::default(),
+            stop: Stop::default(),
         }
     }
 
@@ -281,6 +328,7 @@ impl Snapshot {
         range: TimeRange,
         labels: &mut BTreeSet<Labels>,
     ) -> Result<(), StoreError> {
+        self.go_on()?;
         let mut unsure: HashSet<Labels> = HashSet::new();
         let here = self.hidden_in(live, tenant);
         for entry in self.or_damaged(live, live.segment.series(tenant, selector, range))? {
@@ -311,6 +359,7 @@ impl Snapshot {
         let (mut texts, mut series) = (BTreeSet::new(), BTreeSet::new());
         for live in self.overlapping(range) {
             let meta = live.segment.meta();
+            self.go_on()?;
             let is_whole =
                 range.covers(meta.first, meta.last) && self.hidden_in(live, tenant).is_nothing();
             if selector.is_empty() && is_whole {
@@ -320,6 +369,7 @@ impl Snapshot {
                 self.add_series(live, tenant, selector, range, &mut series)?;
             }
         }
+        self.go_on()?;
         series.extend(self.head_series(tenant, selector, range));
         Ok((texts, series))
     }
@@ -333,6 +383,7 @@ impl Snapshot {
     ) -> Result<Vec<(&LiveSegment, Vec<StreamEntry>)>, StoreError> {
         let mut found = Vec::new();
         for live in self.overlapping(range) {
+            self.go_on()?;
             let streams = live.segment.series(tenant, selector, range);
             found.push((live, self.or_damaged(live, streams)?));
         }
@@ -346,6 +397,7 @@ impl Snapshot {
         selector: &[Matcher],
         range: TimeRange,
     ) -> Result<Vec<Chunk>, StoreError> {
+        self.go_on()?;
         let meta = live.segment.meta();
         let mut chunks = Vec::new();
         if range.overlaps(meta.first, meta.last) {
@@ -432,6 +484,7 @@ impl Snapshot {
             if !streams.contains(labels) || found.contains(labels) {
                 continue;
             }
+            self.go_on()?;
             let read = chunk.read(range, &LinePredicate::Always, Columns::TIMESTAMPS, &mut scratch);
             if !self.or_damaged(live, read)?.rows().is_empty() {
                 found.insert(labels.clone());
@@ -468,6 +521,7 @@ impl Snapshot {
                 tally.stats.chunks += 1;
                 continue;
             }
+            self.go_on()?;
             let read = chunk.read(range, &LinePredicate::Always, columns, &mut scratch);
             let batch = self.or_damaged(live, read)?;
             let entries = u64::try_from(batch.rows().len()).unwrap_or(u64::MAX);

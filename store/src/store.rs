@@ -9,9 +9,9 @@ use parking_lot::Mutex;
 use crate::engine::{self, Core, Haste, Options, Pace, Workers};
 use crate::paths::{Paths, io_error};
 use crate::{
-    CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, Entries, FilterCompiler, Labels,
-    LockOutcome, Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription, SystemClock,
-    TenantId, TimeRange, Timestamp, Vfs, WriteBatch,
+    CancelOutcome, Clock, DeleteRequest, Deletion, DirLock, Durations, Entries, FilterCompiler,
+    Labels, LockOutcome, Matcher, OsVfs, Retention, Snapshot, StoreError, Subscription,
+    SystemClock, TenantId, TimeRange, Timestamp, Vfs, WriteBatch,
 };
 
 /// When an append counts as done.
@@ -215,6 +215,13 @@ pub struct StoreStats {
     pub damaged_reads: u64,
     /// Entries that the log gave back when the store was opened.
     pub replayed_entries: u64,
+    /// How long syncs of the write-ahead log have taken since the store was opened.
+    pub wal_sync_durations: Durations,
+    /// How long it has taken to write heads to segments since the store was opened.
+    pub flush_durations: Durations,
+    /// How long merges, and rewrites of single segments, have taken since the store was opened. Most of it is
+    /// pauses, where compaction is held to a share of the time.
+    pub merge_durations: Durations,
     /// Bytes at the end of the log that were no whole record when the store was opened: of an append that
     /// was cut off before it was acknowledged, or of one that is damaged.
     pub torn_log_bytes: u64,

@@ -120,6 +120,15 @@ impl<'a> Context<'a> {
         Ok(units)
     }
 
+    /// How many bytes there are in `range` of the streams that pass every matcher.
+    ///
+    /// # Errors
+    /// As [`chunks`](Self::chunks).
+    pub(crate) fn bytes(&self, matchers: &[Matcher], range: TimeRange) -> Result<u64, QueryError> {
+        self.check()?;
+        Ok(self.tenants.stats(&self.snapshot, matchers, range)?.bytes)
+    }
+
     /// Looks through the store, with as many threads as there may be, for chunks with lines that pass.
     fn search(
         &self,

@@ -5,6 +5,7 @@
 //! ([`context`], [`parallel`]): log queries ([`logs`]) look for the first entries in time and stop
 //! early; metric queries ([`crate::metric`]) read everything in their windows once.
 
+mod bytes;
 mod context;
 pub(crate) mod limits;
 mod logs;
@@ -45,12 +46,18 @@ pub struct EngineLimits {
     pub max_entries: usize,
     /// How long a query may take (1 minute).
     pub timeout: Duration,
+    /// What queries may look back to, in nanoseconds (as far as there is): they begin here at the earliest, and
+    /// find nothing where they end before. Windows reach back beyond it.
+    pub earliest: Timestamp,
     /// The longest time from start to end (721 hours). Zero is no limit.
     pub max_query_length: Duration,
     /// The longest `[range]`. Zero (the default) is no limit.
     pub max_query_range: Duration,
     /// Matchers in a selector (1000). 0 is no limit.
     pub max_matchers: usize,
+    /// Bytes that the entries of a query's selectors may have in its range, filters or not. 0 (the default)
+    /// is no limit.
+    pub max_bytes_read: u64,
     /// Bytes that one query may hold (256 MiB).
     pub memory_bytes_max: usize,
     /// Threads that one query may use (the machine's cores).
@@ -68,9 +75,11 @@ impl Default for EngineLimits {
             partial_series: false,
             max_entries: 5000,
             timeout: Duration::from_secs(60),
+            earliest: Timestamp::MIN,
             max_query_length: Duration::from_secs(721 * 3600),
             max_query_range: Duration::ZERO,
             max_matchers: 1000,
+            max_bytes_read: 0,
             memory_bytes_max: 256 << 20,
             threads: *CORES,
         }
@@ -220,8 +229,18 @@ impl Engine {
         query: &RangeQuery,
     ) -> Result<QueryAnswer, QueryError> {
         let expr = parse(&query.query)?;
-        limits::check_length(query.start, query.end, &self.limits)?;
+        let earliest = self.limits.earliest;
         let context = self.context(tenants.into(), &query.cancel);
+        if query.end < earliest && query.start <= query.end {
+            let nothing = match expr {
+                Expr::Log(_) => QueryValue::Streams(Vec::new()),
+                Expr::Metric(_) => QueryValue::Matrix(Vec::new()),
+            };
+            return Ok(answer(nothing, context));
+        }
+        let query = &RangeQuery { start: query.start.max(earliest), ..query.clone() };
+        limits::check_length(query.start, query.end, &self.limits)?;
+        bytes::check(&expr, (query.start, query.end), &context)?;
         match expr {
             Expr::Log(expr) => {
                 limits::check_entries(query.limit, &self.limits)?;
@@ -248,7 +267,8 @@ impl Engine {
         tenants: impl Into<Tenants>,
         query: &InstantQuery,
     ) -> Result<QueryAnswer, QueryError> {
-        let Expr::Metric(expr) = parse(&query.query)? else {
+        let expr = parse(&query.query)?;
+        let Expr::Metric(metric) = &expr else {
             return Err(QueryError::Refused(
                 "log queries are not supported as an instant query type, please change your query \
                  to a range query type"
@@ -256,8 +276,12 @@ impl Engine {
             ));
         };
         let context = self.context(tenants.into(), &query.cancel);
+        if query.time < self.limits.earliest {
+            return Ok(answer(QueryValue::Vector(Vec::new()), context));
+        }
+        bytes::check(&expr, (query.time, query.time), &context)?;
         let grid = Grid::instant(query.time);
-        let value = match self.metric(&expr, grid, &context)? {
+        let value = match self.metric(metric, grid, &context)? {
             (Value::Scalar(value), _) => QueryValue::Scalar { timestamp_ms: grid.millis(0), value },
             (Value::Vector(series), sorts) => {
                 QueryValue::Vector(bounded(vector(series, grid, sorts), &context)?)

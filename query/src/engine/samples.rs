@@ -55,6 +55,7 @@ impl Engine {
         cancel: &Arc<AtomicBool>,
     ) -> Result<Vec<SampleSeries>, QueryError> {
         let Expr::Metric(expr) = parse(query)? else { return Err(no_samples()) };
+        let start = start.max(self.limits.earliest.min(end));
         super::limits::check_length(start, end, &self.limits)?;
         let plan = MetricPlan::new(&expr, &self.limits)?;
         let plan = only_range(&plan).ok_or_else(no_samples)?;

@@ -13,9 +13,6 @@ use crate::plan::Selection;
 use crate::syntax::{Expr, LogExpr, parse};
 use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery};
 
-/// Dropped entries that are told one by one. The others are counted.
-const DROPPED_TOLD_MAX: usize = 1000;
-
 /// A log query that is compiled once, for entries as they come. Made by [`Engine::tail`].
 ///
 /// Shared by threads. The entries come from its [`Subscription`]; many clients that ask the same share
@@ -52,7 +49,7 @@ pub struct TailRound {
 impl TailRound {
     fn drop_entry(&mut self, timestamp: Timestamp, stream: &Labels) {
         self.dropped.count += 1;
-        if self.dropped.first.len() < DROPPED_TOLD_MAX {
+        if self.dropped.first.len() < DroppedEntries::FIRST_MAX {
             self.dropped.first.push((timestamp, stream.clone()));
         }
     }
@@ -151,6 +148,7 @@ impl TailQuery {
         limit: usize,
         cancel: &Arc<AtomicBool>,
     ) -> Result<TailHistory, QueryError> {
+        let start = start.max(self.engine.limits.earliest);
         limits::check_length(start.min(now), now, &self.engine.limits)?;
         limits::check_entries(limit, &self.engine.limits)?;
         let query = RangeQuery {

@@ -30,7 +30,7 @@ const PROMETHEUS_UNITS: [(&str, u64); 7] = [
 ///
 /// # Errors
 /// Go's words, for instance `time: missing unit in duration "90"`.
-pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
+pub fn parse_duration(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {}", quote_plain(text));
     let (negative, unsigned) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),

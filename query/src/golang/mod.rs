@@ -11,9 +11,10 @@ mod regex;
 mod size;
 pub(crate) mod unicode;
 
-pub(crate) use self::duration::{format_duration, parse_duration};
-pub use self::duration::{format_prometheus_duration, parse_prometheus_duration};
+pub(crate) use self::duration::format_duration;
+pub use self::duration::{format_prometheus_duration, parse_duration, parse_prometheus_duration};
 pub(crate) use self::float::{format_float, format_float_v, parse_float};
 pub(crate) use self::quote::{quote, quote_bytes};
 pub(crate) use self::regex::{compile_regex, compile_regex_str, group_names, translate_regex};
+pub use self::size::format_binary_bytes;
 pub(crate) use self::size::{format_bytes, parse_bytes};

@@ -50,21 +50,34 @@ fn unit_bytes(unit: &str) -> Option<f64> {
 /// Prints a size in powers of 1000 with at most one decimal: `5B`, `1.0kB`, `250kB`, `5.0MB`.
 pub(crate) fn format_bytes(bytes: u64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let (number, unit) = scaled(bytes, 1000, UNITS);
+    number + unit
+}
 
+/// Prints a size in powers of 1024 with at most one decimal: `5 B`, `1.0 KiB`, `250 KiB`, `5.0 MiB`.
+#[must_use]
+pub fn format_binary_bytes(bytes: u64) -> String {
+    const UNITS: [&str; 7] = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    let (number, unit) = scaled(bytes, 1024, UNITS);
+    format!("{number} {unit}")
+}
+
+/// A size as a number of the largest unit that it has one of.
+fn scaled(bytes: u64, base: u16, units: [&'static str; 7]) -> (String, &'static str) {
     if bytes < 10 {
-        return format!("{bytes}B");
+        return (bytes.to_string(), units[0]);
     }
     #[expect(clippy::cast_precision_loss, reason = "one decimal is printed")]
     let value = bytes as f64;
-    let power = usize::try_from(bytes.ilog(1000)).unwrap_or_default();
+    let power = usize::try_from(bytes.ilog(base.into())).unwrap_or_default();
     #[expect(clippy::cast_possible_wrap, clippy::cast_possible_truncation, reason = "at most 6")]
-    let scaled = (value / 1000f64.powi(power as i32) * 10.0 + 0.5).floor() / 10.0;
-    let unit = UNITS.get(power).copied().unwrap_or_default();
+    let scaled = (value / f64::from(base).powi(power as i32) * 10.0 + 0.5).floor() / 10.0;
+    let unit = units.get(power).copied().unwrap_or_default();
     if scaled < 10.0 {
-        return format!("{scaled:.1}{unit}");
+        return (format!("{scaled:.1}"), unit);
     }
     // Half to even, as Go rounds; Rust does the same.
-    format!("{}{unit}", format_float(scaled.round_ties_even()))
+    (format_float(scaled.round_ties_even()), unit)
 }
 
 #[cfg(test)]
@@ -100,6 +113,22 @@ mod tests {
             ("17EiB", "too large: 17EiB"),
         ] {
             assert_eq!(parse_bytes(text), Err(error.to_owned()), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_are_printed_in_powers_of_1024() {
+        for (bytes, text) in [
+            (0, "0 B"),
+            (9, "9 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (49 << 20, "49 MiB"),
+            (1 << 20, "1.0 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "16 EiB"),
+        ] {
+            assert_eq!(format_binary_bytes(bytes), text);
         }
     }
 

@@ -13,7 +13,7 @@ mod metric;
 use timberline_store::Matcher;
 
 use crate::pipeline::{Hints, Pipeline};
-use crate::syntax::{LogExpr, ParseError, Unwrap};
+use crate::syntax::{LogExpr, ParseError, Selector, Unwrap};
 use crate::{EngineLimits, QueryError};
 
 pub(crate) use self::metric::{Measure, MetricPlan, RangePlan};
@@ -45,13 +45,21 @@ impl Selection {
                 limits.max_matchers
             )));
         }
-        let matchers = expr.selector.matchers.iter().map(|matcher| {
-            Matcher::new(&matcher.name, matcher.op, &matcher.value)
-                .map_err(|error| ParseError::new(format!("error parsing regexp: {error}")))
-        });
         Ok(Self {
-            matchers: matchers.collect::<Result<_, _>>()?,
+            matchers: matchers(&expr.selector)?,
             pipeline: Pipeline::compile(&expr.stages, unwrap, hints)?,
         })
     }
+}
+
+/// The matchers of a selector, as the store takes them.
+///
+/// # Errors
+/// A regular expression that is none.
+pub(crate) fn matchers(selector: &Selector) -> Result<Vec<Matcher>, ParseError> {
+    let matchers = selector.matchers.iter().map(|matcher| {
+        Matcher::new(&matcher.name, matcher.op, &matcher.value)
+            .map_err(|error| ParseError::new(format!("error parsing regexp: {error}")))
+    });
+    matchers.collect()
 }

@@ -368,7 +368,7 @@ fn bare_selectors_may_be_empty_but_have_no_stages() {
     assert!(parse_selector("{a=~\".+\"}").unwrap().selects());
     for query in ["{a=\"b\"} | json", "rate({a=\"b\"}[5m])"] {
         let error = parse_selector(query).unwrap_err();
-        assert_eq!(error.to_string(), "parse error : only label matchers are supported");
+        assert_eq!(error.to_string(), "only label matchers are supported");
     }
 }
 

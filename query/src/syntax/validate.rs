@@ -76,9 +76,9 @@ pub(super) fn pattern_stage(pattern: &str) -> Result<(), ParseError> {
     let error = |why: String| ParseError::new(format!("invalid pattern parser: {why}"));
     if pattern.is_empty() {
         let inner = ParseError {
-            message: "syntax error: unexpected $end, expecting IDENTIFIER or LITERAL".to_owned(),
             line: 1,
             column: 1,
+            ..ParseError::new("syntax error: unexpected $end, expecting IDENTIFIER or LITERAL")
         };
         return Err(error(inner.to_string()));
     }

@@ -39,7 +39,7 @@ const fn key(path: &'static str, doc: &'static str) -> Key {
 }
 
 /// What comes before the limits.
-const KEYS: [Key; 46] = [
+const KEYS: [Key; 48] = [
     key("data_dir", "The directory that holds everything. Made if it is not there."),
     key(
         "auth_enabled",
@@ -49,6 +49,10 @@ const KEYS: [Key; 46] = [
     key(
         "server.listen",
         "Host and port for HTTP/1.1, HTTP/2 without TLS, and gRPC. Port 0 takes a free one.",
+    ),
+    key(
+        "server.http_path_prefix",
+        "What stands before every path of HTTP, as in /logs; those of gRPC stay as they are. Empty: nothing.",
     ),
     key("server.log_format", "How log lines on stderr look: human or json."),
     key(
@@ -75,6 +79,10 @@ const KEYS: [Key; 46] = [
     key(
         "server.head_timeout",
         "How long a client may take for a connection's first bytes, and for the head of a request.",
+    ),
+    key(
+        "server.body_timeout",
+        "How long a client may pause in the middle of a body, beside a second for each KiB that it has sent.",
     ),
     key("server.idle_timeout", "How long a connection may be silent between two requests."),
     key("server.write_timeout", "How long a client may take none of an answer."),
@@ -170,7 +178,7 @@ const KEYS: [Key; 46] = [
 ];
 
 /// The limits of queries.
-const QUERY_LIMITS: [Key; 12] = [
+const QUERY_LIMITS: [Key; 15] = [
     key("limits_config.max_query_series", "Series that an answer may have; 0 = unlimited."),
     key(
         "limits_config.max_entries_limit_per_query",
@@ -182,8 +190,20 @@ const QUERY_LIMITS: [Key; 12] = [
     ),
     key("limits_config.max_query_range", "The longest [range] in a query; 0 = unlimited."),
     key(
+        "limits_config.max_query_lookback",
+        "How far back from now reads may look: what is before is as if it were not there; 0 = any time.",
+    ),
+    key(
+        "limits_config.max_query_bytes_read",
+        "Bytes that a query's selectors may have in its range, filters or not; more is refused; 0 = unlimited.",
+    ),
+    key(
         "limits_config.max_streams_matchers_per_query",
         "Matchers that a selector may have; 0 = unlimited.",
+    ),
+    key(
+        "limits_config.volume_enabled",
+        "Whether there are volume endpoints; otherwise they are 404.",
     ),
     key("limits_config.volume_max_series", "Series that the volume endpoints may return."),
     key("limits_config.query_timeout", "How long a query may take."),

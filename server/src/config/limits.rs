@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use timberline_query::EngineLimits;
+use timberline_store::Timestamp;
 
 use crate::config::{RetentionLimits, units};
 use crate::ingest::IngestLimits;
@@ -52,8 +53,16 @@ pub struct QueryLimits {
     /// The longest `[range]`. Zero is no limit.
     #[serde(with = "units::duration")]
     pub max_query_range: Duration,
+    /// How far back from now a read may look. Zero is no limit.
+    #[serde(with = "units::duration")]
+    pub max_query_lookback: Duration,
+    /// Bytes that the entries of a query's selectors may have in its range, filters or not. 0 is no limit.
+    #[serde(with = "units::size")]
+    pub max_query_bytes_read: usize,
     /// Matchers in a selector. 0 is no limit.
     pub max_streams_matchers_per_query: usize,
+    /// Whether there are volume endpoints.
+    pub volume_enabled: bool,
     /// Series that the volume endpoints may aggregate.
     pub volume_max_series: usize,
     /// How long a query may take.
@@ -80,7 +89,10 @@ impl Default for QueryLimits {
             max_entries_limit_per_query: 5000,
             max_query_length: Duration::from_secs(721 * 3600),
             max_query_range: Duration::ZERO,
+            max_query_lookback: Duration::ZERO,
+            max_query_bytes_read: 0,
             max_streams_matchers_per_query: 1000,
+            volume_enabled: true,
             volume_max_series: 1000,
             query_timeout: Duration::from_secs(60),
             max_concurrent_queries: 0,
@@ -93,23 +105,39 @@ impl Default for QueryLimits {
 }
 
 impl QueryLimits {
-    /// What the engine allows a query.
+    /// The earliest time that a read may look back to.
     #[must_use]
-    pub fn engine_limits(&self) -> EngineLimits {
-        let threads = match self.query_threads {
-            0 => EngineLimits::default().threads,
-            threads => threads,
-        };
+    pub fn earliest(&self, now: Timestamp) -> Timestamp {
+        match i64::try_from(self.max_query_lookback.as_nanos()) {
+            Ok(0) | Err(_) => Timestamp::MIN,
+            Ok(lookback) => now.saturating_sub(lookback),
+        }
+    }
+
+    /// What the engine allows a query that is asked now.
+    #[must_use]
+    pub fn engine_limits(&self, now: Timestamp) -> EngineLimits {
         EngineLimits {
             max_series: self.max_query_series,
             partial_series: false,
             max_entries: self.max_entries_limit_per_query,
             timeout: self.query_timeout,
+            earliest: self.earliest(now),
             max_query_length: self.max_query_length,
             max_query_range: self.max_query_range,
             max_matchers: self.max_streams_matchers_per_query,
+            max_bytes_read: u64::try_from(self.max_query_bytes_read).unwrap_or(u64::MAX),
             memory_bytes_max: self.query_memory_bytes_max,
-            threads,
+            threads: self.threads(),
+        }
+    }
+
+    /// How many threads a query may use.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        match self.query_threads {
+            0 => EngineLimits::default().threads,
+            threads => threads,
         }
     }
 
@@ -128,10 +156,13 @@ impl QueryLimits {
             ),
             max_query_length: smaller(self.max_query_length, other.max_query_length),
             max_query_range: smaller(self.max_query_range, other.max_query_range),
+            max_query_lookback: smaller(self.max_query_lookback, other.max_query_lookback),
+            max_query_bytes_read: smaller(self.max_query_bytes_read, other.max_query_bytes_read),
             max_streams_matchers_per_query: smaller(
                 self.max_streams_matchers_per_query,
                 other.max_streams_matchers_per_query,
             ),
+            volume_enabled: self.volume_enabled && other.volume_enabled,
             volume_max_series: smaller(self.volume_max_series, other.volume_max_series),
             query_timeout: smaller(self.query_timeout, other.query_timeout),
             max_concurrent_queries: self.max_concurrent_queries,

@@ -97,6 +97,9 @@ impl Default for Config {
 pub struct ServerConfig {
     /// Host and port for HTTP/1.1, HTTP/2 and gRPC. Port 0 takes a free one.
     pub listen: String,
+    /// What stands before every path of HTTP: empty, or as in `/logs`.
+    #[serde(deserialize_with = "units::path_prefix")]
+    pub http_path_prefix: String,
     /// How log lines look.
     pub log_format: LogFormat,
     /// A level, or directives per module such as `info,timberline_store=debug`.
@@ -118,6 +121,9 @@ pub struct ServerConfig {
     /// How long a client may take for a connection's first bytes, and for the head of a request.
     #[serde(with = "units::duration")]
     pub head_timeout: Duration,
+    /// How long a client may pause in the middle of a body.
+    #[serde(with = "units::duration")]
+    pub body_timeout: Duration,
     /// How long a connection may be silent between two requests.
     #[serde(with = "units::duration")]
     pub idle_timeout: Duration,
@@ -130,6 +136,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             listen: "127.0.0.1:3100".to_owned(),
+            http_path_prefix: String::new(),
             log_format: LogFormat::Human,
             log_level: "info".to_owned(),
             shutdown_timeout: Duration::from_secs(30),
@@ -139,6 +146,7 @@ impl Default for ServerConfig {
             cors_allowed_origins: Vec::new(),
             max_connections: 10_000,
             head_timeout: Duration::from_secs(30),
+            body_timeout: Duration::from_secs(60),
             // Longer than clients keep idle connections (90 s in Go), or a push may meet a connection
             // that is just being closed.
             idle_timeout: Duration::from_secs(120),

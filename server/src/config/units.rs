@@ -155,6 +155,21 @@ pub fn origins<'de, D: Deserializer<'de>>(input: D) -> Result<Vec<String>, D::Er
     }
 }
 
+/// `#[serde(deserialize_with = "…")]` for what stands before paths: a slash in front, none behind.
+///
+/// # Errors
+/// What is no path.
+pub fn path_prefix<'de, D: Deserializer<'de>>(input: D) -> Result<String, D::Error> {
+    let text = String::deserialize(input)?;
+    let prefix = text.trim_end_matches('/');
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+    let is_path = prefix.starts_with('/') && !prefix.contains("//") && prefix.bytes().all(is_part);
+    if prefix.is_empty() || is_path {
+        return Ok(prefix.to_owned());
+    }
+    Err(D::Error::invalid_value(Unexpected::Str(&text), &"a path such as /logs, without a host"))
+}
+
 /// `#[serde(with = "…")]` for [`Duration`]s written as `10m`.
 pub mod duration {
     use std::fmt;

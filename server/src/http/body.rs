@@ -10,9 +10,6 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 
-/// How long a client may pause in the middle of a body.
-const PAUSE_MAX: Duration = Duration::from_secs(60);
-
 /// What a body must bring in a second, on the whole and beyond the first pause, in bytes. A client that
 /// sends a byte now and then would otherwise hold its memory and its place for days.
 const RATE_MIN: u64 = 1024;
@@ -24,33 +21,29 @@ const DRAIN_MAX: Duration = Duration::from_secs(2);
 /// The most that is set aside for a body before it is there.
 const FIRST_BYTES_MAX: usize = 4 << 20;
 
-/// The whole body.
+/// The whole body of a client that may pause for so long.
 ///
 /// # Errors
 /// [`ApiError::BodyTooLarge`] when it is announced to have more than `limit` bytes, or as soon as it
 /// has; [`ApiError::BodyPaused`] and [`ApiError::Body`] when the client stops sending or breaks the
 /// protocol.
-pub(crate) async fn read_body(body: Body, limit: usize) -> Result<Bytes, ApiError> {
-    read_patiently(body, limit, PAUSE_MAX, |_| true).await
+pub(crate) async fn read_body(
+    body: Body,
+    limit: usize,
+    pause: Duration,
+) -> Result<Bytes, ApiError> {
+    read_shared_body(body, limit, pause, |_| Ok(())).await
 }
 
 /// The same out of memory that many share: `take` is asked for each part, before it is kept.
 ///
 /// # Errors
-/// As [`read_body`], and [`ApiError::Busy`] when `take` refuses.
+/// As [`read_body`], and what `take` says.
 pub(crate) async fn read_shared_body(
-    body: Body,
-    limit: usize,
-    take: impl FnMut(usize) -> bool,
-) -> Result<Bytes, ApiError> {
-    read_patiently(body, limit, PAUSE_MAX, take).await
-}
-
-async fn read_patiently(
     mut body: Body,
     limit: usize,
     pause: Duration,
-    mut take: impl FnMut(usize) -> bool,
+    mut take: impl FnMut(usize) -> Result<(), ApiError>,
 ) -> Result<Bytes, ApiError> {
     let announced = usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX);
     if announced > limit {
@@ -65,9 +58,9 @@ async fn read_patiently(
             drain(body).await;
             return Err(ApiError::BodyTooLarge { limit });
         }
-        if !take(data.len()) {
+        if let Err(refused) = take(data.len()) {
             drain(body).await;
-            return Err(ApiError::Busy);
+            return Err(refused);
         }
         if read.is_empty() && body.is_end_stream() {
             return Ok(data);
@@ -89,13 +82,9 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    fn new(pause: Duration) -> Self {
+    /// A body that is only begun, of a client that may pause for so long.
+    pub(crate) fn new(pause: Duration) -> Self {
         Self { begun: Instant::now(), pause, bytes: 0 }
-    }
-
-    /// A body that is only begun.
-    pub(crate) fn begin() -> Self {
-        Self::new(PAUSE_MAX)
     }
 
     /// The body's next bytes; `None` at its end.
@@ -139,6 +128,8 @@ mod tests {
 
     use super::*;
 
+    const PAUSE: Duration = Duration::from_secs(60);
+
     /// A body of these parts that goes on for ever where it does not end.
     struct Parts {
         parts: VecDeque<&'static [u8]>,
@@ -164,8 +155,9 @@ mod tests {
     fn read(parts: &[&'static [u8]], ends: bool, limit: usize) -> Result<Bytes, ApiError> {
         let body = Body::new(Parts { parts: parts.iter().copied().collect(), ends });
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let pause = if ends { Duration::from_secs(60) } else { Duration::from_millis(1) };
-        runtime.block_on(read_patiently(body, limit, pause, |len| len < 9))
+        let pause = if ends { PAUSE } else { Duration::from_millis(1) };
+        let take = |len| if len < 9 { Ok(()) } else { Err(ApiError::Busy) };
+        runtime.block_on(read_shared_body(body, limit, pause, take))
     }
 
     #[test]
@@ -175,9 +167,9 @@ mod tests {
         let large = read(&[b"ab", b"cd", b"ef"], true, 3);
         assert!(matches!(large, Err(ApiError::BodyTooLarge { limit: 3 })));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let whole = runtime.block_on(read_body(Body::from("abc"), 3)).unwrap();
+        let whole = runtime.block_on(read_body(Body::from("abc"), 3, PAUSE)).unwrap();
         assert_eq!(whole, "abc");
-        let announced = runtime.block_on(read_body(Body::from("abcd"), 3));
+        let announced = runtime.block_on(read_body(Body::from("abcd"), 3, PAUSE));
         assert!(matches!(announced, Err(ApiError::BodyTooLarge { .. })));
     }
 
@@ -207,7 +199,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let read = runtime.block_on(async {
             let drip = Body::new(Drip(tokio::time::interval(Duration::from_millis(1))));
-            read_patiently(drip, 1 << 20, Duration::from_millis(30), |_| true).await
+            read_shared_body(drip, 1 << 20, Duration::from_millis(30), |_| Ok(())).await
         });
         assert!(matches!(read, Err(ApiError::BodyPaused)));
     }

@@ -6,8 +6,9 @@ use axum::extract::State;
 use axum::response::Response;
 use timberline_query::{QueryAnswer, syntax};
 
-use super::labels::{inclusive, matchers, selector};
+use super::labels::{matchers, selector};
 use super::params::{Params, now};
+use super::tags::QueueTime;
 use super::volume::{self, Aggregation, VolumeQuery};
 use super::{json, work};
 use crate::encode::{self, Encoding};
@@ -25,7 +26,7 @@ pub(super) async fn stats(
     params.step(bounds)?;
     let selector = selector(params.first("query"))?;
     let stats = work::run(&state, tenants, move |state, ticket| {
-        Ok(ticket.tenants.stats(&state.store.snapshot(), &selector, inclusive(bounds))?)
+        Ok(ticket.tenants.stats(&ticket.snapshot(state), &selector, ticket.range(bounds))?)
     });
     Ok(json(encode::index_stats(&stats.await?)))
 }
@@ -34,43 +35,50 @@ pub(super) async fn stats(
 pub(super) async fn volume(
     State(state): State<Arc<AppState>>,
     tenants: ReadTenants,
+    queued: QueueTime,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.volume_limit()?;
     let aggregation = aggregation(&params)?;
     let bounds = params.bounds(now())?.ordered()?;
-    answer_volume(&state, tenants, &params, VolumeQuery { aggregation, limit, bounds, step: None })
-        .await
+    let query = VolumeQuery { aggregation, limit, bounds, step: None };
+    answer_volume(&state, tenants, queued, &params, query).await
 }
 
 /// `/loki/api/v1/index/volume_range`
 pub(super) async fn volume_range(
     State(state): State<Arc<AppState>>,
     tenants: ReadTenants,
+    queued: QueueTime,
     params: Params,
 ) -> Result<Response, ApiError> {
     let limit = params.volume_limit()?;
     let bounds = params.bounds(now())?.ordered()?;
     let step = Some(params.step(bounds)?);
     let aggregation = aggregation(&params)?;
-    answer_volume(&state, tenants, &params, VolumeQuery { aggregation, limit, bounds, step }).await
+    let query = VolumeQuery { aggregation, limit, bounds, step };
+    answer_volume(&state, tenants, queued, &params, query).await
 }
 
 async fn answer_volume(
     state: &Arc<AppState>,
     ReadTenants(tenants): ReadTenants,
+    QueueTime(queued): QueueTime,
     params: &Params,
     query: VolumeQuery,
 ) -> Result<Response, ApiError> {
+    if !state.limits.current().of_all(&tenants).query.volume_enabled {
+        return Err(ApiError::NotFound);
+    }
     let matchers = matchers(&syntax::parse_selector(params.first("query"))?)?;
     let body = work::run(state, tenants, move |state, ticket| {
         let begun = std::time::Instant::now();
-        let snapshot = state.store.snapshot();
+        let snapshot = ticket.snapshot(state);
         let (value, mut stats) = volume::compute(&snapshot, &matchers, &query, ticket)?;
         stats.exec_seconds = begun.elapsed().as_secs_f64();
         state.metrics.observe_query(&ticket.tenants, &stats);
         let answer = QueryAnswer { value, stats, warnings: snapshot.warnings() };
-        Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
+        Ok(encode::answer(&answer, &Encoding::default(), ticket.queued + queued))
     });
     Ok(json(body.await?))
 }

@@ -89,16 +89,14 @@ async fn store_parts(
 ) -> Result<(), Refusal> {
     let entry_max = state.limits.of(tenant).ingest.max_recv_msg_size;
     let mut share = state.ingester.share(tenant);
-    let mut progress = Progress::begin();
+    let mut progress = Progress::new(state.config.server.body_timeout);
     let (mut pending, mut held, mut look_at) = (BytesMut::new(), 0, PART_BYTES);
     loop {
         let part = progress.next(&mut body).await.map_err(of_api)?;
         let is_end = part.is_none();
         pending.extend_from_slice(&part.unwrap_or_default());
         if pending.len() > held {
-            if !share.grow(pending.len() - held) {
-                return Err(of_api(ApiError::Busy));
-            }
+            share.grow(pending.len() - held).map_err(|lack| of_api(lack.into()))?;
             held = pending.len();
         }
         if pending.len() < look_at && !is_end {

@@ -7,9 +7,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use timberline_query::syntax::{self, LabelMatcher, ParseError, Selector};
 use timberline_query::{QueryError, TENANT_LABEL, Tenants};
-use timberline_store::{Matcher, TenantId, TimeRange};
+use timberline_store::{Matcher, TenantId};
 
-use super::params::{Bounds, Params, now};
+use super::params::{Params, now};
 use super::{json, work};
 use crate::encode;
 use crate::error::ApiError;
@@ -31,10 +31,11 @@ pub(super) async fn find_names(
     tenants: Tenants,
     params: &Params,
 ) -> Result<BTreeSet<String>, ApiError> {
-    let range = inclusive(params.bounds(now())?);
+    let bounds = params.bounds(now())?;
     let selector = optional_selector(params.first("query"))?;
     work::run(state, tenants, move |state, ticket| {
-        Ok(ticket.tenants.label_names(&state.store.snapshot(), &selector, range)?)
+        let snapshot = ticket.snapshot(state);
+        Ok(ticket.tenants.label_names(&snapshot, &selector, ticket.range(bounds))?)
     })
     .await
 }
@@ -56,7 +57,7 @@ pub(super) async fn find_values(
     name: String,
     params: &Params,
 ) -> Result<BTreeSet<String>, ApiError> {
-    let range = inclusive(params.bounds(now())?);
+    let bounds = params.bounds(now())?;
     let selector = optional_selector(params.first("query"))?;
     if name == TENANT_LABEL && state.config.querier.multi_tenant_queries_enabled {
         // Asked by explorers that do not know yet whether there are several.
@@ -64,8 +65,8 @@ pub(super) async fn find_values(
         return Ok(chosen.into_iter().map(TenantId::to_string).collect());
     }
     work::run(state, tenants, move |state, ticket| {
-        let snapshot = state.store.snapshot();
-        Ok(ticket.tenants.label_values(&snapshot, &name, &selector, range)?)
+        let snapshot = ticket.snapshot(state);
+        Ok(ticket.tenants.label_values(&snapshot, &name, &selector, ticket.range(bounds))?)
     })
     .await
 }
@@ -76,13 +77,12 @@ pub(super) async fn series(
     ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let range = inclusive(params.bounds(now())?);
+    let bounds = params.bounds(now())?;
     let selectors = series_selectors(&params)?;
     let series = work::run(&state, tenants, move |state, ticket| {
-        let snapshot = state.store.snapshot();
+        let (snapshot, range) = (ticket.snapshot(state), ticket.range(bounds));
         let mut found = Vec::new();
         for selector in &selectors {
-            ticket.check()?;
             found.extend(ticket.tenants.series(&snapshot, selector, range)?);
         }
         found.sort_unstable();
@@ -106,11 +106,6 @@ fn series_selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
         return Ok(vec![Vec::new()]);
     }
     texts.into_iter().map(|text| matchers(&syntax::parse_selector(text)?)).collect()
-}
-
-/// A request's range for the index: entries at `end` are in it.
-pub(super) fn inclusive(bounds: Bounds) -> TimeRange {
-    TimeRange::new(bounds.start, bounds.end.saturating_add(1))
 }
 
 /// A selector that may be missing, which selects everything.

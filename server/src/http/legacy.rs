@@ -8,6 +8,7 @@ use timberline_query::syntax::{self, Expr};
 use timberline_query::{QueryValue, RangeQuery};
 
 use super::params::{NANOS_PER_MILLI, Params, now};
+use super::tags::QueueTime;
 use super::{json, labels, work};
 use crate::encode;
 use crate::error::ApiError;
@@ -19,6 +20,7 @@ use crate::tenant::ReadTenants;
 pub(super) async fn query(
     State(state): State<Arc<AppState>>,
     ReadTenants(tenants): ReadTenants,
+    QueueTime(queued): QueueTime,
     params: Params,
 ) -> Result<Response, ApiError> {
     let bounds = params.bounds(now())?.ordered()?;
@@ -41,7 +43,7 @@ pub(super) async fn query(
         state.metrics.observe_query(&ticket.tenants, &answer.stats);
         match &answer.value {
             QueryValue::Streams(streams) => {
-                Ok(encode::legacy_streams(streams, &answer.stats, ticket.queued))
+                Ok(encode::legacy_streams(streams, &answer.stats, ticket.queued + queued))
             }
             _ => Err(only_streams()),
         }

@@ -8,6 +8,7 @@ use ::http::header::CONTENT_TYPE;
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
+use timberline_query::format_binary_bytes;
 
 use crate::config::{LimitsConfig, RetentionLimits, StreamPeriod};
 use crate::error::ApiError;
@@ -46,9 +47,9 @@ fn explorer_limits(limits: &LimitsConfig) -> Value {
         "log_level_fields": LEVEL_FIELD_NAMES,
         "max_entries_limit_per_query": query.max_entries_limit_per_query,
         "max_line_size_truncate": ingest.max_line_size_truncate,
-        "max_query_bytes_read": "0B",
+        "max_query_bytes_read": size_text(query.max_query_bytes_read),
         "max_query_length": duration_text(query.max_query_length),
-        "max_query_lookback": "0s",
+        "max_query_lookback": duration_text(query.max_query_lookback),
         "max_query_range": duration_text(query.max_query_range),
         "max_query_series": query.max_query_series,
         "metric_aggregation_enabled": false,
@@ -57,7 +58,7 @@ fn explorer_limits(limits: &LimitsConfig) -> Value {
         "query_timeout": duration_text(query.query_timeout),
         "retention_period": duration_text(retention.retention_period),
         "retention_stream": streams(retention),
-        "volume_enabled": true,
+        "volume_enabled": query.volume_enabled,
         "volume_max_series": query.volume_max_series,
     })
 }
@@ -90,6 +91,11 @@ pub(super) async fn tenant(
         let _ = writeln!(text, "{name}: {value}");
     }
     Ok(([(CONTENT_TYPE, "application/yaml")], text).into_response())
+}
+
+/// A size as Loki's configuration prints it: `0B`, `1.5GiB`.
+fn size_text(bytes: usize) -> String {
+    format_binary_bytes(u64::try_from(bytes).unwrap_or(u64::MAX)).replace(' ', "")
 }
 
 /// A duration in Prometheus' way: `30d1h`, `1m`, `0s`. Years and weeks only where nothing is left over;

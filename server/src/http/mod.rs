@@ -21,6 +21,7 @@ mod openapi;
 mod otlp;
 mod params;
 mod patterns;
+mod prefix;
 mod push;
 mod query;
 mod routes;
@@ -71,9 +72,13 @@ pub fn router(state: &Arc<AppState>) -> Router {
         .layer(axum::middleware::from_fn_with_state(Arc::clone(state), observe::request))
         .layer(uncached)
         .with_state(Arc::clone(state));
-    match &state.config.server.cors_allowed_origins[..] {
+    let router = match &state.config.server.cors_allowed_origins[..] {
         [] => router,
         origins => router.layer(cors(origins)),
+    };
+    match &*state.config.server.http_path_prefix {
+        "" => router,
+        prefix => prefix::below(prefix, router),
     }
 }
 

@@ -1,6 +1,7 @@
 //! What is counted and logged about each request.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, LazyLock};
 use std::time::Instant;
 
 use ::http::header::CONTENT_TYPE;
@@ -8,7 +9,10 @@ use ::http::{HeaderValue, Method};
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::Response;
+use prost::Message as _;
+use prost_types::{FileDescriptorProto, FileDescriptorSet, ServiceDescriptorProto};
 
+use crate::ingest::proto::DESCRIPTORS;
 use crate::state::AppState;
 
 /// The route or method of requests that have none of ours, so that strangers cannot make new series.
@@ -17,22 +21,27 @@ const OTHER: &str = "other";
 /// What metrics show instead of the method of HTTP for calls over gRPC, whose route is their path.
 const GRPC: &str = "gRPC";
 
-/// The methods of our services, so that strangers cannot make new series here either.
-const GRPC_METHODS: [&str; 13] = [
-    "Push",
-    "Query",
-    "QuerySample",
-    "Label",
-    "Series",
-    "Tail",
-    "TailersCount",
-    "GetStats",
-    "GetVolume",
-    "Export",
-    "Check",
-    "Watch",
-    "ServerReflectionInfo",
-];
+/// The paths of the methods of our services, so that strangers cannot make new series here either.
+static GRPC_PATHS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let sets = [
+        DESCRIPTORS,
+        tonic_health::pb::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET,
+    ];
+    let files = sets.into_iter().filter_map(|set| FileDescriptorSet::decode(set).ok());
+    files.flat_map(|set| set.file).flat_map(|file| paths_of(&file)).collect()
+});
+
+/// `/package.Service/Method` of all that a file describes.
+fn paths_of(file: &FileDescriptorProto) -> Vec<String> {
+    let of_service = |service: &ServiceDescriptorProto| {
+        let service_name = format!("/{}.{}", file.package(), service.name());
+        let paths = service.method.iter().map(|method| format!("{service_name}/{}", method.name()));
+        paths.collect::<Vec<_>>()
+    };
+    file.service.iter().flat_map(of_service).collect()
+}
 
 /// Counts the request and its time by method, route and status, and logs it at level debug.
 pub(super) async fn request(
@@ -62,12 +71,7 @@ pub(super) async fn request(
 fn grpc_method(request: &Request) -> Option<&str> {
     let content_type = request.headers().get(CONTENT_TYPE)?.as_bytes();
     let path = request.uri().path();
-    let (service, method) = path.rsplit_once('/')?;
-    // A route that takes any name in the service's place would make a series of each.
-    let route = request.extensions().get::<MatchedPath>()?.as_str();
-    let is_ours = GRPC_METHODS.contains(&method)
-        && route.rsplit_once('/').is_some_and(|(fixed, _)| fixed == service);
-    (content_type.starts_with(b"application/grpc") && is_ours).then_some(path)
+    (content_type.starts_with(b"application/grpc") && GRPC_PATHS.contains(path)).then_some(path)
 }
 
 /// How a call over gRPC went, in the words of Loki's metrics. One that fails while its answers come has
@@ -109,5 +113,20 @@ mod tests {
         assert_eq!(name_of("/loki/api/v1/query_range"), "loki_api_v1_query_range");
         assert_eq!(name_of("/loki/api/v1/label/{name}/values"), "loki_api_v1_label_name_values");
         assert_eq!(name_of("/"), "root");
+    }
+
+    #[test]
+    fn methods_of_our_services_are_known() {
+        for path in [
+            "/logproto.Pusher/Push",
+            "/logproto.Querier/GetVolume",
+            crate::ingest::LogsService::EXPORT,
+            "/grpc.health.v1.Health/Watch",
+            "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+        ] {
+            assert!(GRPC_PATHS.contains(path), "{path}");
+        }
+        assert!(GRPC_PATHS.len() < 20 && !GRPC_PATHS.contains("/logproto.Pusher/Pull"));
     }
 }

@@ -1,9 +1,13 @@
 //! `/openapi.json`: the HTTP API for programs that read descriptions. A test holds it against the routes.
 
+use std::sync::Arc;
+
+use axum::extract::State;
 use axum::response::Response;
 use serde_json::{Map, Value, json};
 
 use super::json as json_response;
+use crate::state::AppState;
 
 /// A path with its methods.
 struct PathDoc {
@@ -352,8 +356,13 @@ const PATHS: [PathDoc; 86] = [
 ];
 
 /// `/openapi.json`
-pub(super) async fn openapi() -> Response {
-    json_response(description().to_string().into_bytes())
+pub(super) async fn openapi(State(state): State<Arc<AppState>>) -> Response {
+    let mut description = description();
+    let prefix = &state.config.server.http_path_prefix;
+    if !prefix.is_empty() {
+        description["servers"] = json!([{ "url": prefix }]);
+    }
+    json_response(description.to_string().into_bytes())
 }
 
 fn description() -> Value {
@@ -469,7 +478,6 @@ mod tests {
     use super::*;
     use crate::access::Access;
     use crate::config::Config;
-    use crate::state::AppState;
 
     #[test]
     fn the_description_has_every_route_and_method_and_no_others() {

@@ -7,7 +7,7 @@ use axum::response::Response;
 use timberline_query::patterns::{Pattern, PatternReader};
 use timberline_store::{Matcher, TimeRange};
 
-use super::labels::{inclusive, selector};
+use super::labels::selector;
 use super::params::{NANOS_PER_SECOND, Params, now};
 use super::work::Ticket;
 use super::{json, work};
@@ -33,7 +33,7 @@ pub(super) async fn patterns(
     let step = params.step(bounds)?.max(STEP_MIN);
     let selector = selector(params.first("query"))?;
     let body = work::run(&state, tenants, move |state, ticket| {
-        let patterns = mine(state, &selector, inclusive(bounds), step, ticket)?;
+        let patterns = mine(state, &selector, ticket.range(bounds), step, ticket)?;
         Ok(encode::patterns(&patterns))
     });
     Ok(json(body.await?))
@@ -48,7 +48,7 @@ fn mine(
     ticket: &Ticket,
 ) -> Result<Vec<Pattern>, ApiError> {
     let mut reader = PatternReader::new(step, DETECTED_LEVEL, NO_LEVEL);
-    let snapshot = state.store.snapshot();
+    let snapshot = ticket.snapshot(state);
     let mut chunks = ticket.tenants.chunks(&snapshot, selector, range)?;
     // Which lines come first decides how templates grow: the same lines give the same patterns.
     chunks.sort_by(|a, b| {

@@ -92,5 +92,6 @@ pub(super) async fn read_push(
     share: &mut Share<'_>,
 ) -> Result<Bytes, ApiError> {
     let max = state.limits.of(tenant).ingest.max_recv_msg_size;
-    read_shared_body(body, max, |len| share.grow(len)).await
+    let pause = state.config.server.body_timeout;
+    read_shared_body(body, max, pause, |len| Ok(share.grow(len)?)).await
 }

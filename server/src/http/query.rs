@@ -8,7 +8,7 @@ use axum::response::Response;
 use timberline_query::{InstantQuery, QueryAnswer, RangeQuery, syntax};
 
 use super::params::{NANOS_PER_MILLI, Params, now};
-use super::tags::QueryTags;
+use super::tags::{QueryTags, QueueTime};
 use super::{json, json_with_status, work};
 use crate::encode::{self, Encoding};
 use crate::error::ApiError;
@@ -23,6 +23,7 @@ pub(super) async fn range(
     State(state): State<Arc<AppState>>,
     ReadTenants(tenants): ReadTenants,
     tags: QueryTags,
+    QueueTime(queued): QueueTime,
     headers: HeaderMap,
     params: Params,
 ) -> Result<Response, ApiError> {
@@ -49,7 +50,7 @@ pub(super) async fn range(
         let answer = engine.range(&ticket.tenants, &query)?;
         log(&query.query, &tags, &answer);
         state.metrics.observe_query(&ticket.tenants, &answer.stats);
-        Ok(encode::answer(&answer, &encoding, ticket.queued))
+        Ok(encode::answer(&answer, &encoding, ticket.queued + queued))
     });
     Ok(json(body.await?))
 }
@@ -59,6 +60,7 @@ pub(super) async fn instant(
     State(state): State<Arc<AppState>>,
     ReadTenants(tenants): ReadTenants,
     tags: QueryTags,
+    QueueTime(queued): QueueTime,
     params: Params,
 ) -> Result<Response, ApiError> {
     params.limit()?;
@@ -71,7 +73,7 @@ pub(super) async fn instant(
         let answer = engine.instant(&ticket.tenants, &query)?;
         log(&query.query, &tags, &answer);
         state.metrics.observe_query(&ticket.tenants, &answer.stats);
-        Ok(encode::answer(&answer, &Encoding::default(), ticket.queued))
+        Ok(encode::answer(&answer, &Encoding::default(), ticket.queued + queued))
     });
     Ok(json(body.await?))
 }

@@ -87,13 +87,13 @@ fn sender_of(request: &Request, proxies: &[Network]) -> IpAddr {
     client_of(peer, request.headers(), proxies)
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
+pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
     let content_type = headers.get(CONTENT_TYPE);
     content_type.is_some_and(|value| value.as_bytes().starts_with(b"application/grpc"))
 }
 
 /// A path that is not ours. gRPC has its own way to say so: to its clients a 404 is a broken server.
-async fn not_found(headers: HeaderMap) -> Response {
+pub(super) async fn not_found(headers: HeaderMap) -> Response {
     if is_grpc(&headers) {
         return Status::unimplemented("unknown service").into_http();
     }

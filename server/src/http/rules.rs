@@ -21,7 +21,8 @@ use super::params::Params;
 use super::routes::{ADMIN, READ, Routes};
 use crate::error::{ApiError, text_response};
 use crate::ruler::{
-    BookError, Filter, LabelMap, RuleGroup, Ruler, check_name, parse_group, to_yaml, validate,
+    AlertView, BookError, Filter, GroupView, LabelMap, RuleGroup, Ruler, check_name, parse_group,
+    to_yaml, validate,
 };
 use crate::state::AppState;
 use crate::tenant::{TenantError, tenant_of};
@@ -234,7 +235,8 @@ async fn set(
 ) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, None)?;
     check_name(&namespace)?;
-    let body = read_body(body, GROUP_BYTES_MAX).await.map_err(RulesError::Api)?;
+    let pause = state.config.server.body_timeout;
+    let body = read_body(body, GROUP_BYTES_MAX, pause).await.map_err(RulesError::Api)?;
     let refuse = |text: String| RulesError::Text(StatusCode::BAD_REQUEST, text);
     let text = std::str::from_utf8(&body).map_err(|_| refuse(format!("{BAD_GROUP}: not UTF-8")))?;
     let group = parse_group(text).map_err(|error| refuse(format!("{BAD_GROUP}: {error}")))?;
@@ -289,8 +291,16 @@ async fn prometheus_rules(
 ) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, NO_TENANT)?;
     let filter = filter(&params)?;
-    let data = serde_json::json!({"groups": ruler.group_views(&tenant, &filter)});
-    Ok(envelope(StatusCode::OK, "", "", Some(data)))
+    let groups = ruler.group_views(&tenant, &filter);
+    Ok(envelope(StatusCode::OK, "", "", Some(Found::Groups(groups))))
+}
+
+/// `{"groups": …}` or `{"alerts": …}`
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Found {
+    Groups(Vec<GroupView>),
+    Alerts(Vec<AlertView>),
 }
 
 fn filter(params: &Params) -> Result<Filter, RulesError> {
@@ -316,6 +326,6 @@ fn filter(params: &Params) -> Result<Filter, RulesError> {
 /// `GET /prometheus/api/v1/alerts`
 async fn prometheus_alerts(State(state): State<Arc<AppState>>, headers: HeaderMap) -> Answer {
     let (ruler, tenant) = enter(&state, &headers, NO_TENANT)?;
-    let data = serde_json::json!({"alerts": ruler.alert_views(&tenant)});
-    Ok(envelope(StatusCode::OK, "", "", Some(data)))
+    let alerts = ruler.alert_views(&tenant);
+    Ok(envelope(StatusCode::OK, "", "", Some(Found::Alerts(alerts))))
 }

@@ -1,10 +1,12 @@
-//! `X-Query-Tags`: what a client says about its query.
+//! `X-Query-Tags` and `X-Query-Queue-Time`: what a client, or who is before it, says about its query.
 
 use std::convert::Infallible;
+use std::time::Duration;
 
 use ::http::HeaderMap;
 use ::http::request::Parts;
 use axum::extract::FromRequestParts;
+use timberline_query::parse_go_duration;
 
 /// `key=value,key=value`
 pub(super) const HEADER: &str = "x-query-tags";
@@ -56,9 +58,46 @@ impl<S: Sync> FromRequestParts<S> for QueryTags {
     }
 }
 
+/// How long a query has waited elsewhere before it came here, in Go's way: `1.5s`. A queue in front says it, and
+/// it is a part of the time that the query has queued.
+pub(super) const QUEUE_TIME_HEADER: &str = "x-query-queue-time";
+
+/// The time of that header; none where it is none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct QueueTime(pub(super) Duration);
+
+impl QueueTime {
+    fn of(headers: &HeaderMap) -> Self {
+        let text = headers.get(QUEUE_TIME_HEADER).and_then(|value| value.to_str().ok());
+        let nanos = text.and_then(|text| parse_go_duration(text).ok()).unwrap_or_default();
+        Self(Duration::from_nanos(u64::try_from(nanos).unwrap_or_default()))
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for QueueTime {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(Self::of(&parts.headers))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_in_other_queues_are_gos_durations() {
+        let queued = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(QUEUE_TIME_HEADER, text.parse().unwrap());
+            QueueTime::of(&headers).0
+        };
+        assert_eq!(queued("1m0.5s"), Duration::from_millis(60_500));
+        for none in ["", "5", "soon", "-1s"] {
+            assert_eq!(queued(none), Duration::ZERO, "{none}");
+        }
+    }
 
     fn tags(text: &str) -> QueryTags {
         let mut headers = HeaderMap::new();

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use timberline_query::{QueryError, Tenants};
+use timberline_store::{Snapshot, StoreError, TimeRange, Timestamp};
 
+use super::params::{Bounds, now};
 use crate::config::LimitsConfig;
 use crate::error::ApiError;
 use crate::state::AppState;
@@ -21,6 +23,8 @@ pub(crate) struct Ticket {
     pub(crate) tenants: Tenants,
     /// What they are held to.
     pub(crate) limits: Arc<LimitsConfig>,
+    /// What may be looked back to.
+    earliest: Timestamp,
     deadline: Option<Instant>,
 }
 
@@ -33,6 +37,7 @@ impl Ticket {
             queued: Duration::ZERO,
             tenants: timberline_store::TenantId::new("t").expect("a valid id").into(),
             limits: Arc::default(),
+            earliest: Timestamp::MIN,
             deadline: None,
         }
     }
@@ -49,6 +54,39 @@ impl Ticket {
             return Err(QueryError::Timeout);
         }
         Ok(())
+    }
+}
+
+impl Ticket {
+    /// A view of the store, whose calls end when the work is to.
+    pub(crate) fn snapshot(&self, state: &AppState) -> Snapshot {
+        let ticket = self.clone();
+        state.store.snapshot().stopped_when(move || ticket.check().is_err())
+    }
+
+    /// What of a request's range may be looked at; `None` where nothing may.
+    pub(crate) fn within_lookback(&self, bounds: Bounds) -> Option<Bounds> {
+        let start = bounds.start.max(self.earliest);
+        (bounds.end >= self.earliest).then_some(Bounds { start, ..bounds })
+    }
+
+    /// The same as a range for the index, where entries at `end` are in it.
+    pub(crate) fn range(&self, bounds: Bounds) -> TimeRange {
+        match self.within_lookback(bounds) {
+            Some(bounds) => TimeRange::new(bounds.start, bounds.end.saturating_add(1)),
+            None => TimeRange::new(0, 0),
+        }
+    }
+
+    /// Why work was stopped, where it says only that it was.
+    fn reason(&self, error: ApiError) -> ApiError {
+        match error {
+            ApiError::Store(StoreError::Stopped)
+            | ApiError::Query(QueryError::Store(StoreError::Stopped)) => {
+                self.check().map_or_else(ApiError::from, |()| error)
+            }
+            _ => error,
+        }
     }
 }
 
@@ -86,11 +124,12 @@ where
     let limits = state.limits.current().of_all(&tenants);
     let deadline = Instant::now().checked_add(limits.query.query_timeout);
     state.metrics.observe_turn(begun.elapsed());
-    let ticket = Ticket { cancel, queued: begun.elapsed(), tenants, limits, deadline };
+    let earliest = limits.query.earliest(now());
+    let ticket = Ticket { cancel, queued: begun.elapsed(), tenants, limits, earliest, deadline };
     let state = Arc::clone(state);
     tokio::task::spawn_blocking(move || {
         let _permit = permit;
-        work(&state, &ticket)
+        work(&state, &ticket).map_err(|error| ticket.reason(error))
     })
     .await
     .map_err(|error| ApiError::Internal(error.to_string()))?
@@ -107,6 +146,18 @@ mod tests {
         assert!(ticket.check().is_ok());
         drop(CancelOnDrop(cancel));
         assert!(matches!(ticket.check(), Err(QueryError::Cancelled)));
+    }
+
+    #[test]
+    fn reads_look_back_so_far() {
+        let ticket = Ticket { earliest: 10, ..Ticket::unlimited() };
+        let within = |start, end| ticket.within_lookback(Bounds { start, end });
+        assert_eq!(within(5, 20), Some(Bounds { start: 10, end: 20 }));
+        assert_eq!(within(15, 20), Some(Bounds { start: 15, end: 20 }));
+        assert_eq!(within(5, 10), Some(Bounds { start: 10, end: 10 }));
+        assert_eq!(within(5, 9), None);
+        assert!(ticket.range(Bounds { start: 5, end: 9 }).is_empty());
+        assert_eq!(ticket.range(Bounds { start: 5, end: 20 }), TimeRange::new(10, 21));
     }
 
     #[test]

@@ -9,8 +9,9 @@ use std::io::{self, Read};
 
 use ::http::HeaderMap;
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
+use lz4_flex::frame::FrameDecoder;
 
-use super::budget::Share;
+use super::budget::{Lack, Share};
 use super::limits::IngestLimits;
 use super::push::DecodeError;
 
@@ -168,7 +169,7 @@ impl Envelope {
                 inflate(snap::read::FrameDecoder::new(body), max, share)?.into()
             }
             Encoding::Snappy => snappy(body, max, share)?.into(),
-            Encoding::Lz4 => inflate(lz4_flex::frame::FrameDecoder::new(body), max, share)?.into(),
+            Encoding::Lz4 => inflate(Lz4Frames(FrameDecoder::new(body)), max, share)?.into(),
         };
         match self.format {
             Format::Protobuf => snappy(&body, max, share).map(Cow::Owned),
@@ -219,6 +220,20 @@ fn too_large(size: usize, max: usize) -> DecodeError {
     DecodeError::TooLarge(format!("request body too large: {size} bytes, limit: {max} bytes"))
 }
 
+/// Frames of lz4, one after the other: the decoder stops behind each.
+struct Lz4Frames<'a>(FrameDecoder<&'a [u8]>);
+
+impl Read for Lz4Frames<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let len = self.0.read(out)?;
+            if len > 0 || out.is_empty() || self.0.get_ref().is_empty() {
+                return Ok(len);
+            }
+        }
+    }
+}
+
 /// A reader whose bytes are kept and so count against a share.
 struct Metered<'s, 'b, R> {
     input: R,
@@ -228,7 +243,8 @@ struct Metered<'s, 'b, R> {
 impl<R: Read> Read for Metered<'_, '_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let len = self.input.read(out)?;
-        if self.share.grow(len) { Ok(len) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+        self.share.grow(len).map_err(io::Error::other)?;
+        Ok(len)
     }
 }
 
@@ -245,10 +261,10 @@ fn inflate(input: impl Read, max: usize, share: &mut Share<'_>) -> Result<Vec<u8
 }
 
 fn corrupt(error: &io::Error) -> DecodeError {
-    if error.kind() == io::ErrorKind::OutOfMemory {
-        return DecodeError::Busy;
+    match error.get_ref().and_then(|cause| cause.downcast_ref::<Lack>()) {
+        Some(lack) => (*lack).into(),
+        None => DecodeError::malformed(format!("cannot decompress the body: {error}")),
     }
-    DecodeError::malformed(format!("cannot decompress the body: {error}"))
 }
 
 /// Members of gzip, one after the other.
@@ -294,9 +310,7 @@ fn snappy(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, Dec
     if len > body.len().saturating_mul(SNAPPY_RATIO_MAX) {
         return Err(DecodeError::malformed("snappy: corrupt input"));
     }
-    if !share.grow(len) {
-        return Err(DecodeError::Busy);
-    }
+    share.grow(len)?;
     snap::raw::Decoder::new().decompress_vec(body).map_err(corrupt)
 }
 
@@ -451,6 +465,9 @@ mod tests {
             assert_eq!(busy, Err(DecodeError::Busy), "{encoding}");
             drop((one, three));
             assert!(envelope.open(&sent, &limits, &mut share()).is_ok(), "{encoding}");
+            let small = Budget::new(body.len());
+            let never = envelope.open(&sent, &limits, &mut small.share(&TenantId::default()));
+            assert!(matches!(never, Err(DecodeError::TooLarge(_))), "{encoding}: {never:?}");
         }
     }
 }

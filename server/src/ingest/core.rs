@@ -49,6 +49,26 @@ impl<B> fmt::Debug for Core<B> {
     }
 }
 
+/// Why a body is not taken in.
+enum Refused {
+    /// It cannot be read.
+    Unreadable(DecodeError),
+    /// What it says is not stored.
+    Push(PushError),
+}
+
+impl From<DecodeError> for Refused {
+    fn from(error: DecodeError) -> Self {
+        Self::Unreadable(error)
+    }
+}
+
+impl From<PushError> for Refused {
+    fn from(error: PushError) -> Self {
+        Self::Push(error)
+    }
+}
+
 const MIB: f64 = 1_048_576.0;
 
 impl<B: Backend> Core<B> {
@@ -78,40 +98,50 @@ impl<B: Backend> Core<B> {
         envelope: Envelope,
         body: &[u8],
     ) -> Result<(), PushError> {
-        let undecodable = |error| PushError::undecodable(&error, envelope.format);
-        // Given back when the push is done.
-        let mut share = self.memory.share(tenant);
-        let limits = self.limits.of(tenant);
-        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
-        let push = match envelope.format {
-            Format::Json => json::decode(&opened),
-            Format::LegacyJson => legacy_json::decode(&opened),
-            // Text is not asked for here: what its lines are is said by those who know.
-            Format::Protobuf | Format::Text => protobuf::decode(&opened),
-            Format::Otlp | Format::OtlpJson => {
-                let request = otlp::decode(&opened, envelope.format, &mut share);
-                let request = request.map_err(undecodable)?;
-                let push = otlp::map(&request, &limits.ingest, self.clock.now(), &mut share);
-                return self.accept(tenant, push.map_err(undecodable)?);
-            }
-        };
-        self.accept(tenant, push.map_err(undecodable)?)
+        self.opened(tenant, Some(envelope), body, |opened, limits, share| {
+            let push = match envelope.format {
+                Format::Json => json::decode(opened)?,
+                Format::LegacyJson => legacy_json::decode(opened)?,
+                // Text is not asked for here: what its lines are is said by those who know.
+                Format::Protobuf | Format::Text => protobuf::decode(opened)?,
+                Format::Otlp | Format::OtlpJson => {
+                    let request = otlp::decode(opened, envelope.format, share)?;
+                    let push = otlp::map(&request, limits, self.clock.now(), share)?;
+                    return Ok(self.accept(tenant, push)?);
+                }
+            };
+            Ok(self.accept(tenant, push)?)
+        })
     }
 
-    /// A body without its compression.
-    fn open<'a>(
+    /// Does `work` on a body without its compression, with a share of the memory that is given back when the
+    /// work is done. Without an envelope the body is as it is.
+    fn opened<T>(
         &self,
         tenant: &TenantId,
-        envelope: Envelope,
-        body: &'a [u8],
-        limits: &IngestLimits,
-        share: &mut Share<'_>,
-    ) -> Result<Cow<'a, [u8]>, PushError> {
-        envelope.open(body, limits, share).map_err(|error| {
-            if matches!(error, DecodeError::TooLarge(_)) {
-                self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
+        envelope: Option<Envelope>,
+        body: &[u8],
+        work: impl FnOnce(&[u8], &IngestLimits, &mut Share<'_>) -> Result<T, Refused>,
+    ) -> Result<T, PushError> {
+        let limits = self.limits.of(tenant);
+        let mut share = self.memory.share(tenant);
+        // Whoever read it holds it.
+        share.beside(body.len());
+        let opened = match envelope {
+            Some(envelope) => envelope.open(body, &limits.ingest, &mut share),
+            None => Ok(Cow::Borrowed(body)),
+        };
+        let done = opened.map_err(Refused::from);
+        let done = done.and_then(|opened| work(&opened, &limits.ingest, &mut share));
+        done.map_err(|refused| match refused {
+            Refused::Push(error) => error,
+            Refused::Unreadable(error) => {
+                if matches!(error, DecodeError::TooLarge(_)) {
+                    self.discard(tenant, Reason::RequestBodyTooLarge, 1, body.len());
+                }
+                let format = envelope.map_or(Format::Text, |envelope| envelope.format);
+                PushError::undecodable(&error, format)
             }
-            PushError::undecodable(&error, envelope.format)
         })
     }
 
@@ -123,17 +153,15 @@ impl<B: Backend> Core<B> {
         body: &[u8],
         read: impl for<'a> FnOnce(&'a str, &Self, &mut Gathered<'a, '_, '_>) -> Result<(), DecodeError>,
     ) -> Result<(), PushError> {
-        let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share(tenant);
-        let limits = self.limits.of(tenant);
-        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
-        let text = push::text(&opened);
-        let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        read(&text, self, &mut gathered).map_err(undecodable)?;
-        match gathered.finish() {
-            (_, order) if order.is_empty() => Ok(()),
-            (push, _) => self.accept(tenant, push),
-        }
+        self.opened(tenant, Some(envelope), body, |opened, limits, share| {
+            let text = push::text(opened);
+            let mut gathered = Gathered::new(limits, share);
+            read(&text, self, &mut gathered)?;
+            match gathered.finish() {
+                (_, order) if order.is_empty() => Ok(()),
+                (push, _) => Ok(self.accept(tenant, push)?),
+            }
+        })
     }
 
     /// Takes in the body of a bulk request; gives the answer's body.
@@ -145,24 +173,21 @@ impl<B: Backend> Core<B> {
         bulk: &Bulk,
     ) -> Result<Vec<u8>, PushError> {
         let begun = std::time::Instant::now();
-        let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share(tenant);
-        let limits = self.limits.of(tenant);
-        let opened = self.open(tenant, envelope, body, &limits.ingest, &mut share)?;
-        let text = push::text(&opened);
-        let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        let stamp = || self.stamp();
-        let items = bulk.read(&text, stamp, &mut gathered).map_err(undecodable)?;
-        let (push, order) = gathered.finish();
-        let mut refusals = match order.is_empty() {
-            true => Vec::new(),
-            false => self.accept_each(tenant, push)?,
-        };
-        let mut by_index = vec![None; order.len()];
-        for (place, refusal) in refusals.drain(..).enumerate() {
-            by_index[order[place]] = refusal;
-        }
-        Ok(bulk::answer(&items, &by_index, begun.elapsed()))
+        self.opened(tenant, Some(envelope), body, |opened, limits, share| {
+            let text = push::text(opened);
+            let mut gathered = Gathered::new(limits, share);
+            let items = bulk.read(&text, || self.stamp(), &mut gathered)?;
+            let (push, order) = gathered.finish();
+            let refusals = match order.is_empty() {
+                true => Vec::new(),
+                false => self.accept_each(tenant, push)?,
+            };
+            let mut by_index = vec![None; order.len()];
+            for (place, refusal) in refusals.into_iter().enumerate() {
+                by_index[order[place]] = refusal;
+            }
+            Ok(bulk::answer(&items, &by_index, begun.elapsed()))
+        })
     }
 
     /// Takes in entries of journald's export format: a body as its envelope says, or a part of one that
@@ -174,18 +199,12 @@ impl<B: Backend> Core<B> {
         body: &[u8],
         rules: &JournalRules,
     ) -> Result<(), PushError> {
-        let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share(tenant);
-        let limits = self.limits.of(tenant);
-        let opened = match envelope {
-            Some(envelope) => self.open(tenant, envelope, body, &limits.ingest, &mut share)?,
-            None => Cow::Borrowed(body),
-        };
-        let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        let read = rules.read(&opened, || self.stamp(), &mut gathered);
-        let fault = read.map_err(undecodable)?;
-        self.accept_all(tenant, gathered)?;
-        fault.map_or(Ok(()), |fault| Err(undecodable(fault)))
+        self.opened(tenant, envelope, body, |opened, limits, share| {
+            let mut gathered = Gathered::new(limits, share);
+            let fault = rules.read(opened, || self.stamp(), &mut gathered)?;
+            self.accept_all(tenant, gathered)?;
+            fault.map_or(Ok(()), |fault| Err(fault.into()))
+        })
     }
 
     /// Takes in events that were read before, by whatever protocol. Entries that break a rule are left
@@ -196,18 +215,22 @@ impl<B: Backend> Core<B> {
         tenant: &TenantId,
         events: &[Event],
     ) -> Result<Vec<Refusal>, PushError> {
-        let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let mut share = self.memory.share(tenant);
-        let limits = self.limits.of(tenant);
-        let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        for event in events {
-            event.add_to(&mut gathered).map_err(undecodable)?;
-        }
-        self.accept_most(tenant, gathered)
+        self.opened(tenant, None, &[], |_, limits, share| {
+            let mut gathered = Gathered::new(limits, share);
+            for event in events {
+                event.add_to(&mut gathered)?;
+            }
+            Ok(self.accept_most(tenant, gathered)?)
+        })
     }
 
     /// Takes in whole messages of the forward protocol, up to the first that is wrong. Gives how many
-    /// are safe, and what is wrong with the next. `stamp` is as [`ForwardRules::add_all`] has it.
+    /// are safe, which may be fewer than there are, and what is wrong with the next. `stamp` is as
+    /// [`ForwardRules::add_all`] has it.
+    ///
+    /// # Errors
+    /// What a later attempt may mend, 429 and 5xx; 413 where the first stands for more than there will ever be
+    /// room for.
     pub(crate) fn push_forward(
         &self,
         tenant: &TenantId,
@@ -215,17 +238,42 @@ impl<B: Backend> Core<B> {
         messages: &[u8],
         stamp: Timestamp,
     ) -> Result<(usize, Option<String>), PushError> {
-        let undecodable = |error| PushError::undecodable(&error, Format::Text);
-        let (mut opening, mut share) = (self.memory.share(tenant), self.memory.share(tenant));
-        let limits = self.limits.of(tenant);
-        let mut opened = ForwardRules::open(messages, &limits.ingest, &mut opening);
-        if matches!(opened.fault, Some(DecodeError::Busy)) {
-            return Err(undecodable(opened.fault.take().unwrap_or(DecodeError::Busy)));
+        let all = self.push_messages(tenant, rules, messages, stamp);
+        let lacks_room = matches!(
+            &all,
+            Err(error) if matches!(error.status, StatusCode::PAYLOAD_TOO_LARGE | StatusCode::SERVICE_UNAVAILABLE)
+        );
+        match ForwardRules::first_of(messages) {
+            // Together they may stand for more than there is room for, and each by itself not.
+            Some(first) if lacks_room && first.len() < messages.len() => {
+                self.push_messages(tenant, rules, first, stamp)
+            }
+            _ => all,
         }
-        let mut gathered = Gathered::new(&limits.ingest, &mut share);
-        let added = rules.add_all(&opened, stamp, &mut gathered).map_err(undecodable)?;
-        self.accept_all(tenant, gathered)?;
-        Ok(added)
+    }
+
+    fn push_messages(
+        &self,
+        tenant: &TenantId,
+        rules: &ForwardRules,
+        messages: &[u8],
+        stamp: Timestamp,
+    ) -> Result<(usize, Option<String>), PushError> {
+        let mut opening = self.memory.share(tenant);
+        self.opened(tenant, None, messages, |messages, limits, share| {
+            let mut opened = ForwardRules::open(messages, limits, &mut opening);
+            if let Some(DecodeError::Busy | DecodeError::TooLarge(_)) = opened.fault
+                && let Some(fault) = opened.fault.take()
+                && opened.is_empty()
+            {
+                return Err(fault.into());
+            }
+            share.beside(messages.len() + opening.bytes());
+            let mut gathered = Gathered::new(limits, share);
+            let added = rules.add_all(&opened, stamp, &mut gathered)?;
+            self.accept_all(tenant, gathered)?;
+            Ok(added)
+        })
     }
 
     /// Takes in what was gathered, but for entries that break a rule. What a limit refuses for now is an

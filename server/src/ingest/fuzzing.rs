@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use prometheus::Registry;
+use prost::Message as _;
 use timberline_store::{InvalidLabels, Labels, StoreError, TenantId, Timestamp};
 
 use super::body::{Envelope, Format};
@@ -12,9 +13,10 @@ use super::core::Core;
 use super::fields::FieldRules;
 use super::forward::{Envelope as ForwardEnvelope, ForwardRules, Greeting, Scanner};
 use super::journal::{JournalRules, entries_end as journal_end};
-use super::lines;
+use super::proto::logproto::PushRequest;
 use super::syslog::{Frames, SyslogRules};
 use super::write::{Backend, Sink};
+use super::{lines, protobuf};
 use crate::config::{ForwardListener, SyslogListener};
 
 /// Takes in a JSON body.
@@ -28,8 +30,13 @@ pub fn push_legacy_json(body: &[u8]) {
 }
 
 /// Takes in protobuf: the bytes as a compressed body, and as one before its compression, so that a
-/// fuzzer reaches the decoder, too.
+/// fuzzer reaches the decoder, too; and as a message of gRPC, which another decoder reads.
 pub fn push_protobuf(body: &[u8]) {
+    if let Ok(request) = PushRequest::decode(body) {
+        with_core(|core, tenant| {
+            let _ = protobuf::borrow(&request).map(|push| core.accept(tenant, push));
+        });
+    }
     push(Format::Protobuf, body);
     if let Ok(body) = snap::raw::Encoder::new().compress_vec(body) {
         push(Format::Protobuf, &body);

@@ -53,7 +53,7 @@ use prost::Message as _;
 use timberline_store::{Store, TenantId, Timestamp};
 
 pub use self::body::Dialect;
-pub(crate) use self::budget::Share;
+pub(crate) use self::budget::{Lack, Share};
 pub(crate) use self::bulk::{Bulk, error_body as bulk_error};
 pub use self::clock::Clock;
 pub use self::error::PushError;
@@ -75,7 +75,6 @@ pub(crate) use self::window::Refusal;
 use self::body::{Envelope, Format};
 use self::core::Core;
 use self::proto::logproto::PushRequest;
-use self::push::DecodeError;
 use crate::config::LiveLimits;
 use crate::turns::Turns;
 
@@ -166,7 +165,22 @@ impl Ingester {
         tenant: &TenantId,
         message: Bytes,
     ) -> Result<(), PushError> {
+        // While it waits for its turn it is as much in memory as a body of HTTP.
+        let _share = self.hold(tenant, message.len(), Format::Otlp)?;
         self.push_body(tenant, Envelope::plain(Format::Otlp), message).await
+    }
+
+    /// A share of so many bytes of a message that has come.
+    fn hold(
+        &self,
+        tenant: &TenantId,
+        bytes: usize,
+        format: Format,
+    ) -> Result<Share<'_>, PushError> {
+        let mut share = self.share(tenant);
+        let held = share.grow(bytes);
+        held.map_err(|lack| PushError::undecodable(&lack.into(), format))?;
+        Ok(share)
     }
 
     async fn push_body(
@@ -288,11 +302,11 @@ impl Ingester {
         self.blocking(tenant, move |core, tenant| core.push_events(tenant, &events)).await
     }
 
-    /// Takes in whole messages of the forward protocol. Gives how many are safe, and what is wrong with
-    /// the one behind them.
+    /// Takes in whole messages of the forward protocol. Gives how many are safe, which may be fewer than
+    /// there are, and what is wrong with the one behind them.
     ///
     /// # Errors
-    /// What a later attempt may mend: 429 and 5xx. Some of the entries may be stored then.
+    /// As [`Core::push_forward`]. Some of the entries may be stored then.
     pub(crate) async fn push_forward(
         &self,
         tenant: &TenantId,
@@ -326,13 +340,10 @@ impl Ingester {
         tenant: &TenantId,
         request: PushRequest,
     ) -> Result<(), PushError> {
+        let _share = self.hold(tenant, request.encoded_len(), Format::Protobuf)?;
         self.blocking(tenant, move |core, tenant| {
-            let undecodable = |error| PushError::undecodable(&error, Format::Protobuf);
-            let mut share = core.memory.share(tenant);
-            if !share.grow(request.encoded_len()) {
-                return Err(undecodable(DecodeError::Busy));
-            }
-            let push = protobuf::borrow(&request).map_err(undecodable)?;
+            let push = protobuf::borrow(&request);
+            let push = push.map_err(|error| PushError::undecodable(&error, Format::Protobuf))?;
             core.accept(tenant, push)
         })
         .await

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use timberline_store::Timestamp;
 
-use super::budget::Share;
+use super::budget::{Lack, Share};
 use super::limits::IngestLimits;
 
 /// Streams with their entries, in the order of the body.
@@ -51,6 +51,18 @@ pub(crate) enum DecodeError {
     /// Other pushes take up the memory that there is for all.
     #[error("too much is being pushed at once: send it again later")]
     Busy,
+}
+
+impl From<Lack> for DecodeError {
+    fn from(lack: Lack) -> Self {
+        match lack {
+            Lack::ForNow => Self::Busy,
+            Lack::ForEver(max) => Self::TooLarge(format!(
+                "request body too large: with all that it stands for it takes up more than {max} bytes, which is \
+                 as much as push_memory_bytes_max lets a tenant have"
+            )),
+        }
+    }
 }
 
 impl DecodeError {
@@ -124,10 +136,7 @@ impl<'s, 'b> Charge<'s, 'b> {
                 self.max
             )));
         }
-        if !self.share.grow(bytes) {
-            return Err(DecodeError::Busy);
-        }
-        Ok(())
+        Ok(self.share.grow(bytes)?)
     }
 }
 

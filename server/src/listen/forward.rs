@@ -299,20 +299,43 @@ impl Receiver {
     async fn store(
         &self,
         stream: &mut TcpStream,
-        messages: Bytes,
+        mut messages: Bytes,
         stopping: &mut watch::Receiver<bool>,
     ) -> Result<(), Closed> {
+        while !messages.is_empty() {
+            let (stored, acks) = self.store_some(&messages).await?;
+            if !acks.is_empty() {
+                let written = tokio::select! {
+                    // Where it is time to stop, what can be written at once is.
+                    biased;
+                    written = timeout(WRITE_TIMEOUT, stream.write_all(&acks)) => written,
+                    () = stopped(stopping) => return Ok(()),
+                };
+                written
+                    .map_err(|_| Closed("idle", "acknowledgements are not read".to_owned()))??;
+            }
+            messages = messages.split_off(stored?);
+        }
+        Ok(())
+    }
+
+    /// Stores as many of the messages as there is room for at a time. Gives how many bytes these are, or what
+    /// is wrong with the one behind them, and what those before it are acknowledged with.
+    async fn store_some(
+        &self,
+        messages: &Bytes,
+    ) -> Result<(Result<usize, Closed>, Vec<u8>), Closed> {
         let stamp = self.ingester.stamp();
         let push = || {
             let (rules, messages) = (Arc::clone(&self.rules), messages.clone());
             self.ingester.push_forward(&self.tenant, rules, messages, stamp)
         };
-        let stored = until_stored(push).await.map_err(|error| {
-            self.metrics.dropped(reason(&error), 1);
-            Closed(reason(&error), error.text)
-        });
-        let (count, fault) = stored?;
-        self.metrics.received(count, messages.len());
+        let dropped = |reason: &'static str, text: String| {
+            self.metrics.dropped(reason, 1);
+            Closed(reason, text)
+        };
+        let stored = until_stored(push).await;
+        let (count, fault) = stored.map_err(|error| dropped(reason(&error), error.text))?;
         let (mut acks, mut rest) = (Vec::new(), &messages[..]);
         for _ in 0..count {
             // They were read before.
@@ -320,21 +343,9 @@ impl Receiver {
                 acks.extend(envelope.chunk.iter().flat_map(|chunk| chunk.ack()));
             }
         }
-        if !acks.is_empty() {
-            let written = tokio::select! {
-                // Where it is time to stop, what can be written at once is.
-                biased;
-                written = timeout(WRITE_TIMEOUT, stream.write_all(&acks)) => written,
-                () = stopped(stopping) => return Ok(()),
-            };
-            written.map_err(|_| Closed("idle", "acknowledgements are not read".to_owned()))??;
-        }
-        match fault {
-            None => Ok(()),
-            Some(text) => {
-                self.metrics.dropped("malformed", 1);
-                Err(Closed("malformed", text))
-            }
-        }
+        let bytes = messages.len() - rest.len();
+        self.metrics.received(count, bytes);
+        let outcome = fault.map_or(Ok(bytes), |fault| Err(dropped("malformed", fault)));
+        Ok((outcome, acks))
     }
 }

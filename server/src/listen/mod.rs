@@ -178,8 +178,8 @@ async fn stopped(stopping: &mut watch::Receiver<bool>) {
 }
 
 /// Calls `push` until the store takes it. A store that cannot take it at present is waited for, and holds up
-/// whoever sends. What a limit refuses for long is an error, as is what fails each time: it would hold up
-/// all that comes behind it for ever.
+/// whoever sends. What a limit refuses for long is an error, as is what fails each time, and at once what can
+/// never be stored: it would hold up all that comes behind it for ever.
 async fn until_stored<T, F>(mut push: impl FnMut() -> F) -> Result<T, PushError>
 where
     F: Future<Output = Result<T, PushError>>,
@@ -192,8 +192,10 @@ where
             Err(error) => error,
         };
         let passes = error.status == StatusCode::SERVICE_UNAVAILABLE;
+        let is_final =
+            error.status.is_client_error() && error.status != StatusCode::TOO_MANY_REQUESTS;
         tries += u32::from(!passes);
-        if tries >= TRIES_MAX {
+        if is_final || tries >= TRIES_MAX {
             return Err(error);
         }
         tracing::warn!(status = %error.status, text = %error.text, ?pause, "entries not stored yet");
@@ -204,7 +206,11 @@ where
 
 /// Why entries were dropped that [`until_stored`] gave up: the label of a metric.
 fn reason(error: &PushError) -> &'static str {
-    if error.status.is_server_error() { "failed" } else { "refused" }
+    match error.status {
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        status if status.is_server_error() => "failed",
+        _ => "refused",
+    }
 }
 
 #[cfg(test)]
@@ -238,7 +244,10 @@ mod tests {
             assert_eq!(tries(status, TRIES_MAX - 1), (TRIES_MAX, true), "{status}");
             assert_eq!(tries(status, u32::MAX), (TRIES_MAX, false), "{status}");
         }
-        let failed = PushError::new(StatusCode::INTERNAL_SERVER_ERROR, "x");
-        assert_eq!(reason(&failed), "failed");
+        for (status, told) in [(500, "failed"), (413, "too_large"), (429, "refused")] {
+            let error = PushError::new(StatusCode::from_u16(status).unwrap(), "x");
+            assert_eq!(reason(&error), told);
+        }
+        assert_eq!(tries(413, u32::MAX), (1, false), "it will not fit tomorrow either");
     }
 }

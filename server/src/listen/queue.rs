@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use ::http::StatusCode;
 use parking_lot::Mutex;
 use timberline_store::TenantId;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
@@ -149,20 +150,41 @@ fn space_of((_, space): &Waiting) -> usize {
 
 impl Store {
     /// Stores entries, and gives back those that a limit refuses for now.
-    async fn take(&self, (events, space): Waits) -> Vec<Waiting> {
-        let events = Arc::new(events);
-        let push = || self.ingester.push_events(&self.tenant, Arc::clone(&events));
-        let refused = match until_stored(push).await {
-            Ok(refusals) => places(&refusals),
-            Err(error) => {
-                self.dropped(events.len(), &error);
-                Vec::new()
+    async fn take(&self, waits: Waits) -> Vec<Waiting> {
+        let (mut parts, mut waiting) = (vec![waits], Vec::new());
+        while let Some((events, mut space)) = parts.pop() {
+            let events = Arc::new(events);
+            let push = || self.ingester.push_events(&self.tenant, Arc::clone(&events));
+            let stored = until_stored(push).await;
+            match stored {
+                // Together they stand for more than there is room for, each by itself perhaps not.
+                Err(error) if error.status == StatusCode::PAYLOAD_TOO_LARGE && events.len() > 1 => {
+                    let mut events = Arc::unwrap_or_clone(events);
+                    let half = events.len() / 2;
+                    let rest = (events.split_off(half), space.split_off(half));
+                    parts.extend([rest, (events, space)]);
+                }
+                Err(error) => {
+                    self.dropped(events.len(), &error);
+                    self.waiting.fetch_sub(events.len(), Ordering::Relaxed);
+                }
+                Ok(refusals) => waiting.extend(self.refused(&events, space, &places(&refusals))),
             }
-        };
+        }
+        waiting
+    }
+
+    /// Those of the entries that were refused, when the others are stored.
+    fn refused(
+        &self,
+        events: &[Event],
+        space: Vec<OwnedSemaphorePermit>,
+        refused: &[usize],
+    ) -> Vec<Waiting> {
         self.waiting.fetch_sub(events.len() - refused.len(), Ordering::Relaxed);
         let mut space: Vec<_> = space.into_iter().map(Some).collect();
         let waiting =
-            refused.into_iter().filter_map(|at| Some((events[at].clone(), space[at].take()?)));
+            refused.iter().filter_map(|&at| Some((events[at].clone(), space[at].take()?)));
         waiting.collect()
     }
 

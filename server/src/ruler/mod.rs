@@ -48,6 +48,7 @@ use crate::config::{Config, RulerConfig};
 use crate::state::AppState;
 
 pub use self::client::ClientError;
+pub use self::command::fuzz_tests;
 pub use self::rules::fuzz;
 
 pub(crate) use self::book::{BookError, check_name};

@@ -1,6 +1,6 @@
 //! Rules and alerts as Prometheus's API shows them.
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use timberline_store::Timestamp;
 
 use super::alert::Alert;
@@ -31,10 +31,12 @@ pub(crate) struct GroupView {
     name: String,
     file: String,
     rules: Vec<RuleView>,
+    #[serde(serialize_with = "seconds")]
     interval: f64,
     limit: usize,
-    evaluation_time: f64,
     last_evaluation: String,
+    #[serde(serialize_with = "seconds")]
+    evaluation_time: f64,
 }
 
 #[derive(Debug, Serialize)]
@@ -50,14 +52,15 @@ struct AlertingView {
     state: &'static str,
     name: String,
     query: String,
+    #[serde(serialize_with = "seconds")]
     duration: f64,
+    #[serde(serialize_with = "seconds")]
     keep_firing_for: f64,
     labels: LabelMap,
     annotations: LabelMap,
     alerts: Vec<AlertView>,
     #[serde(flatten)]
     last: LastView,
-    r#type: &'static str,
 }
 
 #[derive(Debug, Serialize)]
@@ -67,17 +70,29 @@ struct RecordingView {
     labels: LabelMap,
     #[serde(flatten)]
     last: LastView,
-    r#type: &'static str,
 }
 
-/// How the last evaluation went.
+/// Of which kind a rule is, and how the last evaluation went.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct LastView {
     health: &'static str,
     last_error: String,
-    evaluation_time: f64,
+    r#type: &'static str,
     last_evaluation: String,
+    #[serde(serialize_with = "seconds")]
+    evaluation_time: f64,
+}
+
+/// Whole seconds without a fraction, as Go prints them.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks")]
+fn seconds<S: Serializer>(seconds: &f64, out: S) -> Result<S::Ok, S::Error> {
+    const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
+    if seconds.fract() == 0.0 && seconds.abs() < WHOLE_MAX {
+        #[expect(clippy::cast_possible_truncation, reason = "checked right here")]
+        return out.serialize_i64(*seconds as i64);
+    }
+    out.serialize_f64(*seconds)
 }
 
 /// An alert.
@@ -124,14 +139,14 @@ impl GroupView {
 impl RuleView {
     fn new(compiled: &CompiledRule, state: &RuleState, filter: &Filter) -> Self {
         let rule = &compiled.rule;
-        let last = LastView::new(state);
+        let kind = if rule.is_alerting() { "alerting" } else { "recording" };
+        let last = LastView::new(kind, state);
         if !rule.is_alerting() {
             return Self::Recording(RecordingView {
                 name: rule.record.clone(),
                 query: rule.expr.clone(),
                 labels: compiled.labels.clone(),
                 last,
-                r#type: "recording",
             });
         }
         let alerts = if filter.without_alerts { Vec::new() } else { alerts(state).collect() };
@@ -145,13 +160,12 @@ impl RuleView {
             annotations: rule.annotations.clone(),
             alerts,
             last,
-            r#type: "alerting",
         })
     }
 }
 
 impl LastView {
-    fn new(state: &RuleState) -> Self {
+    fn new(kind: &'static str, state: &RuleState) -> Self {
         let (health, last_error) = match &state.outcome {
             None => ("unknown", String::new()),
             Some(Ok(())) => ("ok", String::new()),
@@ -160,6 +174,7 @@ impl LastView {
         Self {
             health,
             last_error,
+            r#type: kind,
             evaluation_time: state.took.as_secs_f64(),
             last_evaluation: time(state.evaluated_at),
         }

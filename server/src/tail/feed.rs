@@ -32,9 +32,6 @@ const INLINE_BYTES_MAX: usize = 16 << 10;
 /// message is thousands of writes.
 const ROUND_PAUSE: Duration = Duration::from_millis(10);
 
-/// Dropped entries that a client is told one by one.
-const DROPPED_TOLD_MAX: usize = 1000;
-
 /// One query with its clients.
 pub(crate) struct Feed {
     query: Arc<TailQuery>,
@@ -267,7 +264,7 @@ impl ClientQueue {
 
 impl ClientState {
     fn drop_entries(&mut self, entries: impl Iterator<Item = (Timestamp, Labels)>) {
-        let room = DROPPED_TOLD_MAX.saturating_sub(self.dropped.len());
+        let room = DroppedEntries::FIRST_MAX.saturating_sub(self.dropped.len());
         self.dropped.extend(entries.take(room));
     }
 }

@@ -237,3 +237,12 @@ pub fn accept_any_time(config: &mut Config) {
     config.limits_config.ingest.reject_old_samples = false;
     config.limits_config.ingest.creation_grace_period = CENTURY;
 }
+
+/// Writes a file that looks as it did before: of the same length, changed at the same time.
+pub fn write_unseen(file: &std::path::Path, text: &str) {
+    let before = std::fs::metadata(file).unwrap();
+    assert_eq!(before.len(), text.len() as u64);
+    std::fs::write(file, text).unwrap();
+    let changed = std::fs::File::options().write(true).open(file).unwrap();
+    changed.set_modified(before.modified().unwrap()).unwrap();
+}

@@ -15,6 +15,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::Core;
 use crate::head::HeadView;
@@ -112,6 +113,7 @@ impl Core {
     }
 
     fn write_frozen(&self, frozen: &Frozen) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let id = self.manifest.lock().take_id();
         let write = |path: &Path| write_head(&*self.options.vfs, &frozen.head.view(), path);
         let segment = self.seal(id, write)?;
@@ -137,6 +139,7 @@ impl Core {
             Arc::make_mut(&mut view.segments).extend(live);
         });
         self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.flush_durations.add_since(begun);
         self.trim_log(frozen.end_sequence);
         Ok(())
     }

@@ -21,6 +21,7 @@ pub(crate) use self::compact::{Haste, Pace};
 pub(crate) use self::recover::open;
 pub(crate) use self::worker::Workers;
 use crate::batch::WriteBatch;
+use crate::durations::DurationCounters;
 use crate::head::{HeadSize, Pending};
 use crate::manifest::Manifest;
 use crate::paths::{Paths, io_error};
@@ -133,6 +134,8 @@ struct Counters {
     damaged_segments: AtomicU64,
     replayed_entries: AtomicU64,
     torn_log_bytes: AtomicU64,
+    flush_durations: DurationCounters,
+    merge_durations: DurationCounters,
 }
 
 impl Core {
@@ -324,6 +327,9 @@ impl Core {
             segment_entries: metas().map(|meta| meta.rows).sum(),
             wal_bytes: self.wal.bytes(),
             wal_syncs: self.wal.syncs(),
+            wal_sync_durations: self.wal.sync_durations(),
+            flush_durations: self.counters.flush_durations.get(),
+            merge_durations: self.counters.merge_durations.get(),
             appends: self.counters.appends.load(Ordering::Relaxed),
             flushes: self.counters.flushes.load(Ordering::Relaxed),
             merges: self.counters.merges.load(Ordering::Relaxed),

@@ -10,9 +10,6 @@ use parking_lot::{Condvar, Mutex};
 use super::{Appended, DroppedEntries};
 use crate::deletes::ActiveDelete;
 
-/// Dropped entries that are told one by one. The others are counted.
-const DROPPED_TOLD_MAX: usize = 1000;
-
 /// What waits for one subscriber, and what found no room.
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -136,7 +133,7 @@ impl DroppedEntries {
     fn add(&mut self, appended: &Appended) {
         let rows = appended.batch().rows();
         self.count += u64::try_from(rows.len()).unwrap_or(u64::MAX);
-        let room = DROPPED_TOLD_MAX.saturating_sub(self.first.len());
+        let room = Self::FIRST_MAX.saturating_sub(self.first.len());
         let told = rows.iter().take(room);
         self.first.extend(told.map(|row| (row.timestamp, appended.labels().clone())));
     }

@@ -85,8 +85,13 @@ impl Appended {
 pub struct DroppedEntries {
     /// How many.
     pub count: u64,
-    /// The first thousand of them: when, and which stream.
+    /// The first of them, up to [`FIRST_MAX`](Self::FIRST_MAX): when, and which stream.
     pub first: Vec<(Timestamp, Labels)>,
+}
+
+impl DroppedEntries {
+    /// How many are told one by one: a thousand, as in Loki's live tails. The others are counted.
+    pub const FIRST_MAX: usize = 1000;
 }
 
 /// Gives what is appended to the streams that a selector names, from the moment it was made.

@@ -24,9 +24,11 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use super::sync::{Condvar, Mutex, MutexGuard};
 use super::{FORMAT, put_tenant};
+use crate::durations::{DurationCounters, Durations};
 use crate::frame::{self, HEADER_BYTES};
 use crate::paths::{Paths, io_error};
 use crate::{Durability, StoreError, TenantId, Vfs, WriteFile};
@@ -59,6 +61,7 @@ pub(crate) struct Wal {
     /// The next file's. Not used again when that file could not be made, for it may be there by half.
     next_number: AtomicU64,
     syncs: AtomicU64,
+    sync_durations: DurationCounters,
 }
 
 #[derive(Debug)]
@@ -184,6 +187,7 @@ impl Wal {
             progress: Condvar::new(),
             next_number: AtomicU64::new(number.saturating_add(1)),
             syncs: AtomicU64::new(0),
+            sync_durations: DurationCounters::default(),
         })
     }
 
@@ -339,6 +343,11 @@ impl Wal {
         self.syncs.load(Ordering::Relaxed)
     }
 
+    /// How long they took.
+    pub(crate) fn sync_durations(&self) -> Durations {
+        self.sync_durations.get()
+    }
+
     /// Waits until all records below `end`, the last of which is in the queue or before it, have come to
     /// `stage`, leading groups where nobody else does.
     fn wait<'a>(
@@ -440,8 +449,12 @@ impl Wal {
         // Behind a failed write, too: what was acknowledged without a sync must not wait for a file that
         // nobody has open.
         if stage == Stage::Durable || led.outcome.is_err() {
+            let begun = Instant::now();
             match file.sync() {
-                Ok(()) => drop(self.syncs.fetch_add(1, Ordering::Relaxed)),
+                Ok(()) => {
+                    self.syncs.fetch_add(1, Ordering::Relaxed);
+                    self.sync_durations.add_since(begun);
+                }
                 Err(error) => {
                     led.is_unsure = true;
                     let failure = Failure::new("sync", &path, &error);

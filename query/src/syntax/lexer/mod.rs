@@ -73,7 +73,7 @@ impl<'q> Lexer<'q> {
     }
 
     fn error(&self, message: impl Into<String>) -> ParseError {
-        ParseError { message: message.into(), line: self.start.line, column: self.start.column }
+        ParseError { line: self.start.line, column: self.start.column, ..ParseError::new(message) }
     }
 
     /// Skips white space and comments: `# …`, `// …`, `/* … */`.

@@ -89,7 +89,7 @@ pub(super) fn parse_selector(query: &str) -> Result<Selector, ParseError> {
     parser.expect(Kind::End, &[])?;
     match operand {
         Operand::Log(log) if log.stages.is_empty() => Ok(log.selector),
-        _ => Err(ParseError::new("only label matchers are supported")),
+        _ => Err(ParseError::bare("only label matchers are supported")),
     }
 }
 
@@ -187,7 +187,7 @@ impl<'q> Parser<'q> {
             message.push_str(if at == 0 { ", expecting " } else { " or " });
             message.push_str(&kind.name());
         }
-        Err(ParseError { message, line: token.line, column: token.column })
+        Err(ParseError { line: token.line, column: token.column, ..ParseError::new(message) })
     }
 
     /// Runs `inner` one level deeper.
@@ -213,7 +213,7 @@ impl<'q> Parser<'q> {
         }
         let token = self.peek_token()?;
         let message = format!("expression nests too deeply (more than {max} levels)");
-        Err(ParseError { message, line: token.line, column: token.column })
+        Err(ParseError { line: token.line, column: token.column, ..ParseError::new(message) })
     }
 
     /// `( name, … )` behind `by`, `on` and their kin.

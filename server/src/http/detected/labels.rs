@@ -10,7 +10,7 @@ use timberline_query::TENANT_LABEL;
 
 use crate::encode;
 use crate::error::ApiError;
-use crate::http::labels::{inclusive, optional_selector};
+use crate::http::labels::optional_selector;
 use crate::http::params::{Params, now};
 use crate::http::{json, work};
 use crate::state::AppState;
@@ -25,11 +25,11 @@ pub(in crate::http) async fn labels(
     ReadTenants(tenants): ReadTenants,
     params: Params,
 ) -> Result<Response, ApiError> {
-    let range = inclusive(params.bounds(now())?);
+    let bounds = params.bounds(now())?;
     let selector = optional_selector(params.first("query"))?;
     let several = tenants.only().is_none();
     let series = work::run(&state, tenants, move |state, ticket| {
-        Ok(ticket.tenants.series(&state.store.snapshot(), &selector, range)?)
+        Ok(ticket.tenants.series(&ticket.snapshot(state), &selector, ticket.range(bounds))?)
     });
     let series = series.await?;
     let mut values: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();

@@ -14,7 +14,7 @@ use super::convert::{nanos, parts, status};
 use super::tail;
 use crate::encode::label_text;
 use crate::error::ApiError;
-use crate::http::labels::{inclusive, matchers, optional_selector, selector};
+use crate::http::labels::{matchers, optional_selector, selector};
 use crate::http::params::{Bounds, NANOS_PER_MILLI, NANOS_PER_SECOND, now};
 use crate::http::volume::{self, Aggregation, VolumeQuery};
 use crate::http::work::{self, Ticket};
@@ -215,14 +215,14 @@ fn query_sample(
 
 fn label(
     state: &AppState,
-    _: &Ticket,
+    ticket: &Ticket,
     tenant: &TenantId,
     request: LabelRequest,
 ) -> Result<LabelResponse, ApiError> {
     let (start, end) = bounds(request.start, request.end);
-    let range = inclusive(Bounds { start, end });
+    let range = ticket.range(Bounds { start, end });
     let selector = optional_selector(&request.query)?;
-    let snapshot = state.store.snapshot();
+    let snapshot = ticket.snapshot(state);
     let found: BTreeSet<String> = if request.values {
         snapshot.label_values(tenant, &request.name, &selector, range)?
     } else {
@@ -238,7 +238,7 @@ fn series(
     request: SeriesRequest,
 ) -> Result<SeriesResponse, ApiError> {
     let (start, end) = bounds(request.start, request.end);
-    let range = inclusive(Bounds { start, end });
+    let range = ticket.range(Bounds { start, end });
     let mut selectors = Vec::new();
     for group in &request.groups {
         selectors.push(matchers(&timberline_query::syntax::parse_selector(group)?)?);
@@ -246,10 +246,9 @@ fn series(
     if selectors.is_empty() {
         selectors.push(Vec::new());
     }
-    let snapshot = state.store.snapshot();
+    let snapshot = ticket.snapshot(state);
     let mut found: BTreeSet<Labels> = BTreeSet::new();
     for selector in &selectors {
-        ticket.check()?;
         found.extend(snapshot.series(tenant, selector, range)?);
     }
     let identifier = |labels: Labels| {
@@ -264,13 +263,13 @@ fn series(
 
 fn get_stats(
     state: &AppState,
-    _: &Ticket,
+    ticket: &Ticket,
     tenant: &TenantId,
     request: IndexStatsRequest,
 ) -> Result<IndexStatsResponse, ApiError> {
     let selector = selector(&request.matchers)?;
-    let range = inclusive(millis(request.from, request.through));
-    let stats = state.store.snapshot().stats(tenant, &selector, range)?;
+    let range = ticket.range(millis(request.from, request.through));
+    let stats = ticket.snapshot(state).stats(tenant, &selector, range)?;
     Ok(IndexStatsResponse {
         streams: stats.streams,
         chunks: stats.chunks,
@@ -285,6 +284,9 @@ fn get_volume(
     _: &TenantId,
     request: VolumeRequest,
 ) -> Result<VolumeResponse, ApiError> {
+    if !ticket.limits.query.volume_enabled {
+        return Err(ApiError::NotFound);
+    }
     let matchers = matchers(&timberline_query::syntax::parse_selector(&request.matchers)?)?;
     let by_label = match request.aggregate_by.as_str() {
         "" | "series" => false,
@@ -297,7 +299,7 @@ fn get_volume(
         bounds: millis(request.from, request.through),
         step: None,
     };
-    let (value, stats) = volume::compute(&state.store.snapshot(), &matchers, &query, ticket)?;
+    let (value, stats) = volume::compute(&ticket.snapshot(state), &matchers, &query, ticket)?;
     state.metrics.observe_query(&ticket.tenants, &stats);
     let QueryValue::Vector(samples) = value else { return Ok(VolumeResponse::default()) };
     let volumes = samples.into_iter().map(|sample| {

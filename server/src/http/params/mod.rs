@@ -59,14 +59,12 @@ pub(crate) struct Params(Vec<(String, String)>);
 impl FromRequest<Arc<AppState>> for Params {
     type Rejection = ApiError;
 
-    async fn from_request(
-        request: Request<Body>,
-        _state: &Arc<AppState>,
-    ) -> Result<Self, ApiError> {
+    async fn from_request(request: Request<Body>, state: &Arc<AppState>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let mut pairs = Vec::new();
         if parts.method == Method::POST && is_form(&parts.headers) {
-            pairs.extend(decode(&read_body(body, FORM_BYTES_MAX).await?));
+            let pause = state.config.server.body_timeout;
+            pairs.extend(decode(&read_body(body, FORM_BYTES_MAX, pause).await?));
         }
         pairs.extend(decode(parts.uri.query().unwrap_or_default().as_bytes()));
         Ok(Self(pairs))

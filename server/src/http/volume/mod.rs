@@ -51,7 +51,10 @@ pub(super) fn compute(
 ) -> Result<(QueryValue, QueryStats), ApiError> {
     let selector = with_targets(matchers, &query.aggregation.targets)?;
     let grouping = Grouping::new(matchers, &query.aggregation);
-    let buckets = Buckets::new(query.bounds, query.step);
+    let Some(bounds) = ticket.within_lookback(query.bounds) else {
+        return Ok((QueryValue::Vector(Vec::new()), QueryStats::default()));
+    };
+    let buckets = Buckets::new(bounds, query.step);
     let (tenants, selector) = ticket.tenants.select(&selector);
     let mut chunks = Vec::new();
     for tenant in tenants {
@@ -61,7 +64,7 @@ pub(super) fn compute(
     let streams: Vec<&[Chunk]> =
         chunks.iter().flat_map(|chunks| chunks.chunk_by(|a, b| a.labels() == b.labels())).collect();
     let limits = &ticket.limits.query;
-    let threads = limits.engine_limits().threads;
+    let threads = limits.threads();
     let (bytes, mut stats) = scan::streams(&streams, &buckets, threads, ticket)?;
     let mut volumes = vec![BTreeMap::new(); buckets.len()];
     for (stream, bytes) in streams.iter().zip(bytes) {

@@ -96,6 +96,13 @@ pub(crate) struct Opened<'a> {
     pub(crate) fault: Option<DecodeError>,
 }
 
+impl Opened<'_> {
+    /// Whether not even the first is good.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.messages.is_empty()
+    }
+}
+
 impl ForwardRules {
     pub(crate) fn new(config: &ForwardListener) -> Self {
         let labels = std::iter::once(TAG.to_owned()).chain(config.labels.iter().cloned());
@@ -107,6 +114,13 @@ impl ForwardRules {
             ..FieldRules::default()
         };
         Self { rules, recent: Mutex::default() }
+    }
+
+    /// The first of whole messages; `None` where it is wrong.
+    pub(crate) fn first_of(messages: &[u8]) -> Option<&[u8]> {
+        let mut rest = messages;
+        Envelope::read(&mut rest).ok()?;
+        Some(&messages[..messages.len() - rest.len()])
     }
 
     /// Reads the heads of whole messages and unpacks what is compressed, up to the first that is wrong.

@@ -40,9 +40,7 @@ pub(crate) fn decode(
         Format::OtlpJson => count::json_nodes(body),
         _ => count::protobuf_nodes(body)?,
     };
-    if !share.grow(nodes.saturating_mul(NODE_BYTES).saturating_add(body.len())) {
-        return Err(DecodeError::Busy);
-    }
+    share.grow(nodes.saturating_mul(NODE_BYTES).saturating_add(body.len()))?;
     match format {
         Format::OtlpJson => json::decode(body),
         _ => ExportLogsServiceRequest::decode(body)

@@ -67,6 +67,12 @@ Example:
 
 Exit codes: 0 when all tests pass, 1 when one does not, 2 when the command is wrong.";
 
+/// Takes any bytes for a test file.
+#[doc(hidden)]
+pub fn fuzz_tests(bytes: &[u8]) {
+    testing::fuzz(bytes);
+}
+
 /// Runs the command.
 pub(crate) fn run(arguments: &Rules) -> ExitCode {
     let all_well = match &arguments.command {

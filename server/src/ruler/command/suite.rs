@@ -46,6 +46,20 @@ pub(super) struct Test {
     pub(super) recording_rule_test: Vec<RecordTest>,
 }
 
+impl Test {
+    /// How many entries its streams have.
+    pub(super) fn entries(&self) -> usize {
+        let entries = self.input_streams.iter().flat_map(|stream| &stream.entries);
+        entries.map(|entry| entry.count.unwrap_or(1)).fold(0, usize::saturating_add)
+    }
+
+    /// The last time at which something is expected of rules.
+    pub(super) fn last_time(&self) -> Option<i64> {
+        let alerts = self.alert_rule_test.iter().map(|test| test.eval_time.0);
+        alerts.chain(self.recording_rule_test.iter().map(|test| test.eval_time.0)).max()
+    }
+}
+
 /// A stream with its entries.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,21 +173,26 @@ impl Suite {
     /// What is wrong with it.
     pub(super) fn read(path: &Path) -> Result<Self, String> {
         let text = std::fs::read_to_string(path).map_err(|error| error.to_string())?;
-        let mut suite: Self = serde_saphyr::from_str(&text)
-            .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
-        if suite.evaluation_interval.0 == 0 {
-            return Err("evaluation_interval must be longer than 0s".to_owned());
-        }
+        let mut suite = Self::parse(&text)?;
         let directory = path.parent().unwrap_or_else(|| Path::new("."));
         for file in &mut suite.rule_files {
             *file = directory.join(&file);
         }
-        for test in &suite.tests {
-            let entries = test.input_streams.iter().flat_map(|stream| &stream.entries);
-            let entries = entries.map(|entry| entry.count.unwrap_or(1));
-            if entries.fold(0, usize::saturating_add) > ENTRIES_MAX {
-                return Err(format!("a test has more than {ENTRIES_MAX} entries"));
-            }
+        Ok(suite)
+    }
+
+    /// Reads the text of a test file.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let suite: Self = serde_saphyr::from_str(text)
+            .map_err(|error| error.to_string().lines().next().unwrap_or_default().to_owned())?;
+        if suite.evaluation_interval.0 == 0 {
+            return Err("evaluation_interval must be longer than 0s".to_owned());
+        }
+        if suite.tests.iter().any(|test| test.entries() > ENTRIES_MAX) {
+            return Err(format!("a test has more than {ENTRIES_MAX} entries"));
         }
         Ok(suite)
     }

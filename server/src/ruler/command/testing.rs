@@ -36,6 +36,26 @@ pub(super) fn run(files: &[PathBuf]) -> bool {
     all_well
 }
 
+/// Reads bytes as a test file, and runs what is short of it with a rule of each kind.
+pub(super) fn fuzz(bytes: &[u8]) {
+    const RULES: &str = "groups: [{name: g, rules: [{record: r, expr: 'sum(count_over_time({a=\"b\"}[1m]))'}, \
+        {alert: A, expr: 'vector(1)', for: 1m}]}]";
+    const ENTRIES_MAX: usize = 100;
+    const EVALUATIONS_MAX: i64 = 100;
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let Ok(suite) = Suite::parse(text) else { return };
+    let Ok(groups) = parse_file(RULES) else { return };
+    let groups: Vec<_> = groups.into_iter().map(|group| (String::new(), group)).collect();
+    let is_short = |test: &&Test| {
+        let last = test.last_time().unwrap_or_default();
+        test.entries() <= ENTRIES_MAX && last / suite.evaluation_interval.0 <= EVALUATIONS_MAX
+    };
+    for test in suite.tests.iter().filter(is_short) {
+        // What does not come out as expected is as good as what does.
+        let _ = Bench::new(test).and_then(|bench| bench.run(&suite, &groups));
+    }
+}
+
 /// What does not come out as expected.
 fn run_file(file: &Path) -> Result<Vec<String>, String> {
     let suite = Suite::read(file)?;
@@ -96,11 +116,9 @@ impl<'t> Bench<'t> {
 
     fn run(&self, suite: &Suite, groups: &[(String, RuleGroup)]) -> Result<Vec<String>, String> {
         let Test { alert_rule_test: alerts, recording_rule_test: records, .. } = self.test;
-        let times = alerts.iter().map(|test| test.eval_time.0);
-        let last = times.chain(records.iter().map(|test| test.eval_time.0)).max();
         let step = suite.evaluation_interval.0;
         let mut failures = Vec::new();
-        if let Some(last) = last {
+        if let Some(last) = self.test.last_time() {
             if last / step > EVALUATIONS_MAX {
                 return Err(format!(
                     "more than {EVALUATIONS_MAX} evaluations up to the last eval_time"
@@ -110,7 +128,9 @@ impl<'t> Bench<'t> {
             for time in (0..=last).step_by(usize::try_from(step).unwrap_or(usize::MAX)) {
                 failures.extend(rules.evaluate(time));
                 // What was found holds until the next evaluation.
-                let is_now = |eval_time: PromDuration| (time..time + step).contains(&eval_time.0);
+                let is_now = |eval_time: PromDuration| {
+                    (time..time.saturating_add(step)).contains(&eval_time.0)
+                };
                 let now = alerts.iter().filter(|test| is_now(test.eval_time));
                 failures.extend(now.filter_map(|test| rules.check_alert(test)));
                 let now = records.iter().filter(|test| is_now(test.eval_time));

@@ -22,6 +22,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 pub(super) use self::believed::BelievedTime;
 pub(crate) use self::pace::{Pace, Pacer};
@@ -306,6 +307,7 @@ impl Core {
     }
 
     fn merge(&self, vfs: &dyn Vfs, old: &[LiveSegment]) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let sources: Vec<Arc<Segment>> = old.iter().map(|live| Arc::clone(&live.segment)).collect();
         let id = self.manifest.lock().take_id();
         let segment = self.seal(id, |path| segment::merge(vfs, path, &sources))?;
@@ -319,6 +321,7 @@ impl Core {
         let new = segment.map(|segment| LiveSegment { id, level, segment });
         self.put_in_place(old, new)?;
         count.fetch_add(1, Ordering::Relaxed);
+        self.counters.merge_durations.add_since(begun);
         Ok(())
     }
 
