@@ -86,6 +86,8 @@ pub struct QueryStats {
     pub lines_processed: u64,
     /// Lines that passed the line filters and label filters.
     pub lines_matched: u64,
+    /// Bytes of segments read, compressed as they are: those of columns, each as often as it was decompressed.
+    pub compressed_bytes: u64,
     /// Bytes of structured metadata read: names and values, of lines that passed the line filters.
     pub metadata_bytes: u64,
     /// Chunks read, in the head and in segments.

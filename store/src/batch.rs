@@ -349,6 +349,12 @@ impl ReadScratch {
     pub fn new() -> Self {
         Self::default()
     }
+
+    /// Bytes of segments that were read with it since this was last asked, compressed as they are: those of
+    /// columns, each as often as it was decompressed. Entries in memory have none.
+    pub const fn take_stored_bytes(&mut self) -> u64 {
+        self.segment.take_stored_bytes()
+    }
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ struct Counters {
     bytes_processed: AtomicU64,
     lines_processed: AtomicU64,
     lines_matched: AtomicU64,
+    compressed_bytes: AtomicU64,
     metadata_bytes: AtomicU64,
     chunks_read: AtomicU64,
     chunks_matched: AtomicU64,
@@ -146,6 +147,7 @@ impl<'a> Context<'a> {
             self.check()?;
             let mut source = source.lock().unwrap_or_else(PoisonError::into_inner);
             let passed = source.search(predicate, scratch)?;
+            self.count_stored(scratch);
             self.counters.lines_processed.fetch_add(passed.rows, Ordering::Relaxed);
             self.counters.bytes_processed.fetch_add(passed.line_bytes, Ordering::Relaxed);
             Ok(())
@@ -171,6 +173,7 @@ impl<'a> Context<'a> {
     ) -> Result<Option<Selection>, QueryError> {
         self.check()?;
         let selection = self.unless_damaged(chunk.select(range, predicate, scratch))?;
+        self.count_stored(scratch);
         if let Some(selection) = &selection {
             self.count_read(chunk, selection.rows_scanned(), selection.bytes_scanned());
         }
@@ -195,6 +198,7 @@ impl<'a> Context<'a> {
     ) -> Result<Batch, QueryError> {
         self.check()?;
         let batch = self.unless_damaged(chunk.fetch(selection, part, columns, scratch))?;
+        self.count_stored(scratch);
         Ok(self.counted(chunk, batch))
     }
 
@@ -212,8 +216,17 @@ impl<'a> Context<'a> {
     ) -> Result<Batch, QueryError> {
         self.check()?;
         let batch = chunk.fetch_projected(selection, part, projections, scratch);
+        self.count_stored(scratch);
         let batch = self.unless_damaged(batch)?;
         Ok(self.counted(chunk, batch))
+    }
+
+    /// Counts what was read of segments.
+    fn count_stored(&self, scratch: &mut ReadScratch) {
+        let bytes = scratch.take_stored_bytes();
+        if bytes > 0 {
+            self.counters.compressed_bytes.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// Counts what was fetched.
@@ -285,6 +298,7 @@ impl<'a> Context<'a> {
             bytes_processed: counters.bytes_processed.into_inner(),
             lines_processed: counters.lines_processed.into_inner(),
             lines_matched: counters.lines_matched.into_inner(),
+            compressed_bytes: counters.compressed_bytes.into_inner(),
             metadata_bytes: counters.metadata_bytes.into_inner(),
             chunks_read: counters.chunks_read.into_inner(),
             chunks_matched: counters.chunks_matched.into_inner(),

@@ -121,8 +121,9 @@ fn write_store(out: &mut Json, stats: &QueryStats) {
     field(out, r#","decompressedBytes":"#, stats.bytes_processed);
     field(out, r#","decompressedLines":"#, stats.lines_processed);
     field(out, r#","decompressedStructuredMetadataBytes":"#, stats.metadata_bytes);
+    field(out, r#","compressedBytes":"#, stats.compressed_bytes);
     // What is sent twice is stored once.
-    out.raw(r#","compressedBytes":0,"totalDuplicates":0"#);
+    out.raw(r#","totalDuplicates":0"#);
     field(out, r#","postFilterLines":"#, stats.lines_matched);
     out.raw("},");
     out.raw(NO_DATAOBJ);

@@ -16,6 +16,7 @@ fn encode(value: QueryValue, encoding: &Encoding, warnings: &[&str]) -> String {
         bytes_processed: 1000,
         lines_processed: 10,
         lines_matched: 7,
+        compressed_bytes: 90,
         metadata_bytes: 50,
         chunks_read: 3,
         chunks_matched: 2,
@@ -123,6 +124,8 @@ fn statistics_are_complete_and_whole() {
     assert_eq!(at("/querier/store/totalChunksDownloaded"), Some(2));
     assert_eq!(at("/querier/store/chunk/decompressedLines"), Some(6));
     assert_eq!(at("/querier/store/chunk/decompressedBytes"), Some(700));
+    assert_eq!(at("/querier/store/chunk/compressedBytes"), Some(90));
+    assert_eq!(at("/ingester/store/chunk/compressedBytes"), Some(0));
     assert_eq!(at("/querier/store/dataobj/totalPageDownloadTime"), Some(0));
     assert_eq!(at("/ingester/totalReached"), Some(1));
     assert_eq!(at("/ingester/totalChunksMatched"), Some(1));

@@ -28,6 +28,11 @@ impl SegmentScratch {
     pub(super) const fn groups(&mut self) -> &mut GroupScratch {
         &mut self.groups
     }
+
+    /// The stored bytes that were read since it was last asked.
+    pub(crate) const fn take_stored_bytes(&mut self) -> u64 {
+        self.groups.take_stored_bytes() + self.blocks.take_stored_bytes()
+    }
 }
 
 /// What a projector said of a group.

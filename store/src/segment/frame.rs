@@ -95,6 +95,8 @@ impl fmt::Debug for FrameWriter {
 #[derive(Default)]
 pub(super) struct FrameReader {
     decompressor: Option<Decompressor<'static>>,
+    /// Bytes of the frames that were opened, as they are stored.
+    opened_bytes: u64,
 }
 
 impl FrameReader {
@@ -102,6 +104,7 @@ impl FrameReader {
     pub(super) fn read(&mut self, frame: Frame, stored: &[u8], out: &mut Vec<u8>) -> Decoded<()> {
         out.clear();
         frame.check(stored)?;
+        self.count(stored.len());
         let raw = frame.raw as usize;
         if raw == 0 {
             return Ok(());
@@ -119,6 +122,16 @@ impl FrameReader {
 }
 
 impl FrameReader {
+    /// Counts stored bytes that are read without it.
+    pub(super) const fn count(&mut self, bytes: usize) {
+        self.opened_bytes = self.opened_bytes.saturating_add(bytes as u64);
+    }
+
+    /// The bytes of the frames that were opened since it was last asked, as they are stored.
+    pub(super) const fn take_opened_bytes(&mut self) -> u64 {
+        std::mem::replace(&mut self.opened_bytes, 0)
+    }
+
     /// As [`read`](Self::read), of a frame that is kept as it is where that is no longer.
     pub(super) fn read_or_copy(
         &mut self,
@@ -130,6 +143,7 @@ impl FrameReader {
             return self.read(frame, stored, out);
         }
         frame.check(stored)?;
+        self.count(stored.len());
         out.clear();
         out.extend_from_slice(stored);
         Ok(())

@@ -123,6 +123,20 @@ fn limits_cancellation_and_timeouts_end_a_query() {
 }
 
 #[test]
+fn compressed_bytes_are_those_of_segments() {
+    let mut fixture = Fixture::new();
+    fixture.push(&[("job", "a")], 10, "a line", &[]);
+    fixture.push(&[("job", "a")], 20, "another", &[]);
+    let read = |fixture: &Fixture| fixture.ask(&range(r#"{job="a"}"#, 0, 100)).unwrap().stats;
+    let in_memory = read(&fixture);
+    assert_eq!((in_memory.lines_processed, in_memory.compressed_bytes), (2, 0));
+    fixture.store.flush().unwrap();
+    let (flushed, all) = (read(&fixture), fixture.store.stats().flush_bytes);
+    assert_eq!(flushed.lines_processed, 2);
+    assert!((1..=all).contains(&flushed.compressed_bytes), "{flushed:?}, {all}");
+}
+
+#[test]
 fn an_instant_has_no_lines() {
     let fixture = Fixture::new();
     let refused = fixture.engine().instant(&fixture.tenant, &instant(r#"{a="b"}"#, 0));

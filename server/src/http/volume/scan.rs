@@ -56,6 +56,7 @@ fn add(stats: &mut QueryStats, part: &QueryStats) {
     stats.lines_processed += part.lines_processed;
     stats.lines_matched += part.lines_matched;
     stats.bytes_processed += part.bytes_processed;
+    stats.compressed_bytes += part.compressed_bytes;
     stats.chunks_in_memory += part.chunks_in_memory;
     stats.lines_in_memory += part.lines_in_memory;
     stats.bytes_in_memory += part.bytes_in_memory;
@@ -103,6 +104,7 @@ fn stream_bytes(
             lines_matched_in_memory: memory * matched,
             batches_in_memory: memory,
             bytes_processed: bytes,
+            compressed_bytes: scratch.take_stored_bytes(),
             chunks_in_memory: memory,
             lines_in_memory: memory * lines,
             bytes_in_memory: memory * bytes,

@@ -153,6 +153,11 @@ impl GroupScratch {
         Ok(hits)
     }
 
+    /// The stored bytes that were read since it was last asked.
+    pub(in crate::segment) const fn take_stored_bytes(&mut self) -> u64 {
+        self.frames.reader.take_opened_bytes()
+    }
+
     /// The list of the one empty set, for rows whose metadata was not asked for.
     pub(in crate::segment) fn no_metadata(&mut self) -> Arc<Vec<Metadata>> {
         let none = self.no_metadata.get_or_insert_with(|| Arc::new(vec![Metadata::default()]));
@@ -173,6 +178,7 @@ impl FrameScratch {
         let is_whole = part == (0..frame.raw as usize);
         let bytes = if frame.is_plain() {
             frame.check(stored)?;
+            self.reader.count(part.len());
             stored
         } else if is_whole {
             self.reader.read(frame, stored, &mut self.own)?;

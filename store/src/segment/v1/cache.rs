@@ -38,6 +38,11 @@ struct Block {
 }
 
 impl DecodeCache {
+    /// The stored bytes that were read since it was last asked.
+    pub(in crate::segment) const fn take_stored_bytes(&mut self) -> u64 {
+        self.frames.take_opened_bytes()
+    }
+
     /// The timestamps of a block's rows.
     pub(in crate::segment) fn timestamps(
         &mut self,
