@@ -10,62 +10,46 @@ use super::lazy::Lazy;
 use super::raw::RawInts;
 use super::values::Values;
 
-/// A cell for each column and table of a description.
+/// Cells for each column and table of a description.
 #[derive(Debug)]
 pub(in crate::segment) struct Cells {
-    values: Pages<Values>,
-    /// Of columns of which a few values were looked at.
-    raw: Pages<RawInts>,
+    pub(super) values: Pages<Values>,
+    /// Of columns of which a few values were looked at: integers that are decoded one by one.
+    pub(super) raw: Pages<RawInts>,
 }
 
+impl Cells {
+    /// As many of each as a description counted.
+    pub(in crate::segment) fn new(count: u32) -> Self {
+        Self { values: Pages::new(count), raw: Pages::new(count) }
+    }
+}
+
+/// A cell for each column and table.
 #[derive(Debug)]
-struct Pages<T>(Box<[OnceLock<Page<T>>]>);
+pub(super) struct Pages<T>(Box<[OnceLock<Page<T>>]>);
 
 type Page<T> = Box<[Lazy<T>; PAGE_CELLS]>;
 
 const PAGE_CELLS: usize = 16;
-
-impl Cells {
-    /// As many as a description counted.
-    pub(in crate::segment) fn new(count: u32) -> Self {
-        Self { values: Pages::new(count), raw: Pages::new(count) }
-    }
-
-    /// What is in a cell, read by `read` if nothing is.
-    pub(super) fn get(
-        &self,
-        cell: u32,
-        read: impl FnOnce() -> Decoded<Values>,
-    ) -> Decoded<&Values> {
-        self.values.get(cell, read)
-    }
-
-    /// Whether something is in a cell.
-    pub(super) fn has(&self, cell: u32) -> bool {
-        let page = self.values.0.get(cell as usize / PAGE_CELLS).and_then(OnceLock::get);
-        page.is_some_and(|page| page[cell as usize % PAGE_CELLS].loaded().is_some())
-    }
-
-    /// As [`get`](Self::get), of integers that are decoded one by one.
-    pub(super) fn raw(
-        &self,
-        cell: u32,
-        read: impl FnOnce() -> Decoded<RawInts>,
-    ) -> Decoded<&RawInts> {
-        self.raw.get(cell, read)
-    }
-}
 
 impl<T> Pages<T> {
     fn new(count: u32) -> Self {
         Self((0..count as usize).step_by(PAGE_CELLS).map(|_| OnceLock::new()).collect())
     }
 
-    fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<T>) -> Decoded<&T> {
+    /// What is in a cell, read by `read` if nothing is.
+    pub(super) fn get(&self, cell: u32, read: impl FnOnce() -> Decoded<T>) -> Decoded<&T> {
         let cell = cell as usize;
         let page = self.0.get(cell / PAGE_CELLS);
         let page = page.ok_or_else(|| Damage::new("a column without a cell"))?;
         let page = page.get_or_init(|| Box::new(std::array::from_fn(|_| Lazy::default())));
         page[cell % PAGE_CELLS].get_or_try(read)
+    }
+
+    /// Whether something is in a cell.
+    pub(super) fn has(&self, cell: u32) -> bool {
+        let page = self.0.get(cell as usize / PAGE_CELLS).and_then(OnceLock::get);
+        page.is_some_and(|page| page[cell as usize % PAGE_CELLS].loaded().is_some())
     }
 }

@@ -76,7 +76,6 @@ pub(super) enum Coding {
 #[derive(Debug)]
 struct Survey {
     stamp: Stamp,
-    total: usize,
     /// All are decimal as `Display` would print them.
     is_canonical: bool,
     is_hex: [bool; 2],
@@ -89,7 +88,6 @@ fn has_leading_zero(number: &[u8]) -> bool {
 impl Survey {
     fn of(texts: Texts<'_>) -> Self {
         let stamp = Stamp::of(texts.iter());
-        let total = texts.total();
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
             let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
@@ -98,7 +96,6 @@ impl Survey {
         };
         Self {
             stamp,
-            total,
             is_canonical: is_number && !texts.iter().any(has_leading_zero),
             is_hex: [is_hex(false), is_hex(true)],
         }
@@ -139,11 +136,11 @@ impl Column {
         listener: Option<&mut Listener<'_>>,
     ) -> io::Result<Self> {
         // What takes few values is known by these.
-        let dictionary_first = takes_few_values(texts).then(|| dictionary(texts, texts.total()));
+        let dictionary_first = takes_few_values(texts).then(|| dictionary(texts));
         let found = dictionary_first.as_ref().and_then(Option::as_ref);
         let distinct = found.map_or(texts.spans, |(distinct, _)| distinct);
         let distinct = Texts { bytes: texts.bytes, spans: distinct };
-        let survey = Survey { total: texts.total(), ..Survey::of(distinct) };
+        let survey = Survey::of(distinct);
         if let Some(listener) = listener {
             survey.tell(distinct, listener);
         }
@@ -158,7 +155,7 @@ impl Column {
             let values = IntColumn::write(&values, sink)?;
             return Ok(Self::new(survey.stamp, Coding::Numbers { width, values }));
         }
-        let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts, survey.total));
+        let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts));
         if let Some((distinct, codes)) = dictionary {
             let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
             let distinct = Texts { bytes: texts.bytes, spans: &distinct };
@@ -196,7 +193,7 @@ impl Column {
         let may_nest = is_quoted
             && depth < DEPTH_MAX
             && texts.len() >= NESTED_TEXTS_MIN
-            && survey.total >= texts.len() * NESTED_TEXT_LEN_MIN;
+            && texts.total() >= texts.len() * NESTED_TEXT_LEN_MIN;
         if !may_nest {
             return Ok(Self::new(stamp, write_texts(texts, sink)?));
         }
@@ -376,7 +373,7 @@ type Dictionary = (Vec<(u32, u32)>, Vec<u64>);
 
 /// The distinct texts, in the order in which they come first, and which of them each text is, where
 /// there are few enough.
-fn dictionary(texts: Texts<'_>, total: usize) -> Option<Dictionary> {
+fn dictionary(texts: Texts<'_>) -> Option<Dictionary> {
     let (trial, trial_max) = DICTIONARY_TRIAL;
     if texts.len() < DICTIONARY_TEXTS_MIN {
         return None;
@@ -398,5 +395,6 @@ fn dictionary(texts: Texts<'_>, total: usize) -> Option<Dictionary> {
         }
     }
     // A code costs up to two bytes, and zstd makes something of repeated texts, too.
-    (distinct.len() * 2 <= texts.len() && distinct_bytes * 2 <= total).then_some((distinct, codes))
+    let is_worth_it = distinct.len() * 2 <= texts.len() && distinct_bytes * 2 <= texts.total();
+    is_worth_it.then_some((distinct, codes))
 }

@@ -263,12 +263,12 @@ impl Column {
         source: &'a impl Source,
     ) -> Decoded<Loaded<'a>> {
         if let Wanted::Few(places) = wanted
-            && !source.cells().has(self.cell)
+            && !source.cells().values.has(self.cell)
             && let Some(loaded) = self.load_few(count, places, source)?
         {
             return Ok(loaded);
         }
-        let values = source.cells().get(self.cell, || self.read(count, source))?;
+        let values = source.cells().values.get(self.cell, || self.read(count, source))?;
         Ok(match (&self.coding, values) {
             (Coding::Numbers { width, .. }, Values::Numbers(values)) => {
                 Loaded::Numbers { width: *width as usize, values }
@@ -302,7 +302,7 @@ impl Column {
         source: &'a impl Source,
     ) -> Decoded<Option<Loaded<'a>>> {
         let raw = |column: &IntColumn| {
-            source.cells().raw(self.cell, || RawInts::read(column, count, source))
+            source.cells().raw.get(self.cell, || RawInts::read(column, count, source))
         };
         Ok(match &self.coding {
             Coding::Numbers { width, values } => {
@@ -387,7 +387,7 @@ impl Table {
         source: &'a impl Source,
     ) -> Decoded<Option<&'a TemplatePlaces>> {
         let Some(numbers) = &self.numbers else { return Ok(None) };
-        let places = source.cells().get(self.cell, || {
+        let places = source.cells().values.get(self.cell, || {
             let numbers: Vec<u16> = numbers.read(self.count as usize, source)?;
             let counts = self.templates.iter().map(|template| template.count);
             TemplatePlaces::new(numbers, counts).map(Values::Places)
