@@ -301,19 +301,24 @@ impl Column {
         places: &[u32],
         source: &'a impl Source,
     ) -> Decoded<Option<Loaded<'a>>> {
-        let raw = |column: &IntColumn| {
-            source.cells().raw.get(self.cell, || RawInts::read(column, count, source))
+        // What decoding all would have found to be wrong is found for those that are wanted.
+        let raw = |column: &IntColumn, end: Option<u32>| {
+            let values =
+                source.cells().raw.get(self.cell, || RawInts::read(column, count, source))?;
+            let is_good = |value| end.is_none_or(|end| value < u64::from(end));
+            let mut wanted = places.iter().map(|place| values.get(*place as usize));
+            match wanted.all(|value| value.is_some_and(is_good)) {
+                true => Ok(values),
+                false => Err(Damage::new("a code that stands for nothing")),
+            }
         };
         Ok(match &self.coding {
             Coding::Numbers { width, values } => {
-                Some(Loaded::RawNumbers { width: *width as usize, values: raw(values)? })
+                let values = raw(values, None)?;
+                Some(Loaded::RawNumbers { width: *width as usize, values })
             }
             Coding::Dictionary { count: distinct, values, codes } => {
-                let codes = raw(codes)?;
-                let mut wanted = places.iter().map(|place| codes.get(*place as usize));
-                if !wanted.all(|code| code.is_some_and(|code| code < u64::from(*distinct))) {
-                    return Err(Damage(format!("a code beyond {distinct}")));
-                }
+                let codes = raw(codes, Some(*distinct))?;
                 let values = Box::new(values.load(*distinct as usize, Wanted::All, source)?);
                 Some(Loaded::RawDictionary { values, codes })
             }
