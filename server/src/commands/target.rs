@@ -68,27 +68,6 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// A server that is asked once, and nothing else said.
-    pub(super) fn of(addr: String, timeout: Duration) -> Self {
-        Self {
-            addr: Some(addr),
-            data: None,
-            tenant: None,
-            username: None,
-            password: None,
-            bearer_token: None,
-            bearer_token_file: None,
-            auth_header: AUTHORIZATION.to_owned(),
-            ca_cert: None,
-            cert: None,
-            key: None,
-            tls_skip_verify: false,
-            query_tags: None,
-            retries: 0,
-            timeout,
-        }
-    }
-
     /// The server's address.
     pub(super) fn addr(&self) -> &str {
         self.addr.as_deref().unwrap_or(DEFAULT_ADDR)

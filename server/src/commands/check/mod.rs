@@ -8,16 +8,16 @@ mod ask;
 mod range;
 mod report;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{Arg, Args, ValueEnum};
 
 use self::ask::ask;
 use self::range::Range;
 use self::report::{Report, Thresholds};
 use super::Target;
+use super::client::{Client, Intent};
 use crate::cli::print;
 use crate::config::units::{UnitError, parse_duration};
 
@@ -26,6 +26,7 @@ pub(crate) const HELP: &str = "\
 Examples:
   timberline check-query 'sum(count_over_time({app=\"shop\"} |= \"error\" [5m]))' --warning 10 --critical 100 --empty ok
   timberline check-query 'sum by (app) (rate({env=\"prod\"}[5m]))' --critical 0.1: --empty critical
+  timberline check-query 'sum(count_over_time({app=\"shop\"}[1d]))' --critical 1: --data ./data
 
 A range is what is fine: 10 is 0 to 10, 10: is 10 and more, ~:10 is 10 and less, 10:20 is 10 to 20; @10:20 is
 what is not fine. Of several series the worst decides.
@@ -37,6 +38,7 @@ pub(crate) const UNKNOWN: u8 = State::Unknown.code();
 
 /// `timberline check-query`
 #[derive(Args, Debug)]
+#[command(mut_arg("timeout", as_in_plugins))]
 pub(crate) struct CheckQuery {
     /// The metric query, in LogQL
     #[arg(value_name = "LOGQL")]
@@ -53,27 +55,17 @@ pub(crate) struct CheckQuery {
     /// What the line begins with
     #[arg(long, value_name = "NAME", default_value = "LOGQL")]
     name: String,
-    /// How long it may take: 10 is seconds, as with other plugins
-    #[arg(short, long, value_name = "DURATION", default_value = "10s", value_parser = parse_timeout)]
-    timeout: Duration,
-    /// The server
-    #[arg(long, value_name = "URL", env = "LOKI_ADDR", default_value = "http://127.0.0.1:3100")]
-    addr: String,
-    /// Whose logs; a server without auth_enabled takes no notice
-    #[arg(long, visible_alias = "org-id", value_name = "ID", env = "LOKI_ORG_ID")]
-    tenant: Option<String>,
-    /// For basic authentication
-    #[arg(long, value_name = "NAME", env = "LOKI_USERNAME")]
-    username: Option<String>,
-    /// For basic authentication; better in the environment, where others do not see it
-    #[arg(long, value_name = "SECRET", env = "LOKI_PASSWORD", hide_env_values = true)]
-    password: Option<String>,
-    /// A bearer token
-    #[arg(long, value_name = "TOKEN", env = "LOKI_BEARER_TOKEN", hide_env_values = true)]
-    bearer_token: Option<String>,
-    /// Certificates of the authorities to trust instead of the system's
-    #[arg(long, value_name = "FILE", env = "LOKI_CA_CERT_PATH")]
-    ca_cert: Option<PathBuf>,
+    #[command(flatten)]
+    target: Target,
+}
+
+/// `--timeout` as monitors give it to their plugins.
+fn as_in_plugins(timeout: Arg) -> Arg {
+    timeout
+        .short('t')
+        .default_value("10s")
+        .value_parser(parse_timeout)
+        .help("How long a request may take: 10 is seconds, as with other plugins")
 }
 
 /// A duration, or whole seconds.
@@ -93,33 +85,20 @@ impl CheckQuery {
     }
 
     fn report(&self) -> Report {
-        let target = self.target();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let Ok(runtime) = runtime else { return Report::unknown("cannot start") };
-        let asked = async { tokio::time::timeout(self.timeout, ask(&target, &self.query)).await };
+        let mut client = match Client::open(&self.target, Intent::Read) {
+            Ok(client) => client,
+            Err(failure) => return Report::unknown(&failure.to_string()),
+        };
         let thresholds =
             Thresholds { warning: self.warning.clone(), critical: self.critical.clone() };
-        let report = match runtime.block_on(asked) {
-            Err(_) => Report::unknown(&format!("no answer within {:?}", self.timeout)),
-            Ok(Err(failure)) => Report::unknown(&failure.to_string()),
-            Ok(Ok(series)) if series.is_empty() => Report::of_nothing(self.empty),
-            Ok(Ok(series)) => Report::of_series(&series, &thresholds),
+        let report = match ask(&mut client, &self.query) {
+            Err(failure) => Report::unknown(&failure.to_string()),
+            Ok(series) if series.is_empty() => Report::of_nothing(self.empty),
+            Ok(series) => Report::of_series(&series, &thresholds),
         };
-        // A name that is still being looked up is not waited for.
-        runtime.shutdown_background();
+        // Dropped, it would wait for a name that is still being looked up.
+        std::mem::forget(client);
         report
-    }
-
-    /// The server, and who asks.
-    fn target(&self) -> Target {
-        Target {
-            tenant: self.tenant.clone(),
-            username: self.username.clone(),
-            password: self.password.clone(),
-            bearer_token: self.bearer_token.clone(),
-            ca_cert: self.ca_cert.clone(),
-            ..Target::of(self.addr.clone(), self.timeout)
-        }
     }
 }
 

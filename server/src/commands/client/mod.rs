@@ -17,7 +17,8 @@ use bytes::Bytes;
 use tokio::runtime::Runtime;
 
 use self::local::Local;
-pub(super) use self::remote::{Endpoint, Remote};
+pub(super) use self::remote::Endpoint;
+use self::remote::Remote;
 pub(super) use self::tls::connector;
 use super::{Failure, Target};
 use crate::tenant::TENANT_HEADER;

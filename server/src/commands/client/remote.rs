@@ -66,20 +66,20 @@ impl Endpoint {
 
 /// A server and the connection to it.
 #[derive(Debug)]
-pub(in crate::commands) struct Remote {
+pub(super) struct Remote {
     endpoint: Endpoint,
     tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Remote {
-    pub(in crate::commands) fn new(target: &Target) -> Result<Self, Failure> {
+    pub(super) fn new(target: &Target) -> Result<Self, Failure> {
         let endpoint = Endpoint::new(target.addr())?;
         let tls = tls::connector(&endpoint, target)?;
         Ok(Self { endpoint, tls, connection: None })
     }
 
-    pub(in crate::commands) async fn send(
+    pub(super) async fn send(
         &mut self,
         mut request: Request<Bytes>,
         target: &str,
