@@ -234,6 +234,17 @@ fn answers_are_compressed_only_on_request() {
 }
 
 #[test]
+fn parquet_is_refused() {
+    let server = server_with_lines();
+    let target = with_params("/loki/api/v1/query_range", &ranged("{job=\"test\"}"));
+    let accepting = |media_type| server.request("GET", &target, &[("Accept", media_type)], b"");
+    let refused = accepting("application/vnd.apache.parquet");
+    let text = "support for Parquet encoded responses is disabled. Ask for application/json";
+    assert_eq!((refused.status, refused.text().as_str()), (400, text));
+    assert_eq!(accepting("application/json, text/plain, */*").status, 200);
+}
+
+#[test]
 fn all_paths_may_be_below_one() {
     let server = TestServer::start(|config| {
         common::accept_any_time(config);

@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use ::http::HeaderMap;
-use ::http::header::CONTENT_TYPE;
+use ::http::header::{ACCEPT, CONTENT_TYPE};
+use ::http::{HeaderMap, StatusCode};
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::handler::Handler as _;
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::MethodRouter;
 use tonic::Status;
@@ -25,6 +25,9 @@ pub(super) const READ: Need = Need::Right(Right::Read);
 pub(super) const WRITE: Need = Need::Right(Right::Write);
 /// What requests that delete need.
 pub(super) const ADMIN: Need = Need::Right(Right::Admin);
+
+/// The media type of Parquet.
+const PARQUET: &str = "application/vnd.apache.parquet";
 
 /// A router in which no route is without its need: forgotten ones do not compile.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ impl Routes {
         methods: MethodRouter<Arc<AppState>>,
     ) -> Self {
         let guard = from_fn_with_state((Arc::clone(&self.state), need), authorize);
+        let methods = if need == READ { methods.layer(from_fn(refuse_parquet)) } else { methods };
         self.paths.push(path);
         self.router = self.router.route(path, methods.layer(guard));
         self
@@ -80,6 +84,15 @@ async fn authorize(
     }
 }
 
+/// Loki answers questions in Parquet where it is configured to, and refuses to where it is not.
+async fn refuse_parquet(request: Request, next: Next) -> Response {
+    if request.headers().get(ACCEPT).is_some_and(|accept| accept == PARQUET) {
+        let text = "support for Parquet encoded responses is disabled. Ask for application/json";
+        return text_response(StatusCode::BAD_REQUEST, text.to_owned());
+    }
+    next.run(request).await
+}
+
 /// Who sent a request. All are given a [`Peer`] before they come here.
 fn sender_of(request: &Request, proxies: &[Network]) -> IpAddr {
     let peer = request.extensions().get().copied();
@@ -97,5 +110,5 @@ pub(super) async fn not_found(headers: HeaderMap) -> Response {
     if is_grpc(&headers) {
         return Status::unimplemented("unknown service").into_http();
     }
-    text_response(::http::StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+    text_response(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
 }
