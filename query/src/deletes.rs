@@ -34,6 +34,23 @@ impl DeleteQuery {
 }
 
 /// Understands log queries as the texts of delete requests.
+///
+/// ```
+/// use std::sync::Arc;
+/// use timberline_query::{DeleteQuery, LogqlFilters};
+/// use timberline_store::{DeleteRequest, Store, TenantId, TimeRange};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let store = Store::builder().filter_compiler(Arc::new(LogqlFilters)).open(directory.path())?;
+/// let text = r#"{app="shop"} | logfmt | card != """#;
+/// let query = DeleteQuery::parse(text)?;
+/// assert!(query.has_pipeline);
+/// let request = DeleteRequest::new(&TenantId::default(), query.selector, TimeRange::ALL);
+/// store.delete(request.passing(text))?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LogqlFilters;
 

@@ -1,7 +1,10 @@
 //! LogQL over a Timberline store: parse, plan, evaluate.
 //!
 //! An [`Engine`] answers queries over a store, in the words and numbers of Loki: [`Engine::range`] over
-//! a range of time, [`Engine::instant`] at one point. [`syntax`] is the language by itself.
+//! a range of time, [`Engine::instant`] at one point, [`Engine::tail`] on what is appended from now on.
+//! [`EngineLimits`] bounds what a query may take. [`Tenants`] are several, read as one; [`LogqlFilters`]
+//! lets delete requests be told by log queries. [`syntax`] is the language by itself, [`fields`] and
+//! [`patterns`] tell what there is in lines.
 //!
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -29,6 +32,9 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! # Features
+//! `reference`: the module of that name, a slow evaluator by the definitions, to hold answers against.
 #![deny(missing_docs)]
 
 mod budget;

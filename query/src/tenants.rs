@@ -20,6 +20,20 @@ pub const TENANT_LABEL: &str = "__tenant_id__";
 pub const ORIGINAL_TENANT_LABEL: &str = "original___tenant_id__";
 
 /// One tenant or several: sorted, each once, never none. Cheap to clone.
+///
+/// ```
+/// use timberline_query::Tenants;
+/// use timberline_store::{Matcher, TenantId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let (north, south) = (TenantId::new("north")?, TenantId::new("south")?);
+/// let both = Tenants::new([north, south.clone()]).ok_or("none")?;
+/// let selector = [Matcher::equal("__tenant_id__", "south"), Matcher::equal("app", "shop")];
+/// let (chosen, asked_of_each) = both.select(&selector);
+/// assert_eq!((chosen, asked_of_each.len()), (vec![&south], 1));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tenants {
     first: TenantId,

@@ -8,27 +8,41 @@
 //! ```
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! # let directory = tempfile::tempdir()?;
-//! use timberline_store::{
-//!     Columns, Labels, LinePredicate, ReadScratch, Store, TenantId, TimeRange, WriteBatch,
-//! };
+//! use timberline_store::{Labels, LinePredicate, Matcher, Store, TenantId, TimeRange, WriteBatch};
 //!
-//! let store = Store::open(directory.path())?;
-//! let tenant = TenantId::new("acme")?;
+//! let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
 //! let mut batch = WriteBatch::new();
 //! batch.stream(&Labels::from_pairs([("app", "shop")])?);
 //! batch.push(1_700_000_000_000_000_000, b"order 17 paid", &[("trace", "4f2a")])?;
-//! store.append(&tenant, &batch)?;
+//! store.append(&tenant, &batch)?; // durable and visible when it returns
 //!
-//! let mut scratch = ReadScratch::new();
+//! let shop = [Matcher::equal("app", "shop")];
 //! let paid = LinePredicate::contains(b"paid");
-//! for chunk in store.snapshot().chunks(&tenant, &[], TimeRange::ALL)? {
-//!     let found = chunk.read(TimeRange::ALL, &paid, Columns::ALL, &mut scratch)?;
-//!     assert_eq!(found.line(&found.rows()[0]), b"order 17 paid");
+//! for entry in store.entries(&tenant, &shop, TimeRange::ALL)?.matching(paid) {
+//!     assert_eq!(entry?.text(), "order 17 paid");
 //! }
 //! store.close()?;
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! - [`Store`] opens (as [`StoreBuilder`] says), appends a [`WriteBatch`], deletes, backs up, flushes,
+//!   closes. Cheap to clone, used from any thread.
+//! - [`Entries`] are read one by one; [`Snapshot`] lists labels and streams, and gives [`Chunk`]s for
+//!   those who want rows and columns by the thousand.
+//! - [`Subscription`] gives what is appended from now on.
+//! - [`Durability`] says what an append waits for, [`Retention`] how long entries are kept.
+//! - [`StoreDirectory`] checks and repairs what no store is open on; [`inspect`] shows what a segment is
+//!   made of.
+//! - [`MemVfs`] and [`ManualClock`] stand in for disk and clock in tests.
+//!
+//! Timestamps are nanoseconds since 1970. A tenant is a name space of its own; programs that need no such
+//! thing take [`TenantId::default`]. An entry that is there already is kept once.
+//!
+//! # Features
+//! `label-index` (default): segments of more than 64 streams get an index of their labels. Without it
+//! matchers are tried on every stream, files are the same to read and write either way, and the crate is
+//! far quicker to build.
 #![deny(missing_docs)]
 
 mod batch;

@@ -9,6 +9,21 @@ use crate::{Labels, Matcher, TenantId, Timestamp};
 ///
 /// What is past its time is not returned any more and leaves the disk with a later compaction. By default
 /// everything is kept for ever.
+///
+/// ```
+/// use std::time::Duration;
+/// use timberline_store::{Matcher, Retention, StreamRetention, TenantId, TenantRetention};
+///
+/// let days = |days: u64| Some(Duration::from_secs(days * 86_400));
+/// let debug = StreamRetention {
+///     selector: vec![Matcher::equal("level", "debug")],
+///     priority: 1,
+///     period: days(2),
+/// };
+/// let acme = TenantRetention::new(days(365)).streams(vec![debug]);
+/// let retention = Retention::new(TenantRetention::new(days(30)))
+///     .tenant(TenantId::new("acme").expect("a tenant's name"), acme);
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Retention {
     others: TenantRetention,

@@ -36,6 +36,17 @@ const POINTS: i64 = 250;
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// What a query may use. The defaults are Loki's.
+///
+/// ```
+/// use std::time::Duration;
+/// use timberline_query::EngineLimits;
+///
+/// let limits = EngineLimits {
+///     timeout: Duration::from_secs(5),
+///     memory_bytes_max: 32 << 20,
+///     ..EngineLimits::default()
+/// };
+/// ```
 #[derive(Clone, Debug)]
 pub struct EngineLimits {
     /// Series in an answer (500). 0 is no limit.
@@ -128,6 +139,23 @@ pub struct RangeQuery {
 }
 
 /// A query at one point in time.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::sync::atomic::Ordering;
+/// use timberline_query::{Engine, InstantQuery, QueryError};
+/// use timberline_store::{MemVfs, Store, TenantId};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let store = Store::builder().vfs(Arc::new(MemVfs::new())).open("/logs")?;
+/// let query = InstantQuery::new(r#"sum(rate({app="shop"}[5m]))"#, 1_700_000_000_000_000_000);
+/// // Any thread may end it, whether it has begun or not.
+/// query.cancel.store(true, Ordering::Relaxed);
+/// let outcome = Engine::new(store).instant(&TenantId::default(), &query);
+/// assert!(matches!(outcome, Err(QueryError::Cancelled)));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct InstantQuery {
     /// The query's text.

@@ -17,6 +17,30 @@ use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery};
 ///
 /// Shared by threads. The entries come from its [`Subscription`]; many clients that ask the same share
 /// one of each.
+///
+/// ```
+/// use timberline_query::Engine;
+/// use timberline_store::{Labels, Store, TenantId, WriteBatch};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = tempfile::tempdir()?;
+/// let (store, tenant) = (Store::open(directory.path())?, TenantId::default());
+/// let query = r#"{app="shop"} | logfmt | status >= 500"#;
+/// let (query, mut subscription) = Engine::new(&store).tail(&tenant, query, 1 << 20)?;
+///
+/// let mut batch = WriteBatch::new();
+/// batch.stream(&Labels::from_pairs([("app", "shop")])?);
+/// batch.push(1_700_000_000_000_000_000, b"status=200", &[])?;
+/// batch.push(1_700_000_000_000_000_001, b"status=503", &[])?;
+/// store.append(&tenant, &batch)?;
+///
+/// let appended = subscription.recv().ok_or("the store is closed")?;
+/// let round = query.evaluate(&[appended], 1 << 20);
+/// assert_eq!(round.entries.len(), 1);
+/// assert_eq!(&*round.entries[0].entry.line, b"status=503");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct TailQuery {
     engine: Engine,

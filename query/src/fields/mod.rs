@@ -46,6 +46,17 @@ static ALL_LABELS: Required =
     Required { names: None, preserve_error: false, looks_everywhere: true };
 
 /// Reads lines of one stream after the other. Keeps its buffers.
+///
+/// ```
+/// use timberline_query::fields::{FieldParser, LineSyntax};
+/// use timberline_store::Labels;
+///
+/// let mut parser = FieldParser::new(&Labels::default());
+/// assert_eq!(parser.parse(br#"{"http":{"status":503}}"#), LineSyntax::Json);
+/// let field = parser.fields().next().expect("a field");
+/// assert_eq!((field.name, field.value), ("http_status", "503"));
+/// assert_eq!(field.json_path, ["http", "status"]);
+/// ```
 #[derive(Debug)]
 pub struct FieldParser {
     labels: LabelBuilder<'static>,

@@ -75,6 +75,17 @@ struct Template {
 pub struct PatternId(usize);
 
 /// Mines patterns from lines.
+///
+/// ```
+/// use timberline_query::patterns::PatternMiner;
+///
+/// let mut miner = PatternMiner::new(60_000_000_000);
+/// for order in 0..100 {
+///     miner.add(0, "info", format!("order {order} paid").as_bytes());
+/// }
+/// let patterns = miner.finish();
+/// assert_eq!((&*patterns[0].pattern, &*patterns[0].samples), ("order <_> paid", &[(0, 100)][..]));
+/// ```
 #[derive(Debug)]
 pub struct PatternMiner {
     step: i64,

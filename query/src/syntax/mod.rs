@@ -1,4 +1,17 @@
 //! LogQL's syntax: text to tree and back.
+//!
+//! ```
+//! use timberline_query::syntax::{Expr, parse};
+//!
+//! let expr = parse(r#"{app="shop"}|="paid"|json"#)?;
+//! let Expr::Log(log) = &expr else { panic!("a log query") };
+//! assert_eq!(log.stages.len(), 2);
+//! assert_eq!(expr.to_string(), r#"{app="shop"} |= "paid" | json"#);
+//!
+//! let error = parse(r#"{app="shop"} |="#).unwrap_err();
+//! assert!(error.to_string().starts_with("parse error at line 1"));
+//! # Ok::<(), timberline_query::syntax::ParseError>(())
+//! ```
 
 mod ast;
 mod display;

@@ -22,6 +22,25 @@ const DOT_TYPE: &str = "struct { Labels map[string]string; ExternalLabels map[st
 
 /// A compiled template of an alert's label or annotation, with Prometheus's functions.
 ///
+/// ```
+/// use std::collections::BTreeMap;
+/// use timberline_query::{AlertContext, AlertTemplate};
+///
+/// # fn main() -> Result<(), String> {
+/// let context = AlertContext {
+///     labels: &BTreeMap::from([("app".to_owned(), "shop".to_owned())]),
+///     value: 0.25,
+///     external_labels: &BTreeMap::new(),
+///     external_url: "http://logs.example",
+///     timestamp: 1_700_000_000_000_000_000,
+///     query: &|_| Ok(Vec::new()),
+/// };
+/// let template = AlertTemplate::compile("Errors", "{{ $labels.app }}: {{ $value | humanizePercentage }}")?;
+/// assert_eq!(template.expand(&context)?, "shop: 25%");
+/// # Ok(())
+/// # }
+/// ```
+///
 /// # Source
 /// Prometheus, "Template reference". `tmpl` is not there.
 #[derive(Debug)]
