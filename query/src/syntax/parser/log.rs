@@ -165,7 +165,8 @@ impl Parser<'_> {
             Kind::LabelFormat => StageKind::LabelFormat(self.list(Self::label_format)?),
             Kind::Drop => StageKind::Drop(self.list(Self::name_or_matcher)?),
             Kind::Keep => StageKind::Keep(self.list(Self::name_or_matcher)?),
-            _ => StageKind::Decolorize,
+            Kind::Decolorize => StageKind::Decolorize,
+            _ => return self.unexpected(&[]),
         })
     }
 
