@@ -310,13 +310,6 @@ mod tests {
     use super::*;
     use crate::syntax::{MetricExpr, MetricKind, Span};
 
-    fn series(labels: &[(&str, &str)], points: &[(u32, f64)]) -> StepSeries {
-        StepSeries {
-            labels: Labels::metadata(labels.iter().copied()).unwrap(),
-            points: points.to_vec(),
-        }
-    }
-
     fn on(labels: &[&str], group: Option<GroupModifier>) -> Option<VectorMatching> {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
         Some(VectorMatching { on: true, labels, group })
@@ -337,8 +330,8 @@ mod tests {
 
     fn two() -> Value {
         Value::Vector(vec![
-            series(&[("a", "1"), ("b", "x")], &[(0, 1.0), (1, 2.0)]),
-            series(&[("a", "2"), ("b", "x")], &[(0, 3.0)]),
+            StepSeries::of(&[("a", "1"), ("b", "x")], &[(0, 1.0), (1, 2.0)]),
+            StepSeries::of(&[("a", "2"), ("b", "x")], &[(0, 3.0)]),
         ])
     }
 
@@ -358,8 +351,8 @@ mod tests {
     fn comparisons_filter_or_tell() {
         let over = run(BinaryOp::Less, false, None, Value::Scalar(1.5), two());
         let kept = vec![
-            series(&[("a", "1"), ("b", "x")], &[(1, 2.0)]),
-            series(&[("a", "2"), ("b", "x")], &[(0, 3.0)]),
+            StepSeries::of(&[("a", "1"), ("b", "x")], &[(1, 2.0)]),
+            StepSeries::of(&[("a", "2"), ("b", "x")], &[(0, 3.0)]),
         ];
         assert_eq!(over, Ok(Value::Vector(kept)));
         let told = run(BinaryOp::Greater, true, None, two(), Value::Scalar(1.5));
@@ -369,7 +362,7 @@ mod tests {
 
     #[test]
     fn one_to_one_wants_unique_keys_at_each_step() {
-        let right = Value::Vector(vec![series(&[("b", "x")], &[(0, 10.0), (1, 10.0)])]);
+        let right = Value::Vector(vec![StepSeries::of(&[("b", "x")], &[(0, 10.0), (1, 10.0)])]);
         let twice = run(BinaryOp::Add, false, on(&["b"], None), two(), right.clone());
         assert!(twice.unwrap_err().starts_with("multiple matches for labels: many-to-one"));
         let twice = run(BinaryOp::Add, false, on(&["b"], None), right.clone(), two());
@@ -377,17 +370,20 @@ mod tests {
         let Value::Vector(mut apart) = two() else { panic!("a vector is expected") };
         apart[1].points = vec![(2, 3.0)];
         let sum = run(BinaryOp::Add, false, on(&["b"], None), Value::Vector(apart), right);
-        assert_eq!(sum, Ok(Value::Vector(vec![series(&[("b", "x")], &[(0, 11.0), (1, 12.0)])])));
+        assert_eq!(
+            sum,
+            Ok(Value::Vector(vec![StepSeries::of(&[("b", "x")], &[(0, 11.0), (1, 12.0)])]))
+        );
     }
 
     #[test]
     fn many_match_one_and_take_its_labels() {
-        let right = Value::Vector(vec![series(&[("b", "x"), ("c", "y")], &[(0, 10.0)])]);
+        let right = Value::Vector(vec![StepSeries::of(&[("b", "x"), ("c", "y")], &[(0, 10.0)])]);
         let group = GroupModifier { left: true, include: vec!["c".to_owned()] };
         let ratio = run(BinaryOp::Div, false, on(&["b"], Some(group)), two(), right.clone());
         let expected = vec![
-            series(&[("a", "1"), ("b", "x"), ("c", "y")], &[(0, 0.1)]),
-            series(&[("a", "2"), ("b", "x"), ("c", "y")], &[(0, 0.3)]),
+            StepSeries::of(&[("a", "1"), ("b", "x"), ("c", "y")], &[(0, 0.1)]),
+            StepSeries::of(&[("a", "2"), ("b", "x"), ("c", "y")], &[(0, 0.3)]),
         ];
         assert_eq!(ratio, Ok(Value::Vector(expected)));
         let group = GroupModifier { left: false, include: vec![] };
@@ -398,10 +394,14 @@ mod tests {
 
     #[test]
     fn set_operations_go_step_by_step() {
-        let right =
-            || Value::Vector(vec![series(&[("a", "1"), ("b", "x")], &[(0, 7.0), (2, 8.0)])]);
+        let right = || {
+            Value::Vector(vec![StepSeries::of(&[("a", "1"), ("b", "x")], &[(0, 7.0), (2, 8.0)])])
+        };
         let and = run(BinaryOp::And, false, None, two(), right());
-        assert_eq!(and, Ok(Value::Vector(vec![series(&[("a", "1"), ("b", "x")], &[(0, 1.0)])])));
+        assert_eq!(
+            and,
+            Ok(Value::Vector(vec![StepSeries::of(&[("a", "1"), ("b", "x")], &[(0, 1.0)])]))
+        );
         let unless = run(BinaryOp::Unless, false, None, two(), right());
         let Ok(Value::Vector(unless)) = unless else { panic!("a vector is expected") };
         assert_eq!(unless[0].points, [(1, 2.0)]);

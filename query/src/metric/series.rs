@@ -16,6 +16,15 @@ pub(crate) struct StepSeries {
     pub(crate) points: Vec<(u32, f64)>,
 }
 
+#[cfg(test)]
+impl StepSeries {
+    /// A series of these labels and points.
+    pub(super) fn of(labels: &[(&str, &str)], points: &[(u32, f64)]) -> Self {
+        let labels = Labels::metadata(labels.iter().copied()).unwrap_or_default();
+        Self { labels, points: points.to_vec() }
+    }
+}
+
 /// What a metric expression evaluates to, at all steps at once.
 ///
 /// Series are kept by their labels and not by step, so that labels are matched and grouped once and

@@ -167,13 +167,6 @@ mod tests {
     use super::*;
     use crate::syntax::{Grouping, MetricExpr, MetricKind, Span};
 
-    fn series(labels: &[(&str, &str)], points: &[(u32, f64)]) -> StepSeries {
-        StepSeries {
-            labels: Labels::metadata(labels.iter().copied()).unwrap(),
-            points: points.to_vec(),
-        }
-    }
-
     fn run(
         function: VectorFunction,
         parameter: Option<u64>,
@@ -192,20 +185,20 @@ mod tests {
 
     fn input() -> Vec<StepSeries> {
         vec![
-            series(&[("a", "1"), ("b", "1")], &[(0, 1.0), (1, 5.0)]),
-            series(&[("a", "1"), ("b", "2")], &[(0, 3.0)]),
-            series(&[("a", "2"), ("b", "1")], &[(1, 4.0), (2, f64::NAN)]),
+            StepSeries::of(&[("a", "1"), ("b", "1")], &[(0, 1.0), (1, 5.0)]),
+            StepSeries::of(&[("a", "1"), ("b", "2")], &[(0, 3.0)]),
+            StepSeries::of(&[("a", "2"), ("b", "1")], &[(1, 4.0), (2, f64::NAN)]),
         ]
     }
 
     #[test]
     fn groups_have_values_where_a_member_has() {
         let sums = run(VectorFunction::Sum, None, Some(&["a"]), input(), false);
-        assert_eq!(sums[0], series(&[("a", "1")], &[(0, 4.0), (1, 5.0)]));
+        assert_eq!(sums[0], StepSeries::of(&[("a", "1")], &[(0, 4.0), (1, 5.0)]));
         assert_eq!(sums[1].points[0], (1, 4.0));
         assert!(sums[1].points[1].1.is_nan());
         let counts = run(VectorFunction::Count, None, None, input(), false);
-        assert_eq!(counts, vec![series(&[], &[(0, 2.0), (1, 2.0), (2, 1.0)])]);
+        assert_eq!(counts, vec![StepSeries::of(&[], &[(0, 2.0), (1, 2.0), (2, 1.0)])]);
         let averages = run(VectorFunction::Avg, None, None, input(), false);
         assert_eq!(averages[0].points[..2], [(0, 2.0), (1, 4.5)]);
     }
@@ -213,17 +206,17 @@ mod tests {
     #[test]
     fn topk_picks_at_every_step_and_keeps_labels() {
         let top = run(VectorFunction::Topk, Some(1), None, input(), false);
-        assert_eq!(top[0], series(&[("a", "1"), ("b", "1")], &[(1, 5.0)]));
-        assert_eq!(top[1], series(&[("a", "1"), ("b", "2")], &[(0, 3.0)]));
+        assert_eq!(top[0], StepSeries::of(&[("a", "1"), ("b", "1")], &[(1, 5.0)]));
+        assert_eq!(top[1], StepSeries::of(&[("a", "1"), ("b", "2")], &[(0, 3.0)]));
         assert!(top[2].points[0].1.is_nan());
         let bottom = run(VectorFunction::Bottomk, Some(1), None, input(), false);
-        assert_eq!(bottom[0], series(&[("a", "1"), ("b", "1")], &[(0, 1.0)]));
+        assert_eq!(bottom[0], StepSeries::of(&[("a", "1"), ("b", "1")], &[(0, 1.0)]));
     }
 
     #[test]
     fn instant_vectors_are_ordered_with_nan_last() {
         let at = |values: &[f64]| -> Vec<StepSeries> {
-            values.iter().map(|&value| series(&[], &[(0, value)])).collect()
+            values.iter().map(|&value| StepSeries::of(&[], &[(0, value)])).collect()
         };
         let values = |series: Vec<StepSeries>| -> Vec<String> {
             series.iter().map(|series| series.points[0].1.to_string()).collect()
