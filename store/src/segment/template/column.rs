@@ -87,7 +87,7 @@ fn has_leading_zero(number: &[u8]) -> bool {
 
 impl Survey {
     fn of(texts: Texts<'_>) -> Self {
-        let stamp = Stamp::of(texts.iter());
+        let stamp = Stamp::of(texts);
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
             let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };

@@ -82,13 +82,13 @@ pub(super) fn split(texts: Texts<'_>) -> Vec<Draft> {
     let mut drafts = Vec::new();
     let mut left_over = std::mem::take(&mut cut.uncut);
     for skeleton in std::mem::take(&mut cut.skeletons) {
-        if skeleton.len() < TEMPLATE_TEXTS_MIN {
-            left_over.extend(skeleton);
+        if skeleton.rows.len() < TEMPLATE_TEXTS_MIN {
+            left_over.extend(skeleton.rows);
             continue;
         }
         for part in cut.divide(skeleton) {
-            match part.len() < TEMPLATE_TEXTS_MIN {
-                true => left_over.extend(part),
+            match part.rows.len() < TEMPLATE_TEXTS_MIN {
+                true => left_over.extend(part.rows),
                 false => drafts.push(cut.draft(part, &mut left_over)),
             }
         }
@@ -117,10 +117,38 @@ struct Cut<'a> {
     tokens: Vec<Token>,
     /// Where each text's tokens begin, and where the last one's end.
     token_starts: Vec<u32>,
-    /// The texts of each skeleton, ascending.
-    skeletons: Vec<Vec<u32>>,
+    /// The texts of each skeleton.
+    skeletons: Vec<Alike>,
     /// Texts that were not cut.
     uncut: Vec<u32>,
+}
+
+/// Texts that are to have one template.
+#[derive(Debug, Default)]
+struct Alike {
+    /// Ascending.
+    rows: Vec<u32>,
+    /// In what way tokens look different from those of the first text: no bits where all are the same.
+    differences: Vec<u32>,
+}
+
+impl Alike {
+    /// Adds a text. `model` has the tokens of the first one.
+    fn add(&mut self, row: u32, tokens: &[Token], model: &[Token]) {
+        if self.rows.is_empty() {
+            self.differences.resize(tokens.len(), 0);
+        }
+        self.rows.push(row);
+        for ((token, model), all) in tokens.iter().zip(model).zip(&mut self.differences) {
+            *all |= token.look() ^ model.look();
+        }
+    }
+
+    /// The positions at which tokens vary, ascending.
+    fn varying(&self) -> Vec<usize> {
+        let differences = (0..).zip(&self.differences);
+        differences.filter(|(_, all)| **all != 0).map(|(position, _)| position).collect()
+    }
 }
 
 impl<'a> Cut<'a> {
@@ -132,7 +160,7 @@ impl<'a> Cut<'a> {
             skeletons: Vec::new(),
             uncut: Vec::new(),
         };
-        let mut by_hash: HashMap<u64, usize> = HashMap::new();
+        let (mut skeletons, mut by_hash) = (Vec::<Alike>::new(), HashMap::<u64, usize>::new());
         let mut tokens = Box::new([Token::default(); TOKENS_MAX]);
         for (row, &(start, end)) in (0_u32..).zip(texts.spans) {
             cut.token_starts.push(u32::try_from(cut.tokens.len()).unwrap_or(u32::MAX));
@@ -146,14 +174,19 @@ impl<'a> Cut<'a> {
                 cut.uncut.push(row);
                 continue;
             };
-            cut.tokens.extend_from_slice(&tokens[..count]);
             let skeleton = *by_hash.entry(hash).or_insert_with(|| {
-                cut.skeletons.push(Vec::new());
-                cut.skeletons.len() - 1
+                skeletons.push(Alike::default());
+                skeletons.len() - 1
             });
-            cut.skeletons[skeleton].push(row);
+            // Now, while they are at hand: in the end the tokens of all texts are more than a cache holds.
+            let tokens = &tokens[..count];
+            let first = skeletons[skeleton].rows.first();
+            let model = first.map_or(tokens, |first| cut.tokens(*first));
+            skeletons[skeleton].add(row, tokens, model);
+            cut.tokens.extend_from_slice(tokens);
         }
         cut.token_starts.push(u32::try_from(cut.tokens.len()).unwrap_or(u32::MAX));
+        cut.skeletons = skeletons;
         cut
     }
 
@@ -163,10 +196,11 @@ impl<'a> Cut<'a> {
     }
 
     /// Divides texts of one skeleton by their words.
-    fn divide(&self, rows: Vec<u32>) -> Vec<Vec<u32>> {
+    fn divide(&self, skeleton: Alike) -> Vec<Alike> {
+        let rows = &skeleton.rows;
         let mut parts: Vec<u32> = vec![0; rows.len()];
         let mut count = 1;
-        for position in self.words_by_values(&rows) {
+        for position in self.words_by_values(&skeleton) {
             let mut numbers: HashMap<u64, u32> = HashMap::new();
             let divided = rows.iter().zip(&parts).map(|(row, part)| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
@@ -180,11 +214,14 @@ impl<'a> Cut<'a> {
             }
         }
         if count == 1 {
-            return vec![rows];
+            return vec![skeleton];
         }
-        let mut out = vec![Vec::new(); count];
+        let mut out: Vec<Alike> = Vec::new();
+        out.resize_with(count, Alike::default);
         for (row, part) in rows.iter().zip(parts) {
-            out[part as usize].push(*row);
+            let part = &mut out[part as usize];
+            let first = part.rows.first().copied().unwrap_or(*row);
+            part.add(*row, self.tokens(*row), self.tokens(first));
         }
         out
     }
@@ -195,11 +232,12 @@ impl<'a> Cut<'a> {
     }
 
     /// The positions of words that take a few values, those of the fewest first.
-    fn words_by_values(&self, rows: &[u32]) -> Vec<usize> {
+    fn words_by_values(&self, skeleton: &Alike) -> Vec<usize> {
+        let rows = &skeleton.rows;
         let Some(&first) = rows.first() else { return Vec::new() };
         let model = self.tokens(first);
-        let words = self.varying(model, rows);
-        let words = words.into_iter().filter(|position| model[*position].kind() == Kind::Word);
+        let words = skeleton.varying().into_iter();
+        let words = words.filter(|position| model[*position].kind() == Kind::Word);
         let counted = words.map(|position| (self.values_at(position, rows), position));
         let few = counted.filter(|(values, _)| *values <= WORD_VALUES_MAX);
         let mut positions: Vec<(usize, usize)> = few.collect();
@@ -222,22 +260,12 @@ impl<'a> Cut<'a> {
         values.len()
     }
 
-    /// The positions at which some texts do not have the tokens of one of them, ascending.
-    fn varying(&self, model: &[Token], rows: &[u32]) -> Vec<usize> {
-        let mut differences = vec![0; model.len()];
-        for row in rows {
-            for ((token, model), all) in self.tokens(*row).iter().zip(model).zip(&mut differences) {
-                *all |= token.look() ^ model.look();
-            }
-        }
-        (0..).zip(differences).filter(|(_, all)| *all != 0).map(|(position, _)| position).collect()
-    }
-
     /// The template of texts of one skeleton. Texts that only seemed to have it are left over.
-    fn draft(&self, mut rows: Vec<u32>, left_over: &mut Vec<u32>) -> Draft {
+    fn draft(&self, alike: Alike, left_over: &mut Vec<u32>) -> Draft {
+        let positions = alike.varying();
+        let mut rows = alike.rows;
         let first = rows.first().copied().unwrap_or_default();
         let model = self.tokens(first);
-        let positions = self.varying(model, &rows);
         let statics = self.statics(first, &positions);
         let slot = |position: &usize| Slot {
             spans: Vec::with_capacity(rows.len()),
