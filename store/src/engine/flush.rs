@@ -173,11 +173,7 @@ pub(super) fn seal(
 }
 
 /// Writes all that is in a head to a segment.
-fn write_head(
-    vfs: &dyn Vfs,
-    head: &HeadView,
-    path: &Path,
-) -> Result<SegmentMeta, StoreError> {
+fn write_head(vfs: &dyn Vfs, head: &HeadView, path: &Path) -> Result<SegmentMeta, StoreError> {
     let mut writer = SegmentWriter::create(vfs, path, FLUSH_LEVEL)?;
     let mut rows = head.rows();
     while let Some(row) = rows.next() {

@@ -74,9 +74,8 @@ impl<'scope, 'env> Sealer<'scope, 'env> {
         view: &mut View,
     ) -> Result<(), StoreError> {
         let Some((frozen, encoding)) = self.underway.take() else { return Ok(()) };
-        let failed = io_error("make a segment in", &self.paths.segment_dir());
-        let parts = self.queue.finish(&encoding).map_err(failed)?;
-        let parts = parts.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let dir = self.paths.segment_dir();
+        let parts = self.queue.finish(&encoding).map_err(io_error("make a segment in", &dir))?;
         let id = manifest.take_id();
         let write = |path: &Path| write_parts(self.vfs, path, parts);
         let segment = seal(self.vfs, self.paths, id, write)?;
@@ -155,14 +154,14 @@ impl Queue {
     }
 
     /// Lends a hand until all parts of a head are encoded, and returns them in order.
-    fn finish(&self, encoding: &Encoding) -> io::Result<Vec<Result<EncodedPart, StoreError>>> {
+    fn finish(&self, encoding: &Encoding) -> io::Result<Vec<EncodedPart>> {
         loop {
             let mut waiting = self.waiting.lock();
             if waiting.is_broken {
                 return Err(io::Error::other("a bug: it panicked"));
             }
             if let Some(parts) = encoding.take_all() {
-                return Ok(parts);
+                return parts;
             }
             if waiting.heads.is_empty() {
                 self.changed.wait(&mut waiting);
@@ -178,7 +177,7 @@ impl Queue {
         let Some(encoding) = self.waiting.lock().heads.front().cloned() else { return };
         match encoding.cut() {
             Some((place, part)) => {
-                let encoded = part.and_then(|part| part.encode().map_err(unencodable));
+                let encoded = part.and_then(Part::encode);
                 if encoding.put(place, encoded) {
                     self.change(|_| ());
                 }
@@ -188,10 +187,6 @@ impl Queue {
             }),
         }
     }
-}
-
-fn unencodable(source: io::Error) -> StoreError {
-    StoreError::Invalid(format!("a head that cannot be compressed: {source}"))
 }
 
 /// Says that a thread panicked, where it did.
@@ -222,7 +217,7 @@ struct Source {
 #[derive(Debug, Default)]
 struct Encoded {
     /// By the order of cutting; `None` where a part is being encoded.
-    parts: Vec<Option<Result<EncodedPart, StoreError>>>,
+    parts: Vec<Option<io::Result<EncodedPart>>>,
     /// The number of parts that are being encoded.
     under_way: usize,
     /// Whether no part will be added.
@@ -236,12 +231,12 @@ impl Encoding {
     }
 
     /// The next part and its place; `None` when all were cut.
-    fn cut(&self) -> Option<(usize, Result<Part, StoreError>)> {
+    fn cut(&self) -> Option<(usize, io::Result<Part>)> {
         let mut source = self.source.lock();
         if self.encoded.lock().is_cut {
             return None;
         }
-        let part = source.cut().transpose();
+        let part = source.cut().map_err(io::Error::other).transpose();
         let mut encoded = self.encoded.lock();
         encoded.is_cut = source.cutter.is_over() || !matches!(part, Some(Ok(_)));
         let part = part?;
@@ -251,7 +246,7 @@ impl Encoding {
     }
 
     /// Takes an encoded part. Returns whether it is the last one that was missing.
-    fn put(&self, place: usize, part: Result<EncodedPart, StoreError>) -> bool {
+    fn put(&self, place: usize, part: io::Result<EncodedPart>) -> bool {
         let mut encoded = self.encoded.lock();
         encoded.under_way -= 1;
         if let Some(slot) = encoded.parts.get_mut(place) {
@@ -261,7 +256,7 @@ impl Encoding {
     }
 
     /// All parts in order; `None` while some are missing.
-    fn take_all(&self) -> Option<Vec<Result<EncodedPart, StoreError>>> {
+    fn take_all(&self) -> Option<io::Result<Vec<EncodedPart>>> {
         let mut encoded = self.encoded.lock();
         let is_whole = encoded.is_cut && encoded.under_way == 0;
         is_whole.then(|| encoded.parts.drain(..).flatten().collect())
@@ -275,6 +270,6 @@ impl Source {
                 return Ok(Some(full));
             }
         }
-        self.cutter.rest()
+        Ok(self.cutter.rest())
     }
 }

@@ -93,10 +93,10 @@ impl Layout {
     ///
     /// # Errors
     /// What `cut` returns.
-    pub(super) fn cut(
+    pub(super) fn cut<E>(
         &mut self,
-        cut: impl FnOnce(&mut GroupBuilder) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
+        cut: impl FnOnce(&mut GroupBuilder) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.end_run();
         if self.group.rows() == 0 {
             return Ok(());
@@ -106,12 +106,8 @@ impl Layout {
     }
 
     /// What is known of the streams, once the last group was [cut](Self::cut).
-    pub(super) fn finish(&mut self) -> Streams {
-        Streams {
-            records: std::mem::take(&mut self.streams),
-            runs: std::mem::take(&mut self.runs),
-            minutes: std::mem::take(&mut self.minutes),
-        }
+    pub(super) fn finish(self) -> Streams {
+        Streams { records: self.streams, runs: self.runs, minutes: self.minutes }
     }
 
     fn begin(

@@ -1,5 +1,6 @@
 //! A segment in parts that can be encoded apart from each other, by whichever thread has the time.
 
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 
@@ -67,21 +68,17 @@ impl PartCutter {
     }
 
     /// The next part when there are no more rows; `None` behind the last.
-    ///
-    /// # Errors
-    /// None that there is a way to.
-    pub(crate) fn rest(&mut self) -> Result<Option<Part>, StoreError> {
-        let Some(layout) = &mut self.layout else { return Ok(None) };
+    pub(crate) fn rest(&mut self) -> Option<Part> {
         let mut last = None;
-        layout.cut(|group| {
+        let Ok(()) = self.layout.as_mut()?.cut(|group| {
             last = Some(Part(Raw::Group(group.take())));
-            Ok(())
-        })?;
+            Ok::<_, Infallible>(())
+        });
         if last.is_some() {
-            return Ok(last);
+            return last;
         }
-        let layout = self.layout.take();
-        Ok(layout.map(|mut layout| Part(Raw::Tables(layout.finish(), self.level))))
+        let streams = self.layout.take()?.finish();
+        Some(Part(Raw::Tables(streams, self.level)))
     }
 
     /// Whether the last part was cut.
@@ -155,7 +152,7 @@ mod tests {
                 parts.extend(cutter.row(row).unwrap());
             }
         }
-        while let Some(part) = cutter.rest().unwrap() {
+        while let Some(part) = cutter.rest() {
             parts.push(part);
         }
         assert!(cutter.is_over() && parts.len() > 3, "{} parts", parts.len());

@@ -81,12 +81,12 @@ impl SegmentWriter {
     ///
     /// # Errors
     /// What the file system refuses.
-    pub(crate) fn finish(mut self) -> Result<SegmentMeta, StoreError> {
-        let output = &mut self.output;
-        self.layout.cut(|group| output.encode(group))?;
-        let tables = Tables::encode(self.layout.finish(), self.level);
-        let tables = tables.map_err(|source| self.output.failed("make the tables of", source))?;
-        self.output.finish(tables)
+    pub(crate) fn finish(self) -> Result<SegmentMeta, StoreError> {
+        let Self { mut output, mut layout, level } = self;
+        layout.cut(|group| output.encode(group))?;
+        let tables = Tables::encode(layout.finish(), level);
+        let tables = tables.map_err(|source| output.failed("make the tables of", source))?;
+        output.finish(tables)
     }
 }
 
