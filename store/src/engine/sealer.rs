@@ -96,7 +96,7 @@ impl<'scope, 'env> Sealer<'scope, 'env> {
         }
         let queue = self.queue;
         let thread = thread::Builder::new().name("timberline-flush".to_owned());
-        let started = thread.spawn_scoped(self.scope, || queue.work());
+        let started = thread.spawn_scoped(self.scope, move || queue.work());
         started.map_err(io_error("start a thread for", self.paths.root()))?;
         self.has_thread = true;
         Ok(())
