@@ -106,14 +106,17 @@ impl WriteBatch {
 
     /// Appends what `put` appends, behind its length.
     fn sized(&mut self, put: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.bytes.len();
+        // The length is known last but stands first. Most take a byte.
+        let place = self.bytes.len();
+        self.bytes.push(0);
         put(&mut self.bytes);
-        let len = codec::len_u64(&self.bytes[start..]);
-        let end = self.bytes.len();
-        codec::put_varint(&mut self.bytes, len);
-        // The length is known last but stands first. Label sets are short, so turning them is cheap.
-        let len_bytes = self.bytes.len() - end;
-        self.bytes[start..].rotate_right(len_bytes);
+        match u8::try_from(self.bytes.len() - place - 1) {
+            Ok(len @ 0..0x80) => self.bytes[place] = len,
+            _ => {
+                let put = self.bytes.split_off(place);
+                codec::put_bytes(&mut self.bytes, &put[1..]);
+            }
+        }
     }
 
     /// How many entries there are.
@@ -380,6 +383,18 @@ mod tests {
         assert_eq!((second.timestamp, second.line), (i64::MIN, &b""[..]));
         let metadata = Labels::metadata([("a", ""), ("b", "2")]).unwrap();
         assert_eq!(codec::metadata(second.metadata).unwrap(), metadata);
+    }
+
+    #[test]
+    fn sets_of_any_length_read_back() {
+        for len in (0..300).chain([16_383, 16_384, 20_000]) {
+            let (mut batch, set) = (WriteBatch::new(), labels("a", &"x".repeat(len)));
+            batch.stream(&set);
+            batch.push(1, b"line", &[]).unwrap();
+            let read: Vec<_> = items(batch.as_bytes()).map(Result::unwrap).collect();
+            let [Item::Stream(stream), Item::Entry(entry)] = read[..] else { panic!("{read:?}") };
+            assert_eq!((codec::labels(stream).unwrap(), entry.line), (set, &b"line"[..]));
+        }
     }
 
     #[test]

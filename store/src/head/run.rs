@@ -153,19 +153,24 @@ impl HeadRun {
 
     fn build_one(entries: &[Entry<'_>], text_bytes: usize) -> Result<Self, StoreError> {
         let mut builder = Builder::new(entries.len(), text_bytes);
-        // Entries of one sender often share their set: the bytes tell without building it again.
+        // Entries of one sender often share their set, and neighbours most of all: the bytes tell without
+        // building it again.
         let mut sets: HashMap<&[u8], u32> = HashMap::new();
+        let mut last: (&[u8], u32) = (&[], 0);
         for entry in entries {
-            let set = match sets.get(entry.metadata) {
-                _ if entry.metadata.is_empty() => 0,
-                Some(&set) => set,
-                None => {
-                    let set = builder.set(&codec::metadata(entry.metadata)?)?;
-                    sets.insert(entry.metadata, set);
-                    set
-                }
-            };
-            builder.push(entry.timestamp, entry.line, set)?;
+            if entry.metadata != last.0 {
+                let set = match sets.get(entry.metadata) {
+                    _ if entry.metadata.is_empty() => 0,
+                    Some(&set) => set,
+                    None => {
+                        let set = builder.set(&codec::metadata(entry.metadata)?)?;
+                        sets.insert(entry.metadata, set);
+                        set
+                    }
+                };
+                last = (entry.metadata, set);
+            }
+            builder.push(entry.timestamp, entry.line, last.1)?;
         }
         Ok(builder.finish())
     }

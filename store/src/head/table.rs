@@ -8,8 +8,8 @@ use crate::{Labels, StoreError, Timestamp};
 /// Streams in a block of the table: what is copied when a stream changes under a reader.
 const BLOCK_STREAMS: usize = 32;
 
-/// A run that is not smaller is left alone by merges.
-const SMALL_RUN_BYTES: usize = 64 << 10;
+/// A run that is not smaller is left alone by merges: of what a usual push has for a stream nothing is copied again.
+const SMALL_RUN_BYTES: usize = 16 << 10;
 
 /// One stream's part of the head.
 #[derive(Clone, Debug)]

@@ -127,8 +127,11 @@ impl Live {
                 Edit::Flushed(sequence) => self.flushed = self.flushed.max(sequence),
                 Edit::Delete { id, ref body } => {
                     self.next_delete = self.next_delete.max(id.saturating_add(1));
-                    let (status, body) = (DeleteStatus::Received, Arc::clone(body));
-                    self.deletes.push(StoredDelete { id, status, body });
+                    // An id is given out once, and its request does not change.
+                    if self.deletes.iter().all(|known| known.id != id) {
+                        let (status, body) = (DeleteStatus::Received, Arc::clone(body));
+                        self.deletes.push(StoredDelete { id, status, body });
+                    }
                 }
                 Edit::DeleteState { id, status } => self.set_state(id, status),
             }

@@ -4,8 +4,8 @@
 const LEFT: u8 = 1;
 /// What may stand behind a word.
 const RIGHT: u8 = 2;
-/// What a level's name begins with, in either case.
-const INITIAL: u8 = 4;
+/// What a level's name begins with, in either case: two bits above the one for what may stand before it.
+const INITIAL: u8 = LEFT << 2;
 
 const CLASSES: [u8; 256] = classes();
 
@@ -32,18 +32,36 @@ fn has(byte: u8, class: u8) -> bool {
 
 /// The level that the first word with a boundary on both sides names. Case does not matter.
 pub(super) fn first(line: &[u8]) -> Option<&'static str> {
-    let mut after_boundary = true;
-    for (index, &byte) in line.iter().enumerate() {
-        let class = CLASSES[usize::from(byte)];
-        if after_boundary
-            && class & INITIAL != 0
-            && let Some(level) = word_at(&line[index..])
+    if let Some(level) = word_at(line) {
+        return Some(level);
+    }
+    let behind = line.get(1..)?;
+    let (eights, rest) = behind.as_chunks::<8>();
+    for (number, eight) in eights.iter().enumerate() {
+        let start = 8 * number;
+        // Most have no place where a name could begin, which is seen without a branch for each.
+        let mut begins = 0;
+        for (before, byte) in line[start..start + 8].iter().zip(eight) {
+            begins |= beginning(*before, *byte);
+        }
+        if begins != 0
+            && let Some(level) = first_behind(&line[start..], 8)
         {
             return Some(level);
         }
-        after_boundary = class & LEFT != 0;
     }
-    None
+    first_behind(&line[8 * eights.len()..], rest.len())
+}
+
+/// The level that a word names which begins at one of the `count` places behind the first.
+fn first_behind(line: &[u8], count: usize) -> Option<&'static str> {
+    let mut places = (0..count).filter(|place| beginning(line[*place], line[place + 1]) != 0);
+    places.find_map(|place| word_at(&line[place + 1..]))
+}
+
+/// Not 0 where a level's name may begin behind a byte.
+fn beginning(before: u8, byte: u8) -> u8 {
+    CLASSES[usize::from(before)] & CLASSES[usize::from(byte)] >> 2 & LEFT
 }
 
 fn word_at(rest: &[u8]) -> Option<&'static str> {
@@ -84,8 +102,22 @@ mod tests {
             ("inf", None),
             ("warn", Some("warn")),
             ("war", None),
+            ("", None),
         ] {
             assert_eq!(first(line.as_bytes()), level, "{line}");
+        }
+    }
+
+    #[test]
+    fn words_are_found_wherever_they_stand() {
+        for before in 0..40 {
+            let line = format!("{} an error: x", "-".repeat(before));
+            assert_eq!(first(line.as_bytes()), Some("error"), "{line}");
+            for end in ["", "s", "=", "/"] {
+                let line = format!("{} warn{end}", ".".repeat(before));
+                let level = (end != "s" && end != "/").then_some("warn");
+                assert_eq!(first(line.as_bytes()), level, "{line}");
+            }
         }
     }
 }

@@ -383,14 +383,17 @@ fn dictionary(texts: Texts<'_>) -> Option<Dictionary> {
     let mut distinct_bytes = 0;
     let mut codes = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
+        if let Some(code) = numbers.get(text) {
+            codes.push(*code);
+            continue;
+        }
         let next = distinct.len() as u64;
-        let code = *numbers.entry(text).or_insert_with(|| {
-            distinct.push(texts.spans[index]);
-            distinct_bytes += text.len();
-            next
-        });
-        codes.push(code);
-        if index == trial && distinct.len() > trial_max {
+        numbers.insert(text, next);
+        codes.push(next);
+        distinct.push(texts.spans[index]);
+        distinct_bytes += text.len();
+        // That many of the first ones are too many, whatever comes behind them.
+        if index <= trial && trial < texts.len() && distinct.len() > trial_max {
             return None;
         }
     }

@@ -389,10 +389,16 @@ fn dictionary(values: &[u64], span: u64) -> Option<(Vec<u64>, Vec<u64>)> {
     if span < 256 || values.len() < 64 {
         return None;
     }
-    let mut counts: HashMap<u64, u64> = HashMap::new();
+    let mut counts: HashMap<u64, u64> = HashMap::with_capacity(distinct_max);
+    let mut last = None;
     for (index, value) in values.iter().enumerate() {
+        if last.replace(*value) == Some(*value) {
+            continue;
+        }
         counts.entry(*value).or_default();
-        if index == trial && counts.len() > distinct_max || counts.len() > DICTIONARY_MAX {
+        // That many of the first ones are too many, whatever comes behind them.
+        let is_trial = index <= trial && trial < values.len();
+        if is_trial && counts.len() > distinct_max || counts.len() > DICTIONARY_MAX {
             return None;
         }
     }

@@ -26,6 +26,7 @@ mod tests;
 mod tokens;
 mod values;
 mod view;
+mod window;
 
 use std::io;
 

@@ -10,7 +10,7 @@
 
 use foldhash::{HashMap, HashMapExt};
 
-use super::tokens::{Kind, Token, tokenize};
+use super::tokens::{Kind, TOKENS_MAX, Token, tokenize};
 
 /// Texts of a kind from which on they have a template of their own. A template costs some 50 bytes, and
 /// each of its columns some ten.
@@ -24,9 +24,6 @@ const WORD_VALUES_MAX: usize = 64;
 
 /// The most templates, by texts; a limit of the reader's memory.
 const TEMPLATES_MAX: usize = 4096;
-
-/// Texts with more tokens are not split.
-const TOKENS_MAX: usize = 1024;
 
 /// Texts longer than this are not split.
 const TEXT_LEN_MAX: usize = 64 * 1024;
@@ -136,21 +133,20 @@ impl<'a> Cut<'a> {
             uncut: Vec::new(),
         };
         let mut by_hash: HashMap<u64, usize> = HashMap::new();
+        let mut tokens = Box::new([Token::default(); TOKENS_MAX]);
         for (row, &(start, end)) in (0_u32..).zip(texts.spans) {
-            let first = cut.tokens.len();
-            cut.token_starts.push(u32::try_from(first).unwrap_or(u32::MAX));
+            cut.token_starts.push(u32::try_from(cut.tokens.len()).unwrap_or(u32::MAX));
             let (start, end) = (start as usize, end as usize);
             if end - start > TEXT_LEN_MAX {
                 cut.uncut.push(row);
                 continue;
             }
-            let hash = tokenize(texts.bytes, start, end, &mut cut.tokens);
-            let is_good = (1..=TOKENS_MAX).contains(&(cut.tokens.len() - first));
-            let Some(hash) = hash.filter(|_| is_good) else {
-                cut.tokens.truncate(first);
+            let tokenized = tokenize(texts.bytes, start, end, &mut tokens);
+            let Some((count, hash)) = tokenized.filter(|(count, _)| *count > 0) else {
                 cut.uncut.push(row);
                 continue;
             };
+            cut.tokens.extend_from_slice(&tokens[..count]);
             let skeleton = *by_hash.entry(hash).or_insert_with(|| {
                 cut.skeletons.push(Vec::new());
                 cut.skeletons.len() - 1
@@ -174,9 +170,8 @@ impl<'a> Cut<'a> {
             let mut numbers: HashMap<u64, u32> = HashMap::new();
             let divided = rows.iter().zip(&parts).map(|(row, part)| {
                 let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
-                let word = self.tokens(*row).get(position).map_or(0, |token| token.look());
                 // Texts put together by two alike hashes are told apart when their template is made.
-                let key = u64::from(*part) << 32 | u64::from(word);
+                let key = u64::from(*part) << 32 | u64::from(self.look(*row, position));
                 *numbers.entry(key).or_insert(next)
             });
             let divided: Vec<u32> = divided.collect();
@@ -194,73 +189,101 @@ impl<'a> Cut<'a> {
         out
     }
 
+    /// What a token of a text looks like; 0 where it has none at that position.
+    fn look(&self, row: u32, position: usize) -> u32 {
+        self.tokens(row).get(position).map_or(0, |token| token.look())
+    }
+
     /// The positions of words that take a few values, those of the fewest first.
     fn words_by_values(&self, rows: &[u32]) -> Vec<usize> {
         let Some(&first) = rows.first() else { return Vec::new() };
-        let mut values: Vec<Vec<u32>> = self.tokens(first).iter().map(|_| Vec::new()).collect();
+        let model = self.tokens(first);
+        let words = self.varying(model, rows);
+        let words = words.into_iter().filter(|position| model[*position].kind() == Kind::Word);
+        let counted = words.map(|position| (self.values_at(position, rows), position));
+        let few = counted.filter(|(values, _)| *values <= WORD_VALUES_MAX);
+        let mut positions: Vec<(usize, usize)> = few.collect();
+        positions.sort_unstable();
+        positions.into_iter().map(|(_, position)| position).collect()
+    }
+
+    /// How many values tokens take at a position; those beyond the most that a word may take are not counted.
+    fn values_at(&self, position: usize, rows: &[u32]) -> usize {
+        let mut values: Vec<u32> = Vec::new();
         for row in rows {
-            for (token, values) in self.tokens(*row).iter().zip(&mut values) {
-                let may_divide = token.kind() == Kind::Word && values.len() <= WORD_VALUES_MAX;
-                if may_divide && values.last() != Some(&token.look()) {
-                    note(values, token.look());
+            let look = self.look(*row, position);
+            if values.last() != Some(&look) {
+                note(&mut values, look);
+                if values.len() > WORD_VALUES_MAX {
+                    break;
                 }
             }
         }
-        let mut positions: Vec<(usize, usize)> = values.iter().map(Vec::len).zip(0..).collect();
-        positions.retain(|(values, _)| (2..=WORD_VALUES_MAX).contains(values));
-        positions.sort_unstable();
-        positions.into_iter().map(|(_, position)| position).collect()
+        values.len()
+    }
+
+    /// The positions at which some texts do not have the tokens of one of them, ascending.
+    fn varying(&self, model: &[Token], rows: &[u32]) -> Vec<usize> {
+        let mut differences = vec![0; model.len()];
+        for row in rows {
+            for ((token, model), all) in self.tokens(*row).iter().zip(model).zip(&mut differences) {
+                *all |= token.look() ^ model.look();
+            }
+        }
+        (0..).zip(differences).filter(|(_, all)| *all != 0).map(|(position, _)| position).collect()
     }
 
     /// The template of texts of one skeleton. Texts that only seemed to have it are left over.
     fn draft(&self, mut rows: Vec<u32>, left_over: &mut Vec<u32>) -> Draft {
         let first = rows.first().copied().unwrap_or_default();
         let model = self.tokens(first);
-        let mut varies = vec![false; model.len()];
-        for row in &rows {
-            for ((token, model), varies) in self.tokens(*row).iter().zip(model).zip(&mut varies) {
-                *varies |= token.look() != model.look();
-            }
-        }
-        let positions = || (0..model.len()).filter(|position| varies[*position]);
-        let statics: Vec<Vec<u8>> = self.between(first, positions()).map(<[u8]>::to_vec).collect();
+        let positions = self.varying(model, &rows);
+        let statics = self.statics(first, &positions);
+        let slot = |position: &usize| Slot {
+            spans: Vec::with_capacity(rows.len()),
+            is_quoted: model[*position].kind() == Kind::Quoted,
+        };
+        let mut slots: Vec<Slot> = positions.iter().map(slot).collect();
         rows.retain(|row| {
-            let is_it = self.tokens(*row).len() == model.len()
-                && self
-                    .between(*row, positions())
-                    .zip(&statics)
-                    .all(|(text, of)| is_same(text, of));
+            let tokens = self.tokens(*row);
+            let is_it = tokens.len() == model.len() && self.has_statics(*row, &positions, &statics);
             if !is_it {
                 left_over.push(*row);
+                return false;
             }
-            is_it
+            for (slot, position) in slots.iter_mut().zip(&positions) {
+                slot.spans.push((tokens[*position].start, tokens[*position].end()));
+            }
+            true
         });
-        let slot = |position: usize| Slot {
-            spans: Vec::with_capacity(rows.len()),
-            is_quoted: model[position].kind() == Kind::Quoted,
-        };
-        let mut slots: Vec<Slot> = positions().map(slot).collect();
-        for row in &rows {
-            let tokens = self.tokens(*row);
-            for (slot, position) in slots.iter_mut().zip(positions()) {
-                slot.spans.push((tokens[position].start, tokens[position].end()));
-            }
-        }
         Draft { statics, rows, slots }
     }
 
     /// What stands before, between and behind some tokens of a text.
-    fn between(
-        &self,
-        row: u32,
-        positions: impl Iterator<Item = usize>,
-    ) -> impl Iterator<Item = &'a [u8]> {
+    fn statics(&self, row: u32, positions: &[usize]) -> Vec<Vec<u8>> {
+        let (mut start, end) = self.texts.spans[row as usize];
+        let tokens = positions.iter().map(|position| self.tokens(row)[*position]);
+        let tokens = tokens.map(|token| (token.start, token.end()));
+        let statics = tokens.chain([(end, end)]).map(|(token_start, token_end)| {
+            let start = std::mem::replace(&mut start, token_end);
+            self.texts.bytes[start as usize..token_start as usize].to_vec()
+        });
+        statics.collect()
+    }
+
+    /// Whether these texts stand before, between and behind some tokens of a text.
+    fn has_statics(&self, row: u32, positions: &[usize], statics: &[Vec<u8>]) -> bool {
+        let Some((last, statics)) = statics.split_last() else { return false };
         let (mut start, end) = self.texts.spans[row as usize];
         let (bytes, tokens) = (self.texts.bytes, self.tokens(row));
-        let tokens = positions.map(|position| (tokens[position].start, tokens[position].end()));
-        tokens.chain([(end, end)]).map(move |(token_start, token_end)| {
-            &bytes[std::mem::replace(&mut start, token_end) as usize..token_start as usize]
-        })
+        for (position, text) in positions.iter().zip(statics) {
+            let token = tokens[*position];
+            if !is_same(&bytes[start as usize..token.start as usize], text) {
+                return false;
+            }
+            start = token.end();
+        }
+        is_same(&bytes[start as usize..end as usize], last)
     }
 }
 

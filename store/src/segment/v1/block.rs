@@ -35,12 +35,13 @@ impl BlockEntry {
             Column::Text => (&[timestamps, lengths], text),
             Column::Metadata => (&[timestamps, lengths, text], metadata),
         };
-        (self.offset + before.iter().map(|frame| u64::from(frame.stored)).sum::<u64>(), frame)
+        let before: u64 = before.iter().map(|frame| u64::from(frame.stored)).sum();
+        (self.offset.saturating_add(before), frame)
     }
 
     pub(in crate::segment) fn end(&self) -> u64 {
         let (offset, frame) = self.column(Column::Metadata);
-        offset + u64::from(frame.stored)
+        offset.saturating_add(u64::from(frame.stored))
     }
 
     pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
