@@ -68,7 +68,7 @@ impl FilterCompiler for LogqlFilters {
 fn compile(query: &str) -> Result<(Vec<Matcher>, Option<Pipeline>), QueryError> {
     let expr = parse_log(query)?;
     let limits = EngineLimits { max_matchers: 0, ..EngineLimits::default() };
-    let Selection { matchers, pipeline } = Selection::new(&expr, None, &Hints::LOG, &limits)?;
+    let Selection { matchers, pipeline, .. } = Selection::new(&expr, None, &Hints::LOG, &limits)?;
     Ok((matchers, (!expr.stages.is_empty()).then_some(pipeline)))
 }
 

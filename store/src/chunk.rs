@@ -65,6 +65,14 @@ impl Selection {
         self.bytes_scanned
     }
 
+    /// The rows at some places, ascending, of what was found: what is left once a reader has ruled out the
+    /// others. Places beyond the end are left out. What was looked at is counted in the whole, and 0 here.
+    #[must_use]
+    pub fn at(&self, places: &[usize]) -> Self {
+        let rows = places.iter().filter_map(|place| self.rows.get(*place)).collect();
+        Self { rows: Selected::These(rows), rows_scanned: 0, bytes_scanned: 0 }
+    }
+
     /// The batch that was read of all of it, with what was looked at for it. No bytes count where
     /// neither the predicate nor the columns ask for lines.
     pub(crate) fn with_figures(
@@ -90,6 +98,13 @@ impl Selected {
                 let end = part.end.min(rows.len());
                 rows.get(part.start.min(end)..end).unwrap_or_default().into()
             }
+        }
+    }
+
+    fn get(&self, place: usize) -> Option<u32> {
+        match self {
+            Self::Range(rows) => rows.clone().nth(place),
+            Self::These(rows) => rows.get(place).copied(),
         }
     }
 
@@ -381,5 +396,23 @@ impl Chunk {
             self.damaged_reads.fetch_add(1, Ordering::Relaxed);
         }
         outcome
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_at_places() {
+        let of = |rows| Selection { rows, rows_scanned: 9, bytes_scanned: 90 };
+        for rows in [Selected::Range(10..14), Selected::These(vec![10, 11, 12, 13])] {
+            let found = of(rows);
+            let left = found.at(&[0, 2, 3, 4]);
+            assert_eq!(left.rows.numbers(0..9).into_owned(), [10, 12, 13]);
+            assert_eq!((left.len(), left.rows_scanned(), left.bytes_scanned()), (3, 0, 0));
+            assert_eq!(left.at(&[1]).rows.numbers(0..9).into_owned(), [12]);
+            assert!(found.at(&[]).is_empty());
+        }
     }
 }

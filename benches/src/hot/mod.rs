@@ -52,7 +52,7 @@ enum Make {
 }
 
 /// All of them. Their names are kept: counts of other commits are under them.
-pub const HOT_PATHS: [HotPath; 20] = {
+pub const HOT_PATHS: [HotPath; 23] = {
     const fn path(name: &'static str, make: Make) -> HotPath {
         let is_repeatable = !matches!(make, Make::Append | Make::Flush | Make::Merge);
         HotPath { name, is_repeatable, make }
@@ -70,6 +70,9 @@ pub const HOT_PATHS: [HotPath; 20] = {
         path("line_filter_common", Make::Ask(queries::COMMON)),
         path("regex_filter", Make::Ask(queries::REGEX)),
         path("json_lines", Make::Ask(queries::JSON_LINES)),
+        path("json_lines_checked", Make::Ask(queries::JSON_LINES_CHECKED)),
+        path("json_last_100", Make::Ask(queries::JSON_LAST_100)),
+        path("json_series", Make::Ask(queries::JSON_SERIES)),
         path("json_by_field", Make::Ask(queries::JSON_BY_FIELD)),
         path("logfmt_lines", Make::Ask(queries::LOGFMT_LINES)),
         path("pattern_by_field", Make::Ask(queries::PATTERN_BY_FIELD)),

@@ -26,6 +26,14 @@ pub(super) const REGEX: Query =
 /// Whole lines in JSON, each of which is parsed for the few that are wanted.
 pub(super) const JSON_LINES: Query =
     query(r#"{job="orders"} | json | amount > 898 | http_status = "402""#);
+/// Likewise, as dashboards ask: lines that are no JSON are left out.
+pub(super) const JSON_LINES_CHECKED: Query =
+    query(r#"{job="orders"} | json | __error__="" | amount > 898 | http_status = "402""#);
+/// The newest lines in JSON, most of which are wanted.
+pub(super) const JSON_LAST_100: Query = query(r#"{job="orders"} | json | level != "debug""#);
+/// Series by all labels of a few lines in JSON.
+pub(super) const JSON_SERIES: Query =
+    query(r#"count_over_time({job="orders"} | json | amount > 898 | http_status = "402" [1m])"#);
 /// Lines in JSON of which two fields are needed.
 pub(super) const JSON_BY_FIELD: Query =
     query(r#"sum by (level) (count_over_time({job="orders"} | json | http_status >= 400 [1m]))"#);

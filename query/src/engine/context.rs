@@ -12,6 +12,7 @@ use timberline_store::{
 };
 
 use super::parallel::for_each;
+use super::probe::Probing;
 use crate::budget::Budget;
 use crate::label_text::label_text;
 use crate::{EngineLimits, QueryError, QueryStats, Tenants};
@@ -31,6 +32,8 @@ pub(crate) struct Context<'a> {
     pub(crate) limits: &'a EngineLimits,
     /// What the query holds.
     pub(crate) budget: Budget,
+    /// When rows are looked at in part before their lines are read.
+    pub(crate) probing: Probing,
     cancel: &'a AtomicBool,
     started: Instant,
     counters: Counters,
@@ -69,6 +72,7 @@ impl<'a> Context<'a> {
             snapshot,
             limits,
             budget: Budget::new(limits.memory_bytes_max),
+            probing: Probing::default(),
             cancel,
             started: Instant::now(),
             counters: Counters::default(),
@@ -196,10 +200,26 @@ impl<'a> Context<'a> {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, QueryError> {
-        self.check()?;
-        let batch = self.unless_damaged(chunk.fetch(selection, part, columns, scratch))?;
-        self.count_stored(scratch);
+        let batch = self.fetch_again(chunk, selection, part, columns, scratch)?;
         Ok(self.counted(chunk, batch))
+    }
+
+    /// As [`fetch`](Self::fetch), of rows that something else was fetched of, and which count already.
+    ///
+    /// # Errors
+    /// As [`select`](Self::select).
+    pub(crate) fn fetch_again(
+        &self,
+        chunk: &Chunk,
+        selection: &Selection,
+        part: Range<usize>,
+        columns: Columns,
+        scratch: &mut ReadScratch,
+    ) -> Result<Batch, QueryError> {
+        self.check()?;
+        let batch = chunk.fetch(selection, part, columns, scratch);
+        self.count_stored(scratch);
+        Ok(self.unless_damaged(batch)?.unwrap_or_default())
     }
 
     /// As [`fetch`](Self::fetch) with all columns, of values instead of lines where the projector wants these.
@@ -217,7 +237,7 @@ impl<'a> Context<'a> {
         self.check()?;
         let batch = chunk.fetch_projected(selection, part, projections, scratch);
         self.count_stored(scratch);
-        let batch = self.unless_damaged(batch)?;
+        let batch = self.unless_damaged(batch)?.unwrap_or_default();
         Ok(self.counted(chunk, batch))
     }
 
@@ -230,8 +250,7 @@ impl<'a> Context<'a> {
     }
 
     /// Counts what was fetched.
-    fn counted(&self, chunk: &Chunk, batch: Option<Batch>) -> Batch {
-        let batch = batch.unwrap_or_default();
+    fn counted(&self, chunk: &Chunk, batch: Batch) -> Batch {
         let bytes = batch.metadata_bytes();
         self.counters.metadata_bytes.fetch_add(bytes, Ordering::Relaxed);
         if chunk.is_in_memory() {

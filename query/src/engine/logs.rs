@@ -24,6 +24,7 @@ use crate::{Direction, EntryResult, QueryError, QueryValue, RangeQuery, StreamRe
 
 use super::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use super::parallel::{for_each, groups};
+use super::probe::LineReader;
 
 /// Chunks of a wave for each thread, at the most.
 const WAVE_CHUNKS_MAX: usize = 32;
@@ -205,6 +206,7 @@ struct Thread<'q> {
     order: Order,
     output: Output<'q>,
     scratch: ReadScratch,
+    lines: LineReader<'q>,
     worker: Option<Worker<'q>>,
     worker_bytes: usize,
     /// Where entries are still wanted.
@@ -221,6 +223,7 @@ impl<'q> Reader<'q> {
             order: Order(query.direction),
             output,
             scratch: ReadScratch::new(),
+            lines: LineReader::new(selection, context),
             worker: None,
             worker_bytes: 0,
             range: TimeRange::ALL,
@@ -284,17 +287,16 @@ impl Thread<'_> {
                 Direction::Forward => rest.start = part.end,
                 Direction::Backward => rest.end = part.start,
             }
-            let columns = Columns::ALL;
-            let batch =
-                context.fetch(chunk, &selection, part.clone(), columns, &mut self.scratch)?;
-            let rows = (part.start..).zip(batch.rows());
-            match self.order.0 {
-                Direction::Forward => self.take(unit, &batch, rows, enough)?,
+            let (lines, scratch) = (&mut self.lines, &mut self.scratch);
+            let fetched = lines.fetch(context, unit, (&selection, part), Columns::ALL, scratch)?;
+            let found = self.found.len();
+            let rows = match self.order.0 {
+                Direction::Forward => self.take(unit, &fetched.batch, fetched.rows(), enough)?,
                 Direction::Backward => {
-                    let rows: Vec<_> = rows.collect();
-                    self.take(unit, &batch, rows.into_iter().rev(), enough)?;
+                    self.take(unit, &fetched.batch, fetched.rows().rev(), enough)?
                 }
-            }
+            };
+            self.lines.note(&fetched, rows, rows - (self.found.len() - found));
             count = ROWS_PER_FETCH.min(count * 4);
         }
         self.context.count_matched(chunk, (self.found.len() - before) as u64);
@@ -325,7 +327,7 @@ impl Thread<'_> {
         }
     }
 
-    /// Runs rows through the pipeline until there are `enough` entries.
+    /// Runs rows through the pipeline until there are `enough` entries. Gives the rows that were run.
     ///
     /// # Errors
     /// The budget's, timeout and cancellation. All are asked for within the chunk, since a template can
@@ -336,12 +338,14 @@ impl Thread<'_> {
         batch: &'b Batch,
         rows: impl Iterator<Item = (usize, &'b Row)>,
         enough: usize,
-    ) -> Result<(), QueryError> {
-        let Some(worker) = &mut self.worker else { return Ok(()) };
-        for (count, (index, row)) in rows.enumerate() {
+    ) -> Result<usize, QueryError> {
+        let Some(worker) = &mut self.worker else { return Ok(0) };
+        let mut count = 0;
+        for (index, row) in rows {
             if self.found.len() >= enough {
                 break;
             }
+            count += 1;
             if count % ROWS_PER_CHECK == 0 {
                 self.context.check()?;
             }
@@ -360,7 +364,7 @@ impl Thread<'_> {
             self.found.push(candidate);
             self.context.budget.follow(worker.memory_bytes(), &mut self.worker_bytes)?;
         }
-        Ok(())
+        Ok(count)
     }
 }
 

@@ -10,6 +10,7 @@ mod context;
 pub(crate) mod limits;
 mod logs;
 mod parallel;
+mod probe;
 mod samples;
 mod tail;
 
@@ -27,6 +28,7 @@ use crate::{QueryAnswer, QueryError, QueryValue, Sample, Series, Tenants};
 
 pub(crate) use self::context::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
 pub(crate) use self::parallel::{for_each, groups};
+pub(crate) use self::probe::{Fetched, LineReader, Probing};
 pub use self::samples::{EntrySample, SampleSeries};
 pub use self::tail::{TailEntry, TailHistory, TailQuery, TailRound};
 
@@ -216,6 +218,7 @@ impl InstantQuery {
 pub struct Engine {
     store: Store,
     limits: EngineLimits,
+    probing: Probing,
 }
 
 impl Engine {
@@ -228,13 +231,20 @@ impl Engine {
     /// An engine with its limits.
     #[must_use]
     pub const fn with_limits(store: Store, limits: EngineLimits) -> Self {
-        Self { store, limits }
+        Self { store, limits, probing: Probing::WhereWorthwhile }
     }
 
     /// The same engine, with [`EngineLimits::partial_series`] as given.
     #[must_use]
     pub fn with_partial_series(mut self, partial: bool) -> Self {
         self.limits.partial_series = partial;
+        self
+    }
+
+    /// The same engine, which looks at rows in part as it is told.
+    #[cfg(test)]
+    pub(crate) const fn with_probing(mut self, probing: Probing) -> Self {
+        self.probing = probing;
         self
     }
 
@@ -319,7 +329,9 @@ impl Engine {
     }
 
     fn context<'a>(&'a self, tenants: Tenants, cancel: &'a AtomicBool) -> Context<'a> {
-        Context::new(tenants, self.store.snapshot(), &self.limits, cancel)
+        let mut context = Context::new(tenants, self.store.snapshot(), &self.limits, cancel);
+        context.probing = self.probing;
+        context
     }
 
     /// The query's value, and whether it says how an instant's series are ordered.

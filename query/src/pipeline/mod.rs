@@ -37,6 +37,7 @@ mod logfmt;
 mod names;
 mod pattern;
 mod precheck;
+mod probe;
 mod projection;
 mod regexp;
 mod step;

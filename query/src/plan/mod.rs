@@ -25,6 +25,8 @@ pub(crate) struct Selection {
     pub(crate) matchers: Vec<Matcher>,
     /// What is done to their entries.
     pub(crate) pipeline: Pipeline,
+    /// What says beforehand, from a part of an entry, that the pipeline drops it.
+    pub(crate) probe: Option<Pipeline>,
 }
 
 impl Selection {
@@ -45,10 +47,10 @@ impl Selection {
                 limits.max_matchers
             )));
         }
-        Ok(Self {
-            matchers: matchers(&expr.selector)?,
-            pipeline: Pipeline::compile(&expr.stages, unwrap, hints)?,
-        })
+        let matchers = matchers(&expr.selector)?;
+        let pipeline = Pipeline::compile(&expr.stages, unwrap, hints)?;
+        let probe = pipeline.probe(&expr.stages, unwrap);
+        Ok(Self { matchers, pipeline, probe })
     }
 }
 

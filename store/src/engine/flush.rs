@@ -26,7 +26,7 @@ use crate::view::{Frozen, LiveSegment};
 use crate::{StoreError, Vfs};
 
 /// zstd's level for flushed segments: appends may be waiting, and a merge will come.
-const FLUSH_LEVEL: i32 = 1;
+pub(super) const FLUSH_LEVEL: i32 = 1;
 
 impl Core {
     /// Writes all that is in memory when it is called to segments.
@@ -173,22 +173,14 @@ pub(super) fn seal(
 }
 
 /// Writes all that is in a head to a segment.
-pub(super) fn write_head(
-    vfs: &dyn Vfs,
-    head: &HeadView,
-    path: &Path,
-) -> Result<SegmentMeta, StoreError> {
+fn write_head(vfs: &dyn Vfs, head: &HeadView, path: &Path) -> Result<SegmentMeta, StoreError> {
     let mut writer = SegmentWriter::create(vfs, path, FLUSH_LEVEL)?;
-    for (tenant, streams) in head.sorted() {
-        for stream in streams {
-            if stream.runs.is_empty() {
-                continue;
-            }
-            writer.stream(tenant, &stream.labels);
-            for (run, row) in stream.rows_sorted() {
-                writer.row(row.timestamp, run.line(row), run.metadata(row))?;
-            }
+    let mut rows = head.rows();
+    while let Some(row) = rows.next() {
+        if let Some((tenant, labels)) = row.begins {
+            writer.stream(tenant, labels);
         }
+        writer.row(row.timestamp, row.line, row.metadata)?;
     }
     writer.finish()
 }

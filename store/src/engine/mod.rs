@@ -5,6 +5,7 @@ mod compact;
 mod delete;
 mod flush;
 mod recover;
+mod sealer;
 mod worker;
 
 use std::collections::{BTreeSet, HashMap};

@@ -1,22 +1,21 @@
 //! Opening a store: what is live, what is damaged, what the log has that no segment has.
 
 use std::io;
-use std::panic;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, Scope, ScopedJoinHandle};
+use std::thread;
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::flush::{seal, write_head};
+use super::sealer::{Queue, Sealer};
 use super::{Compacting, Control, Core, Counters, Options, Sealing, drop_sealed};
 use crate::deletes::ActiveDelete;
 use crate::head::Pending;
 use crate::manifest::{Edit, LiveId, Manifest};
 use crate::paths::{Paths, io_error, number};
 use crate::segment::Segment;
-use crate::view::{Frozen, LiveSegment, View};
+use crate::view::{LiveSegment, View};
 use crate::wal::{Wal, replay};
 use crate::{DeleteStatus, StoreError, Vfs};
 
@@ -54,8 +53,9 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
         .store(u64::try_from(damaged_segments).unwrap_or(0), Ordering::Relaxed);
     let now = options.clock.elapsed();
     let flushed = manifest.live().flushed;
+    let queue = Queue::default();
     let replayed = thread::scope(|scope| {
-        let mut sealing: Option<Underway<'_>> = None;
+        let mut sealer = Sealer::new(scope, &queue, &*vfs, &paths);
         let replayed = replay(&*vfs, &paths, flushed, |sequence, tenant, batch| {
             let Ok(mut pending) = Pending::new(batch) else {
                 warnings.push("an append in the write-ahead log cannot be understood".to_owned());
@@ -65,15 +65,11 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
             view.head.apply(tenant, &mut pending, &sealed_newest, now, None)?;
             counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
             if view.head.size().bytes >= options.head_bytes_max {
-                if let Some(sealing) = sealing.take() {
-                    sealing.finish(&mut manifest, &mut view)?;
-                }
-                let (frozen, id) = (view.freeze(sequence.saturating_add(1)), manifest.take_id());
-                sealing = Some(Underway::begin(scope, &*vfs, &paths, id, frozen)?);
+                sealer.freeze(sequence.saturating_add(1), &mut manifest, &mut view)?;
             }
             Ok(())
         })?;
-        sealing.map_or(Ok(()), |sealing| sealing.finish(&mut manifest, &mut view))?;
+        sealer.finish(&mut manifest, &mut view)?;
         Ok::<_, StoreError>(replayed)
     })?;
     counters.torn_log_bytes.store(replayed.torn_bytes, Ordering::Relaxed);
@@ -122,46 +118,6 @@ fn refuse_lost_manifest(vfs: &dyn Vfs, paths: &Paths) -> Result<(), StoreError> 
             let detail = format!("it is missing, but there are {count} segments");
             Err(StoreError::Corrupt { path, what: "manifest", offset: 0, detail })
         }
-    }
-}
-
-/// A head on its way to a segment, by a thread of its own, while the log is read on: so that a log of any
-/// length can be, with two heads in memory.
-struct Underway<'scope> {
-    id: u64,
-    frozen: Arc<Frozen>,
-    thread: ScopedJoinHandle<'scope, Result<Option<Arc<Segment>>, StoreError>>,
-}
-
-impl<'scope> Underway<'scope> {
-    fn begin<'env>(
-        scope: &'scope Scope<'scope, 'env>,
-        vfs: &'env dyn Vfs,
-        paths: &'env Paths,
-        id: u64,
-        frozen: Arc<Frozen>,
-    ) -> Result<Self, StoreError> {
-        let head = frozen.head.view();
-        let seal = move || seal(vfs, paths, id, |path| write_head(vfs, &head, path));
-        let thread = thread::Builder::new().name("timberline-flush".to_owned());
-        let thread = thread.spawn_scoped(scope, seal);
-        let thread = thread.map_err(io_error("start a thread for", paths.root()))?;
-        Ok(Self { id, frozen, thread })
-    }
-
-    /// Waits for the segment and puts it in place of the head.
-    fn finish(self, manifest: &mut Manifest, view: &mut View) -> Result<(), StoreError> {
-        let Self { id, frozen, thread } = self;
-        let segment = thread.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
-        let level = manifest.live().level();
-        let mut edits = vec![Edit::Flushed(frozen.end_sequence)];
-        edits.extend(segment.as_ref().map(|_| Edit::Add { id, level }));
-        manifest.commit(&edits)?;
-        view.frozen = None;
-        view.newest = Arc::new(view.newest.with(&frozen.head.view()));
-        let live = segment.map(|segment| LiveSegment { id, level, segment });
-        Arc::make_mut(&mut view.segments).extend(live);
-        Ok(())
     }
 }
 

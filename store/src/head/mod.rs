@@ -6,6 +6,7 @@
 
 mod index;
 mod pending;
+mod rows;
 mod run;
 mod table;
 
@@ -18,6 +19,7 @@ use parking_lot::{Mutex, RwLock};
 use self::index::TenantIndex;
 pub(crate) use self::pending::Pending;
 pub(crate) use self::pending::PendingStream;
+pub(crate) use self::rows::HeadRows;
 pub(crate) use self::run::HeadRun;
 pub(crate) use self::table::HeadStream;
 use self::table::StreamTable;
@@ -212,17 +214,9 @@ impl HeadView {
         tenants.flat_map(|(tenant, head)| head.table.iter().map(move |stream| (tenant, stream)))
     }
 
-    /// Tenants with their streams, both sorted: the order of a segment.
-    pub(crate) fn sorted(&self) -> Vec<(&TenantId, Vec<&HeadStream>)> {
-        let mut tenants: Vec<_> = self.tenants.iter().collect();
-        tenants.sort_unstable_by_key(|(tenant, _)| *tenant);
-        let mut out = Vec::new();
-        for (tenant, head) in tenants {
-            let mut streams: Vec<&HeadStream> = head.table.iter().collect();
-            streams.sort_unstable_by(|a, b| a.labels.cmp(&b.labels));
-            out.push((tenant, streams));
-        }
-        out
+    /// All rows in the order of a segment.
+    pub(crate) fn rows(&self) -> HeadRows {
+        HeadRows::new(self.all())
     }
 }
 
@@ -230,16 +224,5 @@ impl HeadStream {
     /// Whether an entry like this one is in the runs.
     pub(crate) fn contains(&self, entry: &Entry<'_>) -> bool {
         self.runs.iter().any(|run| run.contains(entry))
-    }
-
-    /// The entries of all runs by ascending time, equal timestamps by arrival.
-    pub(crate) fn rows_sorted(&self) -> Vec<(&HeadRun, &crate::Row)> {
-        let mut rows: Vec<(&HeadRun, &crate::Row)> = Vec::new();
-        for run in self.runs.iter() {
-            rows.extend(run.rows().iter().map(|row| (&**run, row)));
-        }
-        // Stable, and quick on what is mostly sorted runs already.
-        rows.sort_by_key(|(_, row)| row.timestamp);
-        rows
     }
 }

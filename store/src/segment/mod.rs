@@ -131,11 +131,14 @@ mod index;
 #[cfg(not(feature = "label-index"))]
 #[path = "no_index.rs"]
 mod index;
+mod layout;
 mod merge;
 mod minutes;
+mod parts;
 mod reader;
 mod stream_table;
 mod table_cache;
+mod tables;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -152,9 +155,10 @@ pub(crate) use fuzz::open_segment_bytes;
 pub(crate) use index::open_label_index_bytes;
 pub(crate) use merge::{LEVEL as MERGE_LEVEL, merge};
 pub use minutes::Minute;
+pub(crate) use parts::{EncodedPart, Part, PartCutter, SegmentRow};
 pub(crate) use reader::{Segment, StreamEntry};
 pub(crate) use template::TemplateView;
-pub(crate) use writer::SegmentWriter;
+pub(crate) use writer::{SegmentWriter, write_parts};
 
 /// The version this module writes, and the newest it reads.
 const VERSION: u32 = 4;

@@ -2,14 +2,17 @@
 //!
 //! `TIMBERLINE_SEED` says with which seed lines are made. A failure prints it and the query.
 
-use timberline_store::{LinePredicate, ProjectionScratch, ReadScratch, TimeRange};
+use std::sync::atomic::AtomicBool;
 
-use super::random::Random;
+use timberline_store::{Columns, LinePredicate, ProjectionScratch, ReadScratch, TimeRange};
+
+use super::random::{Random, fixture_of_templates};
 use super::support::{Fixture, SECOND, range};
+use crate::engine::{Context, LineReader, Probing};
 use crate::pipeline::{Hints, NeededLabels, TemplateParser};
 use crate::plan::Selection;
 use crate::syntax::{Expr, parse};
-use crate::{EngineLimits, QueryValue};
+use crate::{Direction, EngineLimits, QueryAnswer, QueryStats, QueryValue, RangeQuery};
 
 /// Lines of each kind: enough for templates, filters of ids and several parts of a word.
 const LINES: u64 = 300;
@@ -101,6 +104,40 @@ const PIPELINES: [&str; 16] = [
     "| json | label_format status=\"{{.level}}-{{.status}}\"",
 ];
 
+/// What can be probed only in part, or not at all.
+const FURTHER_PIPELINES: [&str; 22] = [
+    "| detected_level=\"info\"",
+    "| detected_level=\"info\" | json | status >= 300",
+    "| status=\"1\" | logfmt | level != \"info\"",
+    "| json | status_extracted >= 300 or status_extracted=\"\"",
+    "| json | __error__=\"\" | status >= 300 and level != \"warn\"",
+    "| json | __error__!=\"\"",
+    "| json | drop status | status=\"\" | user_id > 900",
+    "| json | keep level, user_id | level=\"warn\" | status=\"\"",
+    "| json | status > 300 | line_format \"{{.user_name}}\" | level=\"info\" | user_id < 500",
+    "| json | line_format \"{{div 1 .status}}\" | level=\"info\" | __error__=\"\"",
+    "| logfmt | label_format old=level, level=status | level > 300 | old=\"error\"",
+    "| json | label_format l=\"{{.level | upper}}\" | l=\"ERROR\"",
+    "| json | label_format l=\"{{.__error__}}\" | l=\"\" | level=\"error\"",
+    "| json | level=\"error\" | logfmt | took > 100ms or took=\"\"",
+    "| decolorize | logfmt | level=\"error\"",
+    "| logfmt | decolorize | level=\"error\" |= \"status=3\"",
+    "| unpack | level=\"error\"",
+    "| regexp \"(?P<took>[0-9]+)$\" | took > 50",
+    "| level=\"meta\" | regexp \"(?P<took>[0-9]+)$\" | took > 50",
+    "|= \"GET\" | pattern \"<ip> - - [<_>] <rest>\" | ip = ip(\"10.0.2.0/24\")",
+    "| json | status > \"\" or took > 800 | __error__=\"\"",
+    "| json | user_name =~ \"n[12]\" | user_id > 10 | detected_level != \"info\"",
+];
+
+const UNGROUPED_SHAPES: [&str; 5] = [
+    "count_over_time({job=~\".+\"} PIPELINE | __error__=\"\" [20s])",
+    "sum by (job) (bytes_over_time({job=~\".+\"} PIPELINE | __error__=\"\" [10s]))",
+    "sum without (took, id, msg, path, user_id, size) (rate({job=~\".+\"} PIPELINE | __error__=\"\" [20s]))",
+    "first_over_time({job=~\".+\"} PIPELINE | unwrap took | __error__=\"\" [30s])",
+    "quantile_over_time(0.5, {job=~\".+\"} PIPELINE | unwrap duration(took) | __error__=\"\" | took > 100 [30s])",
+];
+
 const SHAPES: [&str; 6] = [
     "sum by (status) (count_over_time({job=~\".+\"} PIPELINE [10s]))",
     "sum by (level, name) (rate({job=~\".+\"} PIPELINE [20s]))",
@@ -141,6 +178,115 @@ fn values_tell_what_lines_tell() {
         }
     }
     assert!(answered > 60, "{answered} queries found something");
+}
+
+/// A query's answer, and its figures but for what is read to come to it.
+fn probed(fixture: &Fixture, query: &RangeQuery, probing: Probing) -> (String, QueryStats) {
+    // One thread, so that sums are in one order and as much is read of each chunk each time.
+    let limits = EngineLimits { max_series: 0, threads: 1, ..EngineLimits::default() };
+    let engine = fixture.engine_with(limits).with_probing(probing);
+    match engine.range(&fixture.tenant, query) {
+        Ok(QueryAnswer { value, stats, .. }) => {
+            let stats = QueryStats { compressed_bytes: 0, exec_seconds: 0.0, ..stats };
+            (format!("{value:?}"), stats)
+        }
+        Err(error) => (error.to_string(), QueryStats::default()),
+    }
+}
+
+#[test]
+fn rows_looked_at_in_part_are_those_that_are_read_whole() {
+    let seed = std::env::var("TIMBERLINE_SEED").ok().and_then(|seed| seed.parse().ok());
+    let seed = seed.unwrap_or(17);
+    println!("seed {seed}");
+    let [stored, _] = fixtures(&mut Random(seed));
+    let mut answered = 0;
+    let mut compare = |query: &RangeQuery, whens: &[Probing]| {
+        let whole = probed(&stored, query, Probing::Never);
+        answered += usize::from(whole.1.entries_returned > 0);
+        for probing in whens {
+            assert_eq!(probed(&stored, query, *probing), whole, "seed {seed}, {query:?}");
+        }
+    };
+    for pipeline in PIPELINES.into_iter().chain(FURTHER_PIPELINES) {
+        for (limit, direction) in [(5000, Direction::Forward), (70, Direction::Backward)] {
+            let query = range(&format!("{{job=~\".+\"}} {pipeline}"), 0, 70 * SECOND);
+            let query = RangeQuery { limit, direction, categorize_labels: limit == 70, ..query };
+            compare(&query, &[Probing::Always, Probing::WhereWorthwhile]);
+        }
+        for shape in UNGROUPED_SHAPES {
+            let query = range(&shape.replace("PIPELINE", pipeline), 0, 70 * SECOND);
+            compare(&query, &[Probing::Always]);
+        }
+    }
+    assert!(answered > 150, "{answered} queries found something");
+}
+
+#[test]
+fn most_rows_that_a_filter_drops_are_not_read() {
+    let [stored, _] = fixtures(&mut Random(3));
+    for (job, pipeline, dropped_least) in [
+        ("j0", "| json | status = 250", 0.7),
+        ("j0", "| json | line_format \"{{.path}}\" | status = 250", 0.7),
+        ("j0", "| json | __error__=\"\" | status = 250", 0.7),
+        ("j0", "| json id=\"user.id\" | id < 0", 0.9),
+        ("j1", "| logfmt | took > 700ms | level=\"error\"", 0.7),
+        ("j2", "| pattern \"<_> status: <status> len: <_>\" | status=\"203\"", 0.7),
+        ("j2", "| detected_level=\"info\"", 0.5),
+        ("j2", "| detected_level=\"info\" | regexp \"(?P<x>.*)\" | x=\"y\"", 0.5),
+    ] {
+        let (count, all) = dropped(&stored, job, pipeline).expect(pipeline);
+        let share = count as f64 / all as f64;
+        assert!(share >= dropped_least && count < all || share == 1.0, "{share}: {pipeline}");
+    }
+    // What random queries are asked of has templates, too.
+    let fixture = fixture_of_templates(&mut Random(3));
+    for pipeline in [
+        "| json | n = 3",
+        "| logfmt | n = 3",
+        "| pattern `<_> - \"<verb> <_> <_>\" <n> <took>` | n = 3",
+    ] {
+        let (count, all) = dropped(&fixture, "a", pipeline).expect(pipeline);
+        assert!(count * 6 > all, "{count} of {all}: {pipeline}");
+    }
+    for pipeline in [
+        "",
+        "|= \"a\"",
+        "| json",
+        "| json | line_format \"{{.status}}\" | logfmt | status=\"250\"",
+        "| unpack | status=\"250\"",
+        "| decolorize | json | status=\"250\"",
+        "| label_format x=\"{{__line__}}\" | x=\"y\"",
+        "| regexp \"(?P<x>.*)\" | x=\"y\"",
+    ] {
+        assert_eq!(dropped(&stored, "j0", pipeline), None, "{pipeline}");
+    }
+}
+
+/// How many of a job's lines a probe drops, of how many; `None` where there is no probe.
+fn dropped(fixture: &Fixture, job: &str, pipeline: &str) -> Option<(usize, usize)> {
+    let query = format!("{{job=\"{job}\"}} {pipeline}");
+    let Ok(Expr::Log(expr)) = parse(&query) else { panic!("{query}") };
+    let limits = EngineLimits::default();
+    let selection = Selection::new(&expr, None, &Hints::LOG, &limits).unwrap();
+    selection.probe.as_ref()?;
+    let cancel = AtomicBool::new(false);
+    let snapshot = fixture.store.snapshot();
+    let mut context = Context::new((&fixture.tenant).into(), snapshot, &limits, &cancel);
+    context.probing = Probing::Always;
+    let (mut lines, mut scratch) = (LineReader::new(&selection, &context), ReadScratch::new());
+    let predicate = selection.pipeline.line_predicate();
+    let (mut read, mut all) = (0, 0);
+    for unit in context.chunks(&selection.matchers, TimeRange::ALL, predicate).unwrap() {
+        let found = context.select(&unit.chunk, TimeRange::ALL, predicate, &mut scratch);
+        let Some(found) = found.unwrap() else { continue };
+        let part = 0..found.len();
+        let fetched =
+            lines.fetch(&context, &unit, (&found, part), Columns::ALL, &mut scratch).unwrap();
+        read += fetched.batch.rows().len();
+        all += found.len();
+    }
+    Some((all - read, all))
 }
 
 /// How many rows of a job's lines are read as values, of how many.

@@ -1,10 +1,13 @@
 //! Random entries and random queries: the engine says what the reference says.
 //!
-//! `TIMBERLINE_RANDOM_QUERIES` says how many queries of each kind are asked (250), `TIMBERLINE_SEED`
-//! which seed the first fixture has. A failure prints its seed and the query.
+//! `TIMBERLINE_RANDOM_QUERIES` says how many queries of each kind are asked (250; a fifth where there are many
+//! entries), `TIMBERLINE_SEED` which seed the first fixture has. A failure prints its seed and the query.
 
-use super::random::{Random, fixture, fixture_with_errors, log_query, metric_query};
+use super::random::{
+    Random, fixture, fixture_of_templates, fixture_with_errors, log_query, metric_query,
+};
 use super::support::{Fixture, SECOND, instant, range};
+use crate::engine::Probing;
 use crate::label_text::label_text;
 use crate::{Direction, EngineLimits, QueryError, QueryValue, RangeQuery};
 
@@ -74,15 +77,19 @@ fn difference(
     Some(format!("{} lines for {}, {more:#?}\ninstead of {less:#?}", found.len(), expected.len()))
 }
 
-/// Holds an answer against the reference's. Says whether there was anything to compare.
+/// Holds an answer against the reference's, whether rows are looked at in part or not. Says whether there was
+/// anything to compare.
 fn check(fixture: &Fixture, query: &RangeQuery) -> Result<bool, String> {
     let limits = EngineLimits { max_series: 0, threads: 3, ..EngineLimits::default() };
     let engine = fixture.engine_with(limits);
-    let answer = engine.range(&fixture.tenant, query).map(|answer| answer.value);
     let expected = comparable(fixture.reference.range(query));
     let says_something = expected.as_ref().is_ok_and(|expected| !expected.is_empty());
-    if let Some(difference) = difference(comparable(answer), expected) {
-        return Err(format!("{query:?}: {difference}"));
+    for probing in [Probing::Never, Probing::Always] {
+        let engine = engine.clone().with_probing(probing);
+        let answer = engine.range(&fixture.tenant, query).map(|answer| answer.value);
+        if let Some(difference) = difference(comparable(answer), expected.clone()) {
+            return Err(format!("{query:?}, {probing:?}: {difference}"));
+        }
     }
     if query.query.starts_with('{') {
         return Ok(says_something);
@@ -105,9 +112,9 @@ fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok()?.parse().ok()
 }
 
-/// Asks random queries, as many as there should be.
-fn ask(fixture: fn(&mut Random) -> Fixture, query: impl Fn(&mut Random) -> RangeQuery) {
-    let count = number("TIMBERLINE_RANDOM_QUERIES").unwrap_or(250);
+/// Asks random queries, as many as there should be, or a part of them.
+fn ask(part: u64, fixture: fn(&mut Random) -> Fixture, query: impl Fn(&mut Random) -> RangeQuery) {
+    let count = number("TIMBERLINE_RANDOM_QUERIES").unwrap_or(250).div_ceil(part);
     let first = number("TIMBERLINE_SEED").unwrap_or(0);
     let mut answered = 0;
     let mut differences = Vec::new();
@@ -128,29 +135,43 @@ fn ask(fixture: fn(&mut Random) -> Fixture, query: impl Fn(&mut Random) -> Range
     assert!(answered * 3 > count, "only {answered} of {count} queries had an answer");
 }
 
+fn log_range(random: &mut Random) -> RangeQuery {
+    let text = log_query(random);
+    let start = random.seconds(60);
+    let length = random.seconds(90);
+    let forward = random.below(2) == 0;
+    RangeQuery {
+        limit: usize::try_from(random.below(60) + 1).unwrap(),
+        interval: [0, 0, 5 * SECOND, 1][usize::try_from(random.below(4)).unwrap()],
+        direction: if forward { Direction::Forward } else { Direction::Backward },
+        categorize_labels: random.below(3) == 0,
+        ..range(&text, start, start + length)
+    }
+}
+
+fn metric_range(random: &mut Random) -> RangeQuery {
+    let text = metric_query(random, 2);
+    let start = random.seconds(60);
+    let step = random.seconds(20) + SECOND;
+    RangeQuery { step, ..range(&text, start, start + 70 * SECOND) }
+}
+
 #[test]
 fn log_queries_agree_with_the_reference() {
-    ask(fixture_with_errors, |random| {
-        let text = log_query(random);
-        let start = random.seconds(60);
-        let length = random.seconds(90);
-        let forward = random.below(2) == 0;
-        RangeQuery {
-            limit: usize::try_from(random.below(60) + 1).unwrap(),
-            interval: [0, 0, 5 * SECOND, 1][usize::try_from(random.below(4)).unwrap()],
-            direction: if forward { Direction::Forward } else { Direction::Backward },
-            categorize_labels: random.below(3) == 0,
-            ..range(&text, start, start + length)
-        }
-    });
+    ask(1, fixture_with_errors, log_range);
 }
 
 #[test]
 fn metric_queries_agree_with_the_reference() {
-    ask(fixture, |random| {
-        let text = metric_query(random, 2);
-        let start = random.seconds(60);
-        let step = random.seconds(20) + SECOND;
-        RangeQuery { step, ..range(&text, start, start + 70 * SECOND) }
-    });
+    ask(1, fixture, metric_range);
+}
+
+#[test]
+fn log_queries_over_templates_agree_with_the_reference() {
+    ask(5, fixture_of_templates, log_range);
+}
+
+#[test]
+fn metric_queries_over_templates_agree_with_the_reference() {
+    ask(5, fixture_of_templates, metric_range);
 }

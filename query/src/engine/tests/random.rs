@@ -74,6 +74,51 @@ fn entries(random: &mut Random, with_errors: bool) -> Fixture {
     fixture
 }
 
+/// Entries of a few streams whose lines have templates once they are flushed, which most are.
+pub(super) fn fixture_of_templates(random: &mut Random) -> Fixture {
+    let mut fixture = Fixture::new();
+    let count = 300 + random.below(200);
+    for number in 0..count {
+        let kind = random.below(3);
+        let stream = [("job", random.pick(&["a", "b"])), ("env", ["x", "y", ""][to_index(kind)])];
+        let time = random.seconds(120) + i64::try_from(random.below(3)).unwrap();
+        let line = if random.below(20) == 0 { line(random) } else { service_line(random, kind) };
+        let tier = random.pick(&["gold", "7"]);
+        let metadata: &[(&str, &str)] = match random.below(12) {
+            0 => &[("tier", tier)],
+            1 => &[("n", "4"), ("level", "meta")],
+            2..=4 => &[("level", "warn")],
+            _ => &[],
+        };
+        fixture.push(&stream, time, &line, metadata);
+        if number == count - 50 {
+            fixture.store.flush().unwrap();
+        }
+    }
+    fixture
+}
+
+fn to_index(number: u64) -> usize {
+    usize::try_from(number).unwrap()
+}
+
+/// What a service writes many of.
+fn service_line(random: &mut Random, kind: u64) -> String {
+    let (n, took, id) = (random.below(9), random.below(900), random.below(1 << 40));
+    let level = random.pick(&["info", "info", "warn", "error"]);
+    let ip = random.pick(&["10.0.0.7", "192.168.4.10", "1.2.3.4"]);
+    match kind {
+        0 => format!(
+            r#"{{"level":"{level}","n":{n},"took":"{took}ms","ip":"{ip}","o":{{"a":{},"id":"{id:x}"}},"size":"{n}kB","job":"j{n}"}}"#,
+            n % 3,
+        ),
+        1 => format!(
+            "level={level} n={n} took={took}ms ip={ip} msg=\"id {id:x}\" size={n}B tier=t{n}"
+        ),
+        _ => format!("{ip} - \"GET /p/{id:x} HTTP/1.1\" {n} {took}ms"),
+    }
+}
+
 /// A line: mostly what a parser knows, sometimes damaged.
 fn line(random: &mut Random) -> String {
     let line = match random.below(10) {

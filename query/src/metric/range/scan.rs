@@ -10,7 +10,7 @@ use timberline_store::{
 };
 
 use crate::QueryError;
-use crate::engine::{ChunkUnit, Context, ROWS_PER_CHECK, ROWS_PER_FETCH};
+use crate::engine::{ChunkUnit, Context, Fetched, LineReader, ROWS_PER_CHECK, ROWS_PER_FETCH};
 use crate::pipeline::{LabelSet, TemplateParser, Worker};
 use crate::plan::RangePlan;
 
@@ -43,6 +43,7 @@ pub(super) struct Scanner<'p> {
     scratch: ReadScratch,
     /// Where lines need not be read whole.
     projections: Option<ProjectionScratch<TemplateParser<'p>>>,
+    lines: LineReader<'p>,
     worker: Option<Worker<'p>>,
     /// Where the samples of the worker's label sets go, once known.
     slots: Vec<Option<Slot>>,
@@ -63,6 +64,7 @@ impl<'p> Scanner<'p> {
             context,
             scratch: ReadScratch::new(),
             projections: TemplateParser::new(&plan.selection.pipeline).map(ProjectionScratch::new),
+            lines: LineReader::new(&plan.selection, context),
             worker: None,
             slots: Vec::new(),
             worker_bytes: 0,
@@ -105,20 +107,23 @@ impl<'p> Scanner<'p> {
         let parts =
             minutes.unwrap_or_else(|| Vec::from([Range { start: 0, end: selection.len() }]));
         for part in parts.into_iter().flat_map(in_fetches) {
-            let first = part.start;
-            let batch = match &mut self.projections {
-                None => context.fetch(chunk, &selection, part, columns, &mut self.scratch)?,
+            let (found, scratch) = ((&selection, part), &mut self.scratch);
+            let fetched = match &mut self.projections {
+                None => self.lines.fetch(context, unit, found, columns, scratch)?,
                 Some(projections) => {
-                    let scratch = &mut self.scratch;
-                    context.fetch_projected(chunk, &selection, part, projections, scratch)?
+                    let (found, part) = found;
+                    let first = part.start;
+                    let batch =
+                        context.fetch_projected(chunk, found, part, projections, scratch)?;
+                    Fetched::from(batch, first)
                 }
             };
             if is_one_series {
-                self.scan_one_series(unit, batch.rows())?;
+                self.scan_one_series(unit, fetched.batch.rows())?;
             } else if self.plan.is_flat() {
-                self.scan_by_metadata(unit, &batch)?;
+                self.scan_by_metadata(unit, &fetched.batch)?;
             } else {
-                self.scan_lines(unit, &batch, first)?;
+                self.scan_lines(unit, &fetched)?;
             }
         }
         Ok(())
@@ -236,17 +241,13 @@ impl<'p> Scanner<'p> {
         Ok(())
     }
 
-    /// Runs every row through the pipeline; `first` is the place of the batch's first in the chunk.
-    fn scan_lines(
-        &mut self,
-        unit: &ChunkUnit,
-        batch: &Batch,
-        first: usize,
-    ) -> Result<(), QueryError> {
+    /// Runs every row through the pipeline.
+    fn scan_lines(&mut self, unit: &ChunkUnit, fetched: &Fetched) -> Result<(), QueryError> {
         self.set_stream(unit);
+        let batch = &fetched.batch;
         let mut matched = 0;
         let mut span = Span::NONE;
-        for (index, row) in batch.rows().iter().enumerate() {
+        for (index, (place, row)) in fetched.rows().enumerate() {
             if row.timestamp > span.until {
                 span = self.windows.span(row.timestamp);
             }
@@ -256,8 +257,7 @@ impl<'p> Scanner<'p> {
             };
             if let Some((labels, measured)) = processed {
                 matched += 1;
-                let row_place = first + index;
-                let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: row_place };
+                let place = Place { timestamp: row.timestamp, chunk: unit.rank, row: place };
                 self.add_line(labels, measured, span, place)?;
                 self.charge()?;
             }
@@ -266,7 +266,9 @@ impl<'p> Scanner<'p> {
                 self.context.check()?;
             }
         }
-        self.context.count_matched(&unit.chunk, matched);
+        let rows = batch.rows().len();
+        self.lines.note(fetched, rows, rows - matched);
+        self.context.count_matched(&unit.chunk, matched as u64);
         Ok(())
     }
 

@@ -45,6 +45,12 @@ impl GroupBuilder {
         }
     }
 
+    /// The rows, which are then no more in here.
+    pub(in crate::segment) fn take(&mut self) -> Self {
+        let empty = Self { text: Vec::with_capacity(self.text.len()), ..Self::new(self.level) };
+        std::mem::replace(self, empty)
+    }
+
     pub(in crate::segment) fn rows(&self) -> usize {
         self.timestamps.len()
     }
