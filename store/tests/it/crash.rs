@@ -251,12 +251,14 @@ fn a_start_that_flushes_the_log_may_end_anywhere() {
         let builder = Store::builder().vfs(Arc::new(vfs.clone())).head_bytes_max(500);
         (builder.compaction_limits(0.0, 0).open(DIR), vfs)
     };
-    let (store, vfs) = start(plan(None, None));
+    let (store, vfs) = start(Plan::default());
     let store = store.unwrap();
     assert!(store.stats().segments > 4, "{:?}", store.stats());
     assert_eq!(read(&store, "a"), expected);
     for number in 0..vfs.operations() {
-        for plan in [plan(Some(number), None), plan(None, Some((number, 1)))] {
+        let stop = Plan { stop_at: Some(number), ..Plan::default() };
+        let fail = Plan { fail_at: Some((number, 1)), ..Plan::default() };
+        for plan in [stop, fail] {
             let (store, vfs) = start(plan);
             drop(store);
             for left in [vfs.under().crash(), vfs.under()] {
