@@ -4,8 +4,9 @@
 //! longer than the reading. So a thread of its own encodes the head that was full last while the next one
 //! fills; once that is full, too, the reader joins in. At most two heads are in memory.
 //!
-//! All operations on files are the reader's, in an order that does not depend on who encoded what. So are
-//! the bytes of a segment: its parts are cut one after the other and written in that order.
+//! All operations on files are the reader's, in an order that does not depend on who encoded what. Nor do
+//! the bytes of a segment, whose parts are cut one after the other and written in that order; only tantivy's
+//! names of its files are random.
 
 use std::collections::VecDeque;
 use std::io;
