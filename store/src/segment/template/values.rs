@@ -159,16 +159,15 @@ impl TemplatePlaces {
 
     fn ranks(&self) -> &[u32] {
         self.ranks.get_or_init(|| {
-            let mut next = Vec::new();
-            let mut rank = |number: &u16| {
-                let number = usize::from(*number);
-                if number >= next.len() {
-                    next.resize(number + 1, 0);
-                }
-                next[number] += 1;
-                next[number] - 1
-            };
-            self.numbers.iter().map(&mut rank).collect()
+            let last = self.numbers.iter().max();
+            let mut counts = vec![0; last.map_or(0, |last| usize::from(*last) + 1)];
+            let mut ranks = Vec::with_capacity(self.numbers.len());
+            for number in &self.numbers {
+                let count = &mut counts[usize::from(*number)];
+                ranks.push(*count);
+                *count += 1;
+            }
+            ranks
         })
     }
 
