@@ -216,10 +216,7 @@ impl<'a> Context<'a> {
         columns: Columns,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, QueryError> {
-        self.check()?;
-        let batch = chunk.fetch(selection, part, columns, scratch);
-        self.count_stored(scratch);
-        Ok(self.unless_damaged(batch)?.unwrap_or_default())
+        self.read(scratch, |scratch| chunk.fetch(selection, part, columns, scratch))
     }
 
     /// As [`fetch`](Self::fetch) with all columns, of values instead of lines where the projector wants these.
@@ -234,11 +231,21 @@ impl<'a> Context<'a> {
         projections: &mut ProjectionScratch<P>,
         scratch: &mut ReadScratch,
     ) -> Result<Batch, QueryError> {
-        self.check()?;
-        let batch = chunk.fetch_projected(selection, part, projections, scratch);
-        self.count_stored(scratch);
-        let batch = self.unless_damaged(batch)?.unwrap_or_default();
+        let fetch = |scratch: &mut _| chunk.fetch_projected(selection, part, projections, scratch);
+        let batch = self.read(scratch, fetch)?;
         Ok(self.counted(chunk, batch))
+    }
+
+    /// Reads rows of a chunk; none of a damaged one.
+    fn read(
+        &self,
+        scratch: &mut ReadScratch,
+        fetch: impl FnOnce(&mut ReadScratch) -> Result<Batch, StoreError>,
+    ) -> Result<Batch, QueryError> {
+        self.check()?;
+        let batch = fetch(scratch);
+        self.count_stored(scratch);
+        Ok(self.unless_damaged(batch)?.unwrap_or_default())
     }
 
     /// Counts what was read of segments.
