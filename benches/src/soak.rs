@@ -175,8 +175,14 @@ impl Soak {
     /// Follows a job's streams with live tails, and opens them again when the server was restarted.
     fn follow(&self) {
         let (mut tails, mut lines) = (Vec::<Tail>::new(), 0);
+        let mut opened_at = String::new();
         while !self.is_over() {
             let is_well = self.try_at_server(|addr| {
+                // A restart may be over before anybody looks at a tail.
+                if opened_at != addr {
+                    lines += tails.drain(..).map(|tail| tail.lines()).sum::<usize>();
+                    addr.clone_into(&mut opened_at);
+                }
                 while tails.len() < TAILS {
                     tails.push(Tail::open(addr, FOLLOWED)?);
                 }
