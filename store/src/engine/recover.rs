@@ -34,6 +34,14 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     let damaged_segments =
         warnings.len() + aside.iter().filter(|path| number(path, "seg").is_some()).count();
     // Until someone takes the file away, answers are without its entries.
+    if !aside.is_empty() {
+        tracing::warn!(
+            files = aside.len(),
+            dir = %paths.damaged_dir().display(),
+            "damaged files are set aside: answers are without their entries, and warn of it until the files are \
+             taken away"
+        );
+    }
     warnings
         .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
 
