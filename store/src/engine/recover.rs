@@ -63,7 +63,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     let flushed = manifest.live().flushed;
     let queue = Queue::default();
     let replayed = thread::scope(|scope| {
-        let mut sealer = Sealer::new(scope, &queue, &*vfs, &paths);
+        let mut sealer = Sealer::new(scope, &queue, &*vfs, &paths, &counters);
         let replayed = replay(&*vfs, &paths, flushed, |sequence, tenant, batch| {
             let Ok(mut pending) = Pending::new(batch) else {
                 warnings.push("an append in the write-ahead log cannot be understood".to_owned());
