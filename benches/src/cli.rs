@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -301,7 +302,7 @@ pub fn run() -> Result<()> {
             print!("{}", index::measure(fleet, &corpus.make()?, runs)?);
             Ok(())
         }
-        Command::Corpus(args) => args.make()?.write_lines(std::io::stdout().lock()),
+        Command::Corpus(args) => corpus(&args),
         Command::Load(args) => {
             let bodies = push::bodies(&args.corpus.make()?);
             println!("{}", load::send(&bodies, &args.addr, args.connections)?);
@@ -328,6 +329,14 @@ pub fn run() -> Result<()> {
             Ok(())
         }
         Command::Hot(HotArgs { name }) => hot(name.as_deref()),
+    }
+}
+
+fn corpus(args: &CorpusArgs) -> Result<()> {
+    match args.make()?.write_lines(io::stdout().lock()) {
+        // Whoever reads it has enough, as `head` does.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
     }
 }
 

@@ -24,8 +24,8 @@ use crate::{InvalidLabels, Labels, Metadata, Timestamp};
 /// # }
 /// ```
 ///
-/// The batch is kept in the form of its write-ahead-log record, so that appending copies each line
-/// only once more.
+/// The batch is kept in the form of its write-ahead-log record, so that appending copies each line only
+/// twice more: to the log's queue and to the head.
 #[derive(Clone, Debug, Default)]
 pub struct WriteBatch {
     /// Items as [`items`] reads them.

@@ -191,7 +191,7 @@ pub struct StoreStats {
     pub wal_syncs: u64,
     /// Appends since the store was opened.
     pub appends: u64,
-    /// Flushes of the head since the store was opened.
+    /// Flushes of the head since the store was opened, with those that opening it took to read back a long log.
     pub flushes: u64,
     /// Merges of small segments since the store was opened.
     pub merges: u64,
@@ -217,7 +217,8 @@ pub struct StoreStats {
     pub replayed_entries: u64,
     /// How long syncs of the write-ahead log have taken since the store was opened.
     pub wal_sync_durations: Durations,
-    /// How long it has taken to write heads to segments since the store was opened.
+    /// How long it has taken to write heads to segments since the store was opened. Those that were written
+    /// while it was being opened are not in it: they share their time with reading the log.
     pub flush_durations: Durations,
     /// How long merges, and rewrites of single segments, have taken since the store was opened. Most of it is
     /// pauses, where compaction is held to a share of the time.

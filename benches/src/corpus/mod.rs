@@ -8,9 +8,7 @@ mod mix;
 mod services;
 
 use std::fmt;
-use std::io::{BufWriter, Write};
-
-use anyhow::Result;
+use std::io::{self, BufWriter, Write};
 
 pub(crate) use self::mix::mix;
 pub(crate) use self::services::{ServicesOptions, service_lines, service_streams, services};
@@ -147,13 +145,13 @@ impl Corpus {
     }
 
     /// Writes the raw lines by ascending time, a newline behind each.
-    pub(crate) fn write_lines(&self, out: impl Write) -> Result<()> {
+    pub(crate) fn write_lines(&self, out: impl Write) -> io::Result<()> {
         let mut out = BufWriter::with_capacity(1 << 20, out);
         for line in self.iter() {
             out.write_all(line.text.as_bytes())?;
             out.write_all(b"\n")?;
         }
-        Ok(out.flush()?)
+        out.flush()
     }
 }
 

@@ -1,7 +1,7 @@
 //! From the head to a segment.
 //!
-//! 1. With no append on its way, the head is frozen, an empty one takes its place, and a new file of the
-//!    log is begun: the frozen head has exactly what the older files have.
+//! 1. With no append on its way, a new file of the log is begun, and an empty head takes the place of the
+//!    head, which is frozen: it has exactly what the older files have.
 //! 2. The frozen head is written to a temporary file, synced, and renamed.
 //! 3. One record in the manifest says that the segment is live and the log is flushed up to there.
 //! 4. Readers get the segment instead of the frozen head, and the older files of the log go.

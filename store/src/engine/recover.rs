@@ -34,6 +34,14 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     let damaged_segments =
         warnings.len() + aside.iter().filter(|path| number(path, "seg").is_some()).count();
     // Until someone takes the file away, answers are without its entries.
+    if !aside.is_empty() {
+        tracing::warn!(
+            files = aside.len(),
+            dir = %paths.damaged_dir().display(),
+            "damaged files are set aside: answers are without their entries, and warn of it until the files are \
+             taken away"
+        );
+    }
     warnings
         .extend(aside.iter().map(|path| format!("{} is damaged and set aside", file_name(path))));
 
@@ -55,7 +63,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
     let flushed = manifest.live().flushed;
     let queue = Queue::default();
     let replayed = thread::scope(|scope| {
-        let mut sealer = Sealer::new(scope, &queue, &*vfs, &paths);
+        let mut sealer = Sealer::new(scope, &queue, &*vfs, &paths, &counters);
         let replayed = replay(&*vfs, &paths, flushed, |sequence, tenant, batch| {
             let Ok(mut pending) = Pending::new(batch) else {
                 warnings.push("an append in the write-ahead log cannot be understood".to_owned());

@@ -12,10 +12,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::thread::{self, Scope};
 
 use parking_lot::{Condvar, Mutex};
 
+use super::Counters;
 use super::flush::{FLUSH_LEVEL, seal};
 use crate::head::{HeadRows, HeadView};
 use crate::manifest::{Edit, Manifest};
@@ -30,6 +32,7 @@ pub(super) struct Sealer<'scope, 'env> {
     queue: &'env Queue,
     vfs: &'env dyn Vfs,
     paths: &'env Paths,
+    counters: &'env Counters,
     has_thread: bool,
     /// The head that is being encoded; the view has it, too.
     underway: Option<(Arc<Frozen>, Arc<Encoding>)>,
@@ -41,8 +44,9 @@ impl<'scope, 'env> Sealer<'scope, 'env> {
         queue: &'env Queue,
         vfs: &'env dyn Vfs,
         paths: &'env Paths,
+        counters: &'env Counters,
     ) -> Self {
-        Self { scope, queue, vfs, paths, has_thread: false, underway: None }
+        Self { scope, queue, vfs, paths, counters, has_thread: false, underway: None }
     }
 
     /// Freezes the head, which has the records of the log below `end_sequence`, to make a segment of it. Waits
@@ -84,6 +88,9 @@ impl<'scope, 'env> Sealer<'scope, 'env> {
         let mut edits = vec![Edit::Flushed(frozen.end_sequence)];
         edits.extend(segment.as_ref().map(|_| Edit::Add { id, level }));
         manifest.commit(&edits)?;
+        let bytes = segment.as_ref().map_or(0, |segment| segment.meta().file_bytes);
+        self.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
         view.frozen = None;
         view.newest = Arc::new(view.newest.with(&frozen.head.view()));
         let live = segment.map(|segment| LiveSegment { id, level, segment });

@@ -88,9 +88,9 @@ impl Footer {
         out.extend_from_slice(&MAGIC);
     }
 
-    /// Reads header, footer and directory of a whole file, and checks that every part lies where it
+    /// Reads version, footer and directory of a whole file, and checks that every part lies where it
     /// can.
-    pub(super) fn read(path: &Path, file: &[u8]) -> Result<(Self, Parts), StoreError> {
+    pub(super) fn read(path: &Path, file: &[u8]) -> Result<(u32, Self, Parts), StoreError> {
         let version = check_header(path, file)?;
         let (offset, bytes) =
             footer_bytes(file).map_err(|damage| damage.at(path, "footer", file.len() as u64))?;
@@ -100,7 +100,7 @@ impl Footer {
         let parts = footer
             .parts(version, file)
             .map_err(|damage| damage.at(path, "directory", footer.blocks_offset))?;
-        Ok((footer, parts))
+        Ok((version, footer, parts))
     }
 
     fn decode(bytes: &[u8], version: u32, file_bytes: u64) -> Decoded<Self> {

@@ -99,8 +99,8 @@
 //! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
 //! words the lines do not have; it, `inner` and `trigrams` are drawn in [`group`]'s `words`.
 //!
-//! A group ends before a row with which it would exceed 4 MiB of line bytes or of distinct metadata, or
-//! 262,144 rows; one larger line has a group of its own.
+//! A group ends before a row with which it would exceed 4 MiB of line bytes or 262,144 rows, and behind the
+//! one with which its distinct metadata comes to 4 MiB; one larger line has a group of its own.
 //!
 //! # Older versions
 //! All are read, and become version 4 when they are merged. Version 3 has 32 bytes a group in the directory,

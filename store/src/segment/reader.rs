@@ -17,7 +17,7 @@ use super::minutes::{Minute, MinuteTable};
 use super::stream_table::{Stream, StreamTable};
 use super::template::Lazy;
 use super::v1::BlockEntry;
-use super::{SegmentMeta, VERSION, table_cache};
+use super::{SegmentMeta, table_cache};
 use crate::io::{Mapped, Vfs};
 use crate::{
     Labels, LinePredicate, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange,
@@ -44,6 +44,7 @@ pub(crate) struct Segment {
     identity: u64,
     path: PathBuf,
     bytes: Mapped,
+    version: u32,
     footer: Footer,
     parts: Parts,
     /// Per group, set once its filter's checksum was seen to be right.
@@ -105,7 +106,7 @@ impl Segment {
 
     /// As [`open`](Self::open), of a file whose bytes are at hand.
     pub(super) fn from_bytes(path: &Path, bytes: Mapped) -> Result<Arc<Self>, StoreError> {
-        let (footer, parts) = Footer::read(path, &bytes)?;
+        let (version, footer, parts) = Footer::read(path, &bytes)?;
         let filters_checked = match &parts {
             Parts::Blocks(_) => Box::default(),
             Parts::Groups(groups) => groups.iter().map(|_| OnceLock::new()).collect(),
@@ -114,6 +115,7 @@ impl Segment {
             identity: NEXT_IDENTITY.fetch_add(1, Ordering::Relaxed),
             path: path.to_owned(),
             bytes,
+            version,
             footer,
             parts,
             filters_checked,
@@ -569,7 +571,7 @@ impl fmt::Debug for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Segment")
             .field("path", &self.path)
-            .field("version", &VERSION)
+            .field("version", &self.version)
             .field("meta", self.meta())
             .finish_non_exhaustive()
     }

@@ -448,6 +448,8 @@ fn every_version_stays_readable() {
     for version in 1..=VERSION {
         let path = samples.join(format!("segment-v{version}.seg"));
         let segment = Segment::open(&crate::io::OsVfs, &path).unwrap();
+        let shown = format!("{segment:?}");
+        assert!(shown.contains(&format!("version: {version}, ")), "{shown}");
         check_all(&segment, &small_model());
         let selector = [Matcher::new("app", MatchOp::Equal, "app-3").unwrap()];
         let all = (TimeRange::ALL, LinePredicate::Always);

@@ -253,7 +253,9 @@ fn a_start_that_flushes_the_log_may_end_anywhere() {
     };
     let (store, vfs) = start(Plan::default());
     let store = store.unwrap();
-    assert!(store.stats().segments > 4, "{:?}", store.stats());
+    let stats = store.stats();
+    assert!(stats.segments > 4, "{stats:?}");
+    assert_eq!((stats.flushes, stats.flush_bytes), (stats.segments, stats.segment_bytes));
     assert_eq!(read(&store, "a"), expected);
     for number in 0..vfs.operations() {
         let stop = Plan { stop_at: Some(number), ..Plan::default() };

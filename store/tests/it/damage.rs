@@ -1,6 +1,8 @@
 //! Damaged files: the store starts and serves the rest.
 
+use std::io;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use timberline_store::{MemVfs, StoreError, TimeRange, Vfs};
 
@@ -29,6 +31,44 @@ fn a_damaged_segment_is_set_aside_and_reported() {
     }
     let aside = Path::new(DIR).join("damaged").join("0000000001.seg");
     assert_eq!(vfs.read(&aside).unwrap().len(), bytes.len() / 2);
+}
+
+/// What a subscriber was told, as text.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Log {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn each_start_logs_that_files_are_set_aside() {
+    let vfs = MemVfs::new();
+    let start = || {
+        let log = Log::default();
+        let writer = log.clone();
+        let subscriber =
+            tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+        tracing::subscriber::with_default(subscriber, || open(&vfs).close().unwrap());
+        let text = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+        text.lines().filter(|line| line.contains(" WARN ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(start(), [""; 0]);
+    for name in ["0000000001.seg", "0000000002.wal"] {
+        vfs.put(&Path::new(DIR).join("damaged").join(name), vec![0; 3]);
+    }
+    for _ in 0..2 {
+        let log = start();
+        assert_eq!(log.len(), 1, "{log:?}");
+        assert!(log[0].contains("set aside") && log[0].contains("files=2"), "{log:?}");
+        assert!(log[0].contains("dir=/db/damaged"), "{log:?}");
+    }
 }
 
 #[test]

@@ -12,7 +12,8 @@ use super::words::{LONG_LEN_MIN, Surveyor};
 use super::{GROUP_ROWS_MAX, GroupEntry};
 use crate::{Metadata, Timestamp};
 
-/// The most bytes of lines in a group of several lines, and of distinct metadata.
+/// The most bytes of lines in a group of several lines; one that has as many of distinct metadata is full,
+/// too.
 ///
 /// The more rows, the less its templates, dictionaries and stamps weigh, and the more a needle can be
 /// kept from; but it is held in memory while it is written, and a reader that wants a few rows decodes

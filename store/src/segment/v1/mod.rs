@@ -7,7 +7,7 @@
 //!   offset u64 8 │ rows u32 4 │ 4 × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }
 //!
 //! columns of a block, before compression (r rows, in the order of the rows)
-//!   timestamps  as in a group
+//!   timestamps  unit varint │ first time zigzag varint │ (r - 1) × (time - time before) / unit, zigzag varint
 //!   lengths     r × length of the line, varint
 //!   text        the lines' bytes, one after the other, nothing between
 //!   metadata    as in a group
