@@ -6,6 +6,7 @@
 //! template, and those of templates that it declines, come whole.
 
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use crate::Needle;
 use crate::segment::{KnownProjections, TemplateView};
@@ -49,11 +50,12 @@ impl<'a> LineTemplate<'a> {
         self.0.values(slot)
     }
 
-    /// Whether in some line the needle may lie in a value, or partly in one, as far as is known without
-    /// reading values. Where it may not, it is found where the text has it, and nowhere else.
+    /// Whether in some line the needle may lie in a value of these slots, or partly in one, as far as is
+    /// known without reading values. Where it may not, it is found among them where the text has it, and
+    /// nowhere else.
     #[must_use]
-    pub fn may_have_in_values(&self, needle: &Needle) -> bool {
-        self.0.may_have_in_values(needle)
+    pub fn may_have_in_values(&self, needle: &Needle, slots: Range<usize>) -> bool {
+        self.0.may_have_in_values(needle, &slots)
     }
 }
 

@@ -183,6 +183,13 @@ impl Pipeline {
         !self.is_trivial()
     }
 
+    /// Whether anybody looks at a label that this metadata makes, or hides, or at the error that it has.
+    fn reads_any_of(&self, metadata: &Metadata) -> bool {
+        let Some(needed) = &self.required.names else { return true };
+        let is_needed = |name: &str| needed.iter().any(|id| self.names.text(*id) == name);
+        metadata.iter().any(|(name, _)| name.starts_with("__") || is_needed(name))
+    }
+
     /// What one thread runs the pipeline with, to begin with on entries of `stream`.
     pub(crate) fn worker(&self, stream: &Labels, output: &Output<'_>) -> Worker<'_> {
         let mut names = self.names.clone();
@@ -353,10 +360,7 @@ impl Worker<'_> {
         line: &'a [u8],
         metadata: &Metadata,
     ) -> Option<Processed<'a>> {
-        if self.labels.has_too_many_names() {
-            self.labels.forget_names();
-            self.sets.forget_keys();
-        }
+        self.forget_names();
         if !self.may_pass(timestamp, line, metadata) {
             return None;
         }
@@ -373,11 +377,7 @@ impl Worker<'_> {
                 }
             }
         }
-        let value = match &self.pipeline.unwrap {
-            Some(unwrap) => Some(unwrap.value(&mut self.labels)?),
-            None => None,
-        };
-        let labels = self.sets.intern(&self.labels);
+        let (labels, value) = self.end()?;
         let line = if rewritten { self.line.as_slice() } else { line };
         Some(Processed { line, is_rewritten: rewritten, labels, value })
     }
@@ -391,20 +391,68 @@ impl Worker<'_> {
         (bytes, values): (&[u8], impl Iterator<Item = &'v [u8]>),
         metadata: &Metadata,
     ) -> End {
+        let none = Metadata::default();
+        let metadata = if self.pipeline.reads_any_of(metadata) { metadata } else { &none };
         let may_be_known = self.pipeline.is_timeless;
         if may_be_known && let Some(end) = self.memo.get(metadata, number, bytes) {
             return end;
         }
-        let mut line = std::mem::take(&mut self.projected);
-        line.clear();
-        plan.line(values, &mut line);
-        let processed = self.process(timestamp, &line, metadata);
-        let end = processed.map(|processed| (processed.labels, processed.value));
-        self.projected = line;
+        let end = if plan.makes_labels() {
+            self.process_labels(timestamp, plan, values, metadata)
+        } else {
+            let mut line = std::mem::take(&mut self.projected);
+            line.clear();
+            plan.line(values, &mut line);
+            let processed = self.process(timestamp, &line, metadata);
+            let end = processed.map(|processed| (processed.labels, processed.value));
+            self.projected = line;
+            end
+        };
         if may_be_known {
             self.memo.keep(end);
         }
         end
+    }
+
+    /// As [`process`](Self::process), of an entry whose values are the labels that the parser makes.
+    fn process_labels<'v>(
+        &mut self,
+        timestamp: Timestamp,
+        plan: &Plan,
+        values: impl Iterator<Item = &'v [u8]>,
+        metadata: &Metadata,
+    ) -> End {
+        self.forget_names();
+        self.labels.begin_for(metadata, &self.pipeline.required);
+        let mut values = Some(values);
+        for (index, step) in self.pipeline.steps.iter().enumerate() {
+            // Of the steps only the parser reads the line.
+            if let Some(values) = values.take_if(|_| step.needs_line()) {
+                plan.set_labels(values, &mut self.labels, &mut self.projected);
+                continue;
+            }
+            let (labels, scratch) = (&mut self.labels, &mut self.scratch);
+            if step.run(index, &[], timestamp, labels, scratch) == Outcome::Drop {
+                return None;
+            }
+        }
+        self.end()
+    }
+
+    /// How an entry ends that went through all steps.
+    fn end(&mut self) -> End {
+        let value = match &self.pipeline.unwrap {
+            Some(unwrap) => Some(unwrap.value(&mut self.labels)?),
+            None => None,
+        };
+        Some((self.sets.intern(&self.labels), value))
+    }
+
+    fn forget_names(&mut self) {
+        if self.labels.has_too_many_names() {
+            self.labels.forget_names();
+            self.sets.forget_keys();
+        }
     }
 
     /// Whether an entry passes the first label filters, as far as that is worth finding out beforehand.

@@ -83,8 +83,10 @@ pub(super) struct Cut<'p> {
     /// The capture's name, if it has one.
     pub(super) name: Option<NameId>,
     pub(super) span: Range<usize>,
-    /// The literal that follows; `None` where it is not there.
+    /// The literal that is to follow; `None` where the capture takes the rest.
     pub(super) until: Option<&'p [u8]>,
+    /// Whether it does.
+    pub(super) is_found: bool,
 }
 
 impl Pattern {
@@ -136,24 +138,25 @@ impl Pattern {
         rest = rest.filter(|_| !line.is_empty());
         self.steps.iter().map_while(move |Step { name, until }| {
             let start = rest?;
-            let end = until.as_ref().and_then(|literal| {
-                Some((start + literal.find(line.get(start..)?)?, literal.needle()))
-            });
-            rest = end.map(|(end, literal)| end + literal.len());
-            let span = start..end.map_or(line.len(), |(end, _)| end);
-            Some(Cut { name: *name, span, until: end.map(|(_, literal)| literal) })
+            let literal = until.as_ref().map(Finder::needle);
+            let end = until.as_ref().and_then(|literal| literal.find(line.get(start..)?));
+            let end = end.map(|end| start + end);
+            rest = end.map(|end| end + literal.map_or(0, <[u8]>::len));
+            let span = start..end.unwrap_or(line.len());
+            Some(Cut { name: *name, span, until: literal, is_found: end.is_some() })
         })
+    }
+
+    /// The names of the captures, of those that have one.
+    pub(super) fn names(
+        &self,
+    ) -> impl ExactSizeIterator<Item = Option<NameId>> + DoubleEndedIterator {
+        self.steps.iter().map(|step| step.name)
     }
 
     /// What the line has to begin with.
     pub(super) fn prefix(&self) -> &[u8] {
         self.prefix.as_ref().map_or(&[], Finder::needle)
-    }
-
-    /// The texts that are looked for.
-    pub(super) fn literals(&self) -> impl Iterator<Item = &[u8]> {
-        let steps = self.steps.iter().filter_map(|step| step.until.as_ref());
-        self.prefix.iter().chain(steps).map(Finder::needle)
     }
 }
 

@@ -6,5 +6,6 @@ mod metric;
 mod projection;
 mod property;
 mod random;
+mod shapes;
 mod support;
 mod tail;

@@ -18,7 +18,7 @@ use crate::{Direction, EngineLimits, QueryAnswer, QueryStats, QueryValue, RangeQ
 const LINES: u64 = 300;
 
 /// What services write, and what parsers stumble over.
-fn line(kind: u64, random: &mut Random) -> String {
+pub(super) fn line(kind: u64, random: &mut Random) -> String {
     let number = random.below(1 << 40);
     let (small, level) = (number % 7, ["info", "warn", "error", "debug"][(number % 4) as usize]);
     match kind {
@@ -66,7 +66,7 @@ fn line(kind: u64, random: &mut Random) -> String {
     }
 }
 
-fn fixtures(random: &mut Random) -> [Fixture; 2] {
+pub(super) fn fixtures(random: &mut Random) -> [Fixture; 2] {
     let mut fixtures = [Fixture::new(), Fixture::new()];
     for number in 0..LINES * 11 {
         let (kind, time) = (number % 11, i64::try_from(number).unwrap() * SECOND / 50);
@@ -147,7 +147,7 @@ const SHAPES: [&str; 6] = [
     "quantile_over_time(0.9, {job=~\".+\"} PIPELINE | unwrap status | __error__=\"\" [10s]) by (job, status_extracted)",
 ];
 
-fn answer(fixture: &Fixture, query: &str) -> Result<Vec<String>, String> {
+pub(super) fn answer(fixture: &Fixture, query: &str) -> Result<Vec<String>, String> {
     let query = range(query, 0, 70 * SECOND);
     let answer = fixture.ask(&query).map_err(|error| error.to_string())?;
     let QueryValue::Matrix(mut series) = answer.value else { panic!("a matrix is expected") };
@@ -317,9 +317,14 @@ fn values_are_read_where_templates_allow() {
     for (job, pipeline, needed) in [
         ("j0", "| json | status >= 300", "status"),
         ("j0", "| json id=\"user.id\"", "id"),
+        // Zeros in front.
+        ("j0", "| json | took > 400", "took"),
+        ("j4", "| json | status >= 300", "status"),
         ("j1", "| logfmt | took > 400ms", "level"),
         ("j1", "| logfmt took", "took"),
         ("j2", "| pattern \"<_> status: <status> len: <_>\"", "status"),
+        // Of what stands before a text that values may have.
+        ("j2", "| pattern \"<ip> - - <rest>/<_>\"", "ip"),
         ("j2", "| regexp \"time: (?P<took>[0-9.]+)\"", "took"),
     ] {
         let (count, all) = projected(&stored, job, pipeline, &[needed]);
@@ -329,7 +334,6 @@ fn values_are_read_where_templates_allow() {
     for (job, pipeline) in [
         // Arrays, keys that are values, labels that are all needed, lines that are made anew.
         ("j3", "| json | status >= 300"),
-        ("j4", "| json | status >= 300"),
         ("j8", "| pattern \"<_> status: <status> len: <_>\" | line_format \"x\" | logfmt"),
         ("j2", "| regexp \"(?P<took>[0-9.]+)$\""),
     ] {

@@ -4,16 +4,24 @@
 //! a mark comes back as it is in a label's value, any other value comes back as well that has nothing in it
 //! that the parser takes for more than text: no quote, escape, control character or byte beyond ASCII, and
 //! of all other marks of punctuation only such as the slot's mark has, too. In a place where the parser
-//! allows numbers only, a mark of letters is an error, so that what stands there must be known to be one.
+//! allows numbers only, a mark of letters is an error, so that what stands there must be known to be digits;
+//! where some begin with a zero, so does one of two marks.
+//!
+//! What a parser makes of every pair by itself comes out as labels. One with expressions, which make empty
+//! labels, too, is given a line.
 //!
 //! A template of which one value does not come back is declined: it may be a key, within an array, or named
 //! twice.
 
+use std::ops::Range;
+use std::slice;
+
 use timberline_store::{Labels, SlotValues};
 
 use super::{Plan, Template};
+use crate::pipeline::json;
 use crate::pipeline::labels::{LabelBuilder, Required};
-use crate::pipeline::logfmt::Logfmt;
+use crate::pipeline::logfmt::{self, Logfmt};
 use crate::pipeline::names::{NameId, Names};
 use crate::pipeline::step::{Scratch, Step};
 
@@ -25,34 +33,151 @@ pub(super) fn plan(
     template: &Template<'_>,
 ) -> Option<Plan> {
     let [short, long] = [Length::Short, Length::Long].map(|length| marks(template, length));
-    let (short, long) = (short?, long?);
-    let whole = whole_parser(step)?;
-    let outlines = [&short, &long].map(|marks| outline(&whole, marks, template));
-    match outlines {
-        [Some(with_short), Some(with_long)] if with_short == with_long => {}
-        _ => return None,
+    let marks = [short?, long?];
+    let prover = Prover { step, whole: whole_parser(step)?, needed, names, marks: &marks };
+    let (line, places) = template.line(&marks[0]);
+    let marked = Marked { line: &line, places: &places };
+    let all = 0..line.len();
+    let whole = slice::from_ref(&all);
+    let values = prover.values(&Form::WHOLE.plan(whole, marked, |_| true))?;
+    if makes_all(step) {
+        return labels(&values, needed, names, &marks[0]);
     }
-    let (line, _) = template.line(&short);
-    let found = found(step, names.clone(), &line)?;
-    // What is needed is named there as it was before a collision, too.
-    let is_needed = |name: &str| needed.iter().any(|needed| names.text(*needed) == name);
-    let values: Vec<&[u8]> = found
-        .iter()
-        .filter(|(name, _)| is_needed(name))
-        .map(|(_, value)| value.as_bytes())
-        .collect();
-    let is_wanted =
-        |mark: &[u8]| values.iter().any(|value| memchr::memmem::find(value, mark).is_some());
-    let mut plan = Plan::default();
-    for (slot, text) in template.texts.iter().enumerate() {
-        plan.text(text);
-        match short.get(slot) {
-            Some(mark) if is_wanted(mark) => plan.value(slot),
-            Some(mark) => plan.text(mark),
-            None => {}
+    // What nobody needs is left out where that can be proved, too: there is less to parse in each line.
+    let is_wanted = |slot: usize| values.iter().any(|(_, value)| value.contains(&marks[0][slot]));
+    let (form, pairs) = pairs(step, &line)?;
+    let kept = marked.having(&pairs, &values, &marks[0], is_wanted);
+    match prover.values(&form.plan(&kept, marked, |_| true)) {
+        Some(same) if same == values => Some(form.plan(&kept, marked, is_wanted)),
+        _ => Some(Form::WHOLE.plan(whole, marked, is_wanted)),
+    }
+}
+
+/// The plan that makes labels of values: what stands for slots are marks.
+fn labels(
+    values: &[(String, String)],
+    needed: &[NameId],
+    names: &Names,
+    marks: &[String],
+) -> Option<Plan> {
+    let mut plan = Plan::of_labels();
+    for (name, value) in values {
+        plan.label(needed.iter().copied().find(|id| names.text(*id) == name)?);
+        let mut rest = value.as_str();
+        let found = |rest: &str| {
+            let places = marks.iter().enumerate();
+            places.filter_map(|(slot, mark)| Some((rest.find(mark)?, slot))).min()
+        };
+        while let Some((at, slot)) = found(rest) {
+            plan.text(&rest.as_bytes()[..at]);
+            plan.value(slot);
+            rest = &rest[at + marks[slot].len()..];
         }
+        plan.text(rest.as_bytes());
     }
     Some(plan)
+}
+
+/// The line of a template with its marks, and where they are.
+#[derive(Clone, Copy)]
+struct Marked<'l> {
+    line: &'l [u8],
+    places: &'l [Range<usize>],
+}
+
+impl Marked<'_> {
+    /// Those of the line's pairs that have a wanted mark, or may have a value without marks.
+    fn having(
+        self,
+        pairs: &[Range<usize>],
+        values: &[(String, String)],
+        marks: &[String],
+        is_wanted: impl Fn(usize) -> bool,
+    ) -> Vec<Range<usize>> {
+        let has_mark = |value: &str| marks.iter().any(|mark| value.contains(mark));
+        let texts = values.iter().filter(|(_, value)| !has_mark(value));
+        let texts: Vec<&[u8]> = texts.map(|(_, value)| value.as_bytes()).collect();
+        let has_wanted = |pair: &Range<usize>| super::slots_in(self.places, pair).any(&is_wanted);
+        let has_text = |pair: &Range<usize>| {
+            let pair = &self.line[pair.clone()];
+            texts.iter().any(|text| memchr::memmem::find(pair, text).is_some())
+        };
+        pairs.iter().filter(|pair| has_wanted(pair) || has_text(pair)).cloned().collect()
+    }
+}
+
+/// What is around a line's pairs and between them.
+#[derive(Clone, Copy, Default)]
+struct Form {
+    open: &'static [u8],
+    between: &'static [u8],
+    close: &'static [u8],
+}
+
+impl Form {
+    const WHOLE: Self = Self { open: b"", between: b"", close: b"" };
+    const OBJECT: Self = Self { open: b"{", between: b",", close: b"}" };
+    const WORDS: Self = Self { open: b"", between: b" ", close: b"" };
+
+    /// The plan for a line of some parts of another one. Marks that are not values stay as they are.
+    fn plan(
+        self,
+        parts: &[Range<usize>],
+        marked: Marked<'_>,
+        is_value: impl Fn(usize) -> bool,
+    ) -> Plan {
+        let mut plan = Plan::of_line();
+        plan.text(self.open);
+        for (number, part) in parts.iter().enumerate() {
+            plan.text(if number == 0 { b"" } else { self.between });
+            plan.part(part.clone(), marked.line, marked.places, &is_value);
+        }
+        plan.text(self.close);
+        plan
+    }
+}
+
+/// The pairs of names and values that a line is made of, as far as the parser knows such.
+fn pairs(step: &Step, line: &[u8]) -> Option<(Form, Vec<Range<usize>>)> {
+    match step {
+        Step::Json | Step::JsonExpressions(_) => Some((Form::OBJECT, json::member_spans(line)?)),
+        Step::Logfmt(_) => Some((Form::WORDS, logfmt::pair_spans(line)?)),
+        _ => None,
+    }
+}
+
+/// Proves that lines end as those do that have marks in place of their values.
+struct Prover<'p> {
+    step: &'p Step,
+    /// A stage that makes labels of everything.
+    whole: Step,
+    needed: &'p [NameId],
+    names: &'p Names,
+    /// Short ones and long ones.
+    marks: &'p [Vec<String>; 2],
+}
+
+impl Prover<'_> {
+    /// The needed labels of the lines of a plan, with short marks as values; `None` where marks cannot stand
+    /// for values.
+    fn values(&self, plan: &Plan) -> Option<Found> {
+        let [short, long] = self.marks.each_ref().map(|marks| {
+            let marks = plan.slots.iter().map(|slot| marks[*slot as usize].as_str());
+            marks.collect::<Vec<_>>()
+        });
+        let [line, longer] = [&short, &long].map(|marks| {
+            let mut line = Vec::new();
+            plan.line(marks.iter().map(|mark| mark.as_bytes()), &mut line);
+            line
+        });
+        if outline(&self.whole, &short, &line)? != outline(&self.whole, &long, &longer)? {
+            return None;
+        }
+        let found = found(self.step, self.names.clone(), &line)?;
+        // What is needed is named there as it was before a collision, too.
+        let is_needed = |name: &str| self.needed.iter().any(|id| self.names.text(*id) == name);
+        Some(found.into_iter().filter(|(name, _)| is_needed(name)).collect())
+    }
 }
 
 /// The stage that makes a label of everything a parser can make one of.
@@ -61,6 +186,15 @@ fn whole_parser(step: &Step) -> Option<Step> {
         Step::Json | Step::JsonExpressions(_) => Some(Step::Json),
         Step::Logfmt(_) => Some(Step::Logfmt(Logfmt::every_pair_strictly())),
         _ => None,
+    }
+}
+
+/// Whether the stage makes a label of every pair, under the name that it has.
+const fn makes_all(step: &Step) -> bool {
+    match step {
+        Step::Json => true,
+        Step::Logfmt(logfmt) => logfmt.takes_all(),
+        _ => false,
     }
 }
 
@@ -79,17 +213,15 @@ fn found(step: &Step, names: Names, line: &[u8]) -> Option<Found> {
     labels.error().is_none().then(|| found.collect())
 }
 
-/// What is found with numbers of slots in place of marks; `None` unless every mark is in a value.
-fn outline(whole: &Step, marks: &[Vec<u8>], template: &Template<'_>) -> Option<Found> {
-    let (line, _) = template.line(marks);
-    let mut outline = found(whole, Names::new(), &line)?;
-    for (slot, mark) in marks.iter().enumerate() {
-        let mark = std::str::from_utf8(mark).ok()?;
+/// What is found in a line with numbers in place of marks; `None` unless every mark is in a value.
+fn outline(whole: &Step, marks: &[&str], line: &[u8]) -> Option<Found> {
+    let mut outline = found(whole, Names::new(), line)?;
+    for (number, mark) in marks.iter().enumerate() {
         if outline.iter().any(|(name, _)| name.contains(mark)) {
             return None;
         }
         let (_, value) = outline.iter_mut().find(|(_, value)| value.contains(mark))?;
-        *value = value.replacen(mark, &format!("\u{0}{slot}\u{0}"), 1);
+        *value = value.replacen(mark, &format!("\u{0}{number}\u{0}"), 1);
     }
     Some(outline)
 }
@@ -101,7 +233,7 @@ enum Length {
 }
 
 /// A mark for each slot; `None` where a value may have what a mark cannot stand for.
-fn marks(template: &Template<'_>, length: Length) -> Option<Vec<Vec<u8>>> {
+fn marks(template: &Template<'_>, length: Length) -> Option<Vec<String>> {
     let slots = template.values.iter().enumerate();
     slots
         .map(|(slot, values)| {
@@ -111,10 +243,13 @@ fn marks(template: &Template<'_>, length: Length) -> Option<Vec<Vec<u8>>> {
         .collect()
 }
 
-fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Option<Vec<u8>> {
+/// A bit for each of `0` to `9`.
+const DIGITS: u128 = 0x3ff << b'0';
+
+fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Option<String> {
     let is_text =
         |byte: u8| byte == b' ' || byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
-    let mut punctuation = Vec::new();
+    let mut punctuation = String::new();
     for byte in 0..128_u8 {
         if values.ascii >> byte & 1 == 0 {
             continue;
@@ -123,7 +258,7 @@ fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Opti
             return None;
         }
         if !byte.is_ascii_alphanumeric() {
-            punctuation.push(byte);
+            punctuation.push(char::from(byte));
         }
     }
     if values.beyond_ascii || values.len_min == 0 {
@@ -133,15 +268,13 @@ fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Opti
     let digits = (slot as u64 + 1) * 7_919_191_919 % 100_000_000_000;
     // A number may be followed by what does not go on with it.
     let ends = behind.first().is_some_and(|byte| !byte.is_ascii_alphanumeric());
-    let mut mark = match (values.are_numbers && ends, length) {
-        (true, Length::Short) => format!("9{digits:011}").into_bytes(),
-        (true, Length::Long) => format!("9{digits:011}73").into_bytes(),
-        (false, Length::Short) => format!("Q{digits:011}z").into_bytes(),
-        (false, Length::Long) => format!("Q{digits:011}zzq").into_bytes(),
-    };
-    if !values.are_numbers {
-        let middle = mark.len() - 1;
-        mark.splice(middle..middle, punctuation);
-    }
-    Some(mark)
+    let are_digits = ends && values.ascii & !DIGITS == 0;
+    Some(match (are_digits, length) {
+        (true, Length::Short) => format!("9{digits:011}"),
+        (true, Length::Long) if values.are_numbers => format!("9{digits:011}73"),
+        // Zeros in front are not everywhere a number.
+        (true, Length::Long) => format!("0{digits:011}73"),
+        (false, Length::Short) => format!("Q{digits:011}{punctuation}z"),
+        (false, Length::Long) => format!("Q{digits:011}z{punctuation}zq"),
+    })
 }

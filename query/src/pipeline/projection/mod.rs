@@ -2,12 +2,14 @@
 //!
 //! Segments keep lines as templates and the values of their slots. Where a query needs a few labels of what
 //! its parser finds, the parser is run once on a template to see which slots those labels are made of; of
-//! the lines only these values are read. The line that then goes through the pipeline has them in their
-//! places and something of the same kind in all others ([`Plan::line`]). It ends as the line itself would:
-//! that has to be proved for each template ([`marks`], [`spans`]), or its lines are read whole.
+//! the lines only these values are read. In the pipeline they take the place of the parser
+//! ([`Plan::set_labels`]), or, where what it finds is not certain enough for that, the parser is given a line
+//! that has these values in their places and something of the same kind in others ([`Plan::line`]). An entry
+//! ends as its line would: that has to be proved for each template ([`marks`], [`spans`]), or its lines are
+//! read whole.
 //!
-//! Many lines have the same few values (a level, a status), and end the same way; those are not parsed
-//! again ([`Memo`]).
+//! Many lines have the same few values (a level, a status), and end the same way; that is remembered
+//! ([`Memo`]).
 
 mod marks;
 mod memo;
@@ -15,12 +17,15 @@ mod spans;
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
+use std::ops::Range;
 
 use timberline_store::{LineTemplate, Projection, Projector, SlotValues};
 
 use super::hash::FoldState;
+use super::labels::LabelBuilder;
 use super::names::{NameId, Names};
 use super::step::Step;
+use super::text::push_replacing;
 use super::{Pipeline, Required};
 
 pub(crate) use self::memo::End;
@@ -35,43 +40,122 @@ enum Piece {
     Text(Vec<u8>),
     /// The next wanted value.
     Value,
+    /// What follows is the value of the label that a parser makes of this name.
+    Label(NameId),
 }
 
-/// How the line of a template is made of its wanted values.
-#[derive(Debug, Default)]
-pub(crate) struct Plan {
+/// What is made of a line's wanted values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Made {
+    /// The parser's labels; else a line for it.
+    is_labels: bool,
     pieces: Vec<Piece>,
-    /// The wanted slots, in the order of the line; empty once the plan is known by its number, since
+}
+
+/// How the labels of a template's lines are made of their wanted values.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    made: Made,
+    /// The wanted slots, in the order of their values; empty once the plan is known by its number, since
     /// templates share plans.
     slots: Vec<u32>,
 }
 
 impl Plan {
+    const fn of_line() -> Self {
+        Self { made: Made { is_labels: false, pieces: Vec::new() }, slots: Vec::new() }
+    }
+
+    const fn of_labels() -> Self {
+        Self { made: Made { is_labels: true, pieces: Vec::new() }, slots: Vec::new() }
+    }
+
+    fn label(&mut self, name: NameId) {
+        self.made.pieces.push(Piece::Label(name));
+    }
+
     fn text(&mut self, text: &[u8]) {
         if text.is_empty() {
             return;
         }
-        match self.pieces.last_mut() {
+        match self.made.pieces.last_mut() {
             Some(Piece::Text(last)) => last.extend_from_slice(text),
-            _ => self.pieces.push(Piece::Text(text.to_vec())),
+            _ => self.made.pieces.push(Piece::Text(text.to_vec())),
         }
     }
 
     fn value(&mut self, slot: usize) {
-        self.pieces.push(Piece::Value);
+        self.made.pieces.push(Piece::Value);
         // A template has fewer slots than a line has bytes.
         self.slots.push(slot as u32);
     }
 
+    /// Adds a part of a line that has values of slots at `places`: those that are wanted as values, and
+    /// what else is in it as text. No value reaches beyond the part.
+    fn part(
+        &mut self,
+        part: Range<usize>,
+        line: &[u8],
+        places: &[Range<usize>],
+        is_wanted: impl Fn(usize) -> bool,
+    ) {
+        let mut at = part.start;
+        for slot in slots_in(places, &part).filter(|slot| is_wanted(*slot)) {
+            let place = &places[slot];
+            self.text(&line[at..place.start]);
+            self.value(slot);
+            at = place.end;
+        }
+        self.text(&line[at..part.end]);
+    }
+
+    /// Whether labels are made of values, and no line.
+    pub(crate) const fn makes_labels(&self) -> bool {
+        self.made.is_labels
+    }
+
     /// Appends the line that has these values.
     pub(crate) fn line<'v>(&self, mut values: impl Iterator<Item = &'v [u8]>, out: &mut Vec<u8>) {
-        for piece in &self.pieces {
+        for piece in &self.made.pieces {
             match piece {
                 Piece::Text(text) => out.extend_from_slice(text),
                 Piece::Value => out.extend_from_slice(values.next().unwrap_or_default()),
+                Piece::Label(_) => {}
             }
         }
     }
+
+    /// Sets the labels that the parser makes of a line that has these values.
+    pub(crate) fn set_labels<'v>(
+        &self,
+        mut values: impl Iterator<Item = &'v [u8]>,
+        labels: &mut LabelBuilder<'_>,
+        scratch: &mut Vec<u8>,
+    ) {
+        let mut pieces = self.made.pieces.iter().peekable();
+        while let Some(piece) = pieces.next() {
+            let Piece::Label(name) = piece else { continue };
+            scratch.clear();
+            while let Some(piece) = pieces.next_if(|piece| !matches!(piece, Piece::Label(_))) {
+                match piece {
+                    Piece::Text(text) => scratch.extend_from_slice(text),
+                    _ => scratch.extend_from_slice(values.next().unwrap_or_default()),
+                }
+            }
+            if let Some(target) = labels.target_id(*name) {
+                labels.set_with(target, |out| {
+                    push_replacing(scratch, char::REPLACEMENT_CHARACTER, out);
+                });
+            }
+        }
+    }
+}
+
+/// The slots whose values, at `places` of a line, lie in a part of it, if only partly.
+fn slots_in(places: &[Range<usize>], part: &Range<usize>) -> Range<usize> {
+    let first = places.partition_point(|place| place.end <= part.start);
+    let last = places.partition_point(|place| place.start < part.end);
+    first..last.max(first)
 }
 
 /// Makes plans for a pipeline's parser.
@@ -82,7 +166,7 @@ pub(crate) struct TemplateParser<'p> {
     needed: &'p [NameId],
     names: &'p Names,
     plans: Vec<Plan>,
-    numbers: HashMap<Vec<Piece>, NonZeroU32, FoldState>,
+    numbers: HashMap<Made, NonZeroU32, FoldState>,
     /// By what is known of a template. The same templates come in many groups.
     known: HashMap<Vec<u8>, Option<Projection>, FoldState>,
 }
@@ -119,15 +203,15 @@ impl<'p> TemplateParser<'p> {
 
     /// Gives a plan its number, that of another one with the same pieces if there is one.
     fn number(&mut self, plan: Plan) -> Option<Projection> {
-        let Plan { pieces, slots } = plan;
-        if let Some(number) = self.numbers.get(&pieces) {
+        let Plan { made, slots } = plan;
+        if let Some(number) = self.numbers.get(&made) {
             return Some(Projection { number: *number, slots });
         }
         let number = self.plans.len() + 1;
         let number = u32::try_from(number).ok().filter(|_| number <= PLANS_MAX);
         let number = NonZeroU32::new(number?)?;
-        self.numbers.insert(pieces.clone(), number);
-        self.plans.push(Plan { pieces, slots: Vec::new() });
+        self.numbers.insert(made.clone(), number);
+        self.plans.push(Plan { made, slots: Vec::new() });
         Some(Projection { number, slots })
     }
 
@@ -143,7 +227,7 @@ impl<'p> TemplateParser<'p> {
 impl Projector for TemplateParser<'_> {
     fn project(&mut self, template: &LineTemplate<'_>) -> Option<Projection> {
         let template = Template::new(template);
-        let key = template.key();
+        let key = template.key(matches!(self.step, Step::Pattern(_) | Step::Regexp(_)));
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
@@ -171,28 +255,31 @@ impl<'t> Template<'t> {
         }
     }
 
-    /// Bytes that are the same for templates of which the same is known.
-    fn key(&self) -> Vec<u8> {
+    /// Bytes that are the same for templates of which the same is known, lengths of values among it where
+    /// they matter.
+    fn key(&self, has_lengths: bool) -> Vec<u8> {
         let mut key = Vec::new();
         for text in &self.texts {
             key.extend_from_slice(&text.len().to_le_bytes());
             key.extend_from_slice(text);
         }
         for SlotValues { len_min, len_max, ascii, beyond_ascii, are_numbers } in &self.values {
-            key.extend_from_slice(&len_min.to_le_bytes());
-            key.extend_from_slice(&len_max.to_le_bytes());
+            if has_lengths {
+                key.extend_from_slice(&len_min.to_le_bytes());
+                key.extend_from_slice(&len_max.to_le_bytes());
+            }
             key.extend_from_slice(&ascii.to_le_bytes());
-            key.extend([u8::from(*beyond_ascii), u8::from(*are_numbers)]);
+            key.extend([*beyond_ascii, *are_numbers, *len_min == 0].map(u8::from));
         }
         key
     }
 
     /// The line with these values, and where each of them is.
-    fn line(&self, values: &[Vec<u8>]) -> (Vec<u8>, Vec<std::ops::Range<usize>>) {
+    fn line(&self, values: &[impl AsRef<[u8]>]) -> (Vec<u8>, Vec<Range<usize>>) {
         let (mut line, mut places) = (Vec::new(), Vec::with_capacity(values.len()));
         let mut texts = self.texts.iter();
         line.extend_from_slice(texts.next().copied().unwrap_or_default());
-        for (value, behind) in values.iter().zip(texts) {
+        for (value, behind) in values.iter().map(AsRef::as_ref).zip(texts) {
             places.push(line.len()..line.len() + value.len());
             line.extend_from_slice(value);
             line.extend_from_slice(behind);

@@ -1,5 +1,7 @@
 //! A template as those see it who are to say which of its values they need.
 
+use std::ops::Range;
+
 use super::column::Coding;
 use super::table::Template;
 use crate::{Needle, SlotValues};
@@ -32,7 +34,7 @@ impl<'a> TemplateView<'a> {
         }
     }
 
-    pub(crate) fn may_have_in_values(&self, needle: &Needle) -> bool {
-        super::search::may_touch_slots(self.0, needle)
+    pub(crate) fn may_have_in_values(&self, needle: &Needle, slots: &Range<usize>) -> bool {
+        super::search::may_touch_slots(self.0, needle, slots)
     }
 }

@@ -1,5 +1,7 @@
 //! How a needle can lie over a template.
 
+use std::ops::Range;
+
 use super::super::table::Template;
 use super::{Lies, Test};
 use crate::Needle;
@@ -49,11 +51,19 @@ pub(super) fn align<'n>(template: &Template, test: &Test<'n>) -> Aligned<'n> {
     }
 }
 
-/// Whether a needle can lie in a slot's value, or partly in one.
-pub(in crate::segment::template) fn may_touch_slots(template: &Template, needle: &Needle) -> bool {
+/// Whether a needle can lie in a value of some slots, or partly in one.
+pub(in crate::segment::template) fn may_touch_slots(
+    template: &Template,
+    needle: &Needle,
+    slots: &Range<usize>,
+) -> bool {
+    if slots.is_empty() {
+        return false;
+    }
     let mut search = Search { passes_statics: true, ..Search::new(template, needle) };
     let ended = search.anywhere(needle.bytes());
-    ended.is_err() || !search.found.is_empty()
+    let mut parts = search.found.iter().flatten();
+    ended.is_err() || parts.any(|part| slots.contains(&part.slot))
 }
 
 /// Why a search ends before it has tried everything.
