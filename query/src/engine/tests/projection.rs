@@ -62,14 +62,18 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
         7 => format!("status={small}={number} level=größe{small} took=\"{}\"", number % 10),
         8 => format!("status: status: {small} len: time: time: {} len: {level}", number % 10),
         9 => format!(r#"{{"level":{level},"status":{small}}}"#),
+        11 => {
+            let user = ["", "Jürgen", "Ольга", "n"][(number % 4) as usize];
+            format!(r#"{{"level":"{level}","user":"{user}","took":{small}}}"#)
+        }
         _ => format!("{level} {small} status={} took={} level={level}", number % 9, number % 100),
     }
 }
 
 pub(super) fn fixtures(random: &mut Random) -> [Fixture; 2] {
     let mut fixtures = [Fixture::new(), Fixture::new()];
-    for number in 0..LINES * 11 {
-        let (kind, time) = (number % 11, i64::try_from(number).unwrap() * SECOND / 50);
+    for number in 0..LINES * 12 {
+        let (kind, time) = (number % 12, i64::try_from(number).unwrap() * SECOND / 50);
         let line = line(kind, random);
         let (job, status) = (format!("j{kind}"), format!("{}", random.below(3)));
         let own = [("job", job.as_str()), ("name", "n")];
@@ -320,6 +324,8 @@ fn values_are_read_where_templates_allow() {
         // Zeros in front.
         ("j0", "| json | took > 400", "took"),
         ("j4", "| json | status >= 300", "status"),
+        // Text beyond ASCII, and none.
+        ("j11", "| json | user != \"\"", "user"),
         ("j1", "| logfmt | took > 400ms", "level"),
         ("j1", "| logfmt took", "took"),
         ("j2", "| pattern \"<_> status: <status> len: <_>\"", "status"),

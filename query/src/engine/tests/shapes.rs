@@ -123,7 +123,9 @@ impl Kind {
                 ["\"\"".to_owned(), format!("\"{number}\"")][(number % 2) as usize].clone()
             }
             Self::Escaped => format!("\"q\\\"{number}\\n\""),
-            Self::Unicode => format!("\"größe{number}\""),
+            Self::Unicode => {
+                format!("\"{}{number}\"", ["größe", "\u{fffd}"][(number % 2) as usize])
+            }
             Self::Array => format!("[{number},{{\"a\":{number}}}]"),
             Self::Object => format!("{{\"b\":{number},\"a\":\"x{}\"}}", random.below(9)),
         }

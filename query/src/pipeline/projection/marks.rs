@@ -2,10 +2,10 @@
 //!
 //! The values of a template are replaced by *marks*, which no text has, and the parser is run on that. Where
 //! a mark comes back as it is in a label's value, any other value comes back as well that has nothing in it
-//! that the parser takes for more than text: no quote, escape, control character or byte beyond ASCII, and
-//! of all other marks of punctuation only such as the slot's mark has, too. In a place where the parser
+//! that the parser takes for more than text: no quote, escape or control character, and of all other marks of
+//! punctuation, and of characters beyond ASCII, only such as the slot's mark has, too. In a place where the parser
 //! allows numbers only, a mark of letters is an error, so that what stands there must be known to be digits;
-//! where some begin with a zero, so does one of two marks.
+//! where some begin with a zero, so does one of two marks. Where some are empty, a third mark is.
 //!
 //! What a parser makes of every pair by itself comes out as labels. One with expressions, which make empty
 //! labels, too, is given a line.
@@ -32,8 +32,9 @@ pub(super) fn plan(
     names: &Names,
     template: &Template<'_>,
 ) -> Option<Plan> {
-    let [short, long] = [Length::Short, Length::Long].map(|length| marks(template, length));
-    let marks = [short?, long?];
+    let [short, long, least] =
+        [Length::Short, Length::Long, Length::Least].map(|length| marks(template, length));
+    let marks = [short?, long?, least?];
     let prover = Prover { step, whole: whole_parser(step)?, needed, names, marks: &marks };
     let (line, places) = template.line(&marks[0]);
     let marked = Marked { line: &line, places: &places };
@@ -60,7 +61,7 @@ fn labels(
     names: &Names,
     marks: &[String],
 ) -> Option<Plan> {
-    let mut plan = Plan::of_labels();
+    let mut plan = Plan::of_labels(' ');
     for (name, value) in values {
         plan.label(needed.iter().copied().find(|id| names.text(*id) == name)?);
         let mut rest = value.as_str();
@@ -153,30 +154,53 @@ struct Prover<'p> {
     whole: Step,
     needed: &'p [NameId],
     names: &'p Names,
-    /// Short ones and long ones.
-    marks: &'p [Vec<String>; 2],
+    /// Short ones, long ones, and short ones of which those are empty that may be.
+    marks: &'p [Vec<String>; 3],
 }
 
 impl Prover<'_> {
     /// The needed labels of the lines of a plan, with short marks as values; `None` where marks cannot stand
     /// for values.
     fn values(&self, plan: &Plan) -> Option<Found> {
-        let [short, long] = self.marks.each_ref().map(|marks| {
+        let marks = self.marks.each_ref().map(|marks| {
             let marks = plan.slots.iter().map(|slot| marks[*slot as usize].as_str());
             marks.collect::<Vec<_>>()
         });
-        let [line, longer] = [&short, &long].map(|marks| {
+        let lines = marks.each_ref().map(|marks| {
             let mut line = Vec::new();
             plan.line(marks.iter().map(|mark| mark.as_bytes()), &mut line);
             line
         });
-        if outline(&self.whole, &short, &line)? != outline(&self.whole, &long, &longer)? {
+        let [short, long, least] = &marks;
+        let [line, longer, shortest] = &lines;
+        let mut outline = self.outline(short, line)?;
+        if outline != self.outline(long, longer)? {
             return None;
         }
-        let found = found(self.step, self.names.clone(), &line)?;
+        if least != short {
+            for (number, _) in least.iter().enumerate().filter(|(_, mark)| mark.is_empty()) {
+                put(&mut outline, &place_of(number), "");
+            }
+            if outline != self.outline(least, shortest)? {
+                return None;
+            }
+        }
+        let found = found(self.step, self.names.clone(), line)?;
         // What is needed is named there as it was before a collision, too.
         let is_needed = |name: &str| self.needed.iter().any(|id| self.names.text(*id) == name);
         Some(found.into_iter().filter(|(name, _)| is_needed(name)).collect())
+    }
+
+    /// What is found in a line with numbers in place of marks; `None` unless every mark is in a value.
+    fn outline(&self, marks: &[&str], line: &[u8]) -> Option<Found> {
+        let mut outline = found(&self.whole, Names::new(), line)?;
+        for (number, mark) in marks.iter().enumerate().filter(|(_, mark)| !mark.is_empty()) {
+            let is_name = outline.iter().any(|(name, _)| name.contains(mark));
+            if is_name || !put(&mut outline, mark, &place_of(number)) {
+                return None;
+            }
+        }
+        Some(outline)
     }
 }
 
@@ -213,27 +237,33 @@ fn found(step: &Step, names: Names, line: &[u8]) -> Option<Found> {
     labels.error().is_none().then(|| found.collect())
 }
 
-/// What is found in a line with numbers in place of marks; `None` unless every mark is in a value.
-fn outline(whole: &Step, marks: &[&str], line: &[u8]) -> Option<Found> {
-    let mut outline = found(whole, Names::new(), line)?;
-    for (number, mark) in marks.iter().enumerate() {
-        if outline.iter().any(|(name, _)| name.contains(mark)) {
-            return None;
-        }
-        let (_, value) = outline.iter_mut().find(|(_, value)| value.contains(mark))?;
-        *value = value.replacen(mark, &format!("\u{0}{number}\u{0}"), 1);
-    }
-    Some(outline)
+/// What stands for a mark in an outline.
+fn place_of(number: usize) -> String {
+    format!("\u{0}{number}\u{0}")
+}
+
+/// Replaces the first place that has a text in a value, and says whether there is one.
+fn put(found: &mut Found, text: &str, instead: &str) -> bool {
+    let value = found.iter_mut().map(|(_, value)| value).find(|value| value.contains(text));
+    value.map(|value| *value = value.replacen(text, instead, 1)).is_some()
 }
 
 #[derive(Clone, Copy)]
 enum Length {
     Short,
     Long,
+    /// As short as values may be.
+    Least,
 }
 
 /// A mark for each slot; `None` where a value may have what a mark cannot stand for.
 fn marks(template: &Template<'_>, length: Length) -> Option<Vec<String>> {
+    // A character may not begin in a text and end in a value.
+    let is_text = |text: &&[u8]| std::str::from_utf8(text).is_ok();
+    let are_ascii = template.values.iter().all(|values| !values.beyond_ascii);
+    if !are_ascii && !template.texts.iter().all(is_text) {
+        return None;
+    }
     let slots = template.values.iter().enumerate();
     slots
         .map(|(slot, values)| {
@@ -261,20 +291,23 @@ fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Opti
             punctuation.push(char::from(byte));
         }
     }
-    if values.beyond_ascii || values.len_min == 0 {
-        return None;
+    if values.beyond_ascii {
+        punctuation.push('ü');
+    }
+    if values.len_min == 0 && matches!(length, Length::Least) {
+        return Some(String::new());
     }
     // Digits that are in no template: eleven of them, told by the slot.
     let digits = (slot as u64 + 1) * 7_919_191_919 % 100_000_000_000;
     // A number may be followed by what does not go on with it.
     let ends = behind.first().is_some_and(|byte| !byte.is_ascii_alphanumeric());
-    let are_digits = ends && values.ascii & !DIGITS == 0;
+    let are_digits = ends && values.ascii & !DIGITS == 0 && !values.beyond_ascii;
     Some(match (are_digits, length) {
-        (true, Length::Short) => format!("9{digits:011}"),
+        (true, Length::Short | Length::Least) => format!("9{digits:011}"),
         (true, Length::Long) if values.are_numbers => format!("9{digits:011}73"),
         // Zeros in front are not everywhere a number.
         (true, Length::Long) => format!("0{digits:011}73"),
-        (false, Length::Short) => format!("Q{digits:011}{punctuation}z"),
+        (false, Length::Short | Length::Least) => format!("Q{digits:011}{punctuation}z"),
         (false, Length::Long) => format!("Q{digits:011}z{punctuation}zq"),
     })
 }

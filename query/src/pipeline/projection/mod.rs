@@ -47,8 +47,8 @@ enum Piece {
 /// What is made of a line's wanted values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Made {
-    /// The parser's labels; else a line for it.
-    is_labels: bool,
+    /// Of the parser's labels, what it makes of bytes that are no text; `None` for a line that it is given.
+    labels: Option<char>,
     pieces: Vec<Piece>,
 }
 
@@ -63,11 +63,11 @@ pub(crate) struct Plan {
 
 impl Plan {
     const fn of_line() -> Self {
-        Self { made: Made { is_labels: false, pieces: Vec::new() }, slots: Vec::new() }
+        Self { made: Made { labels: None, pieces: Vec::new() }, slots: Vec::new() }
     }
 
-    const fn of_labels() -> Self {
-        Self { made: Made { is_labels: true, pieces: Vec::new() }, slots: Vec::new() }
+    const fn of_labels(replacement: char) -> Self {
+        Self { made: Made { labels: Some(replacement), pieces: Vec::new() }, slots: Vec::new() }
     }
 
     fn label(&mut self, name: NameId) {
@@ -111,7 +111,7 @@ impl Plan {
 
     /// Whether labels are made of values, and no line.
     pub(crate) const fn makes_labels(&self) -> bool {
-        self.made.is_labels
+        self.made.labels.is_some()
     }
 
     /// Appends the line that has these values.
@@ -132,6 +132,7 @@ impl Plan {
         labels: &mut LabelBuilder<'_>,
         scratch: &mut Vec<u8>,
     ) {
+        let replacement = self.made.labels.unwrap_or(char::REPLACEMENT_CHARACTER);
         let mut pieces = self.made.pieces.iter().peekable();
         while let Some(piece) = pieces.next() {
             let Piece::Label(name) = piece else { continue };
@@ -143,9 +144,7 @@ impl Plan {
                 }
             }
             if let Some(target) = labels.target_id(*name) {
-                labels.set_with(target, |out| {
-                    push_replacing(scratch, char::REPLACEMENT_CHARACTER, out);
-                });
+                labels.set_with(target, |out| push_replacing(scratch, replacement, out));
             }
         }
     }

@@ -28,7 +28,8 @@ pub(super) fn of_pattern(
     if !is_certain(prefix, 0..prefix.len().min(line.len())) {
         return None;
     }
-    let (mut of_labels, mut of_line) = (Plan::of_labels(), Plan::of_line());
+    let (mut of_labels, mut of_line) =
+        (Plan::of_labels(char::REPLACEMENT_CHARACTER), Plan::of_line());
     if !line.starts_with(prefix) {
         // No line of the template does.
         return Some(of_labels);
@@ -70,7 +71,9 @@ pub(super) fn of_regexp(regexp: &Regexp, template: &Template<'_>) -> Option<Plan
         return None;
     }
     // No line of the template matches where there is no beginning.
-    let Some((number, start)) = found else { return Some(Plan::of_labels()) };
+    let Some((number, start)) = found else {
+        return Some(Plan::of_labels(char::REPLACEMENT_CHARACTER));
+    };
     let mut plan = Plan::of_line();
     plan.text(&template.texts[number][start..]);
     for (slot, text) in template.texts.iter().enumerate().skip(number + 1) {
