@@ -50,7 +50,7 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
         ),
         // Keys that are values, arrays, escapes, keys named twice, zeros in front, text beyond ASCII.
         3 => format!(
-            r#"{{"{level}":{},"status":"{small}","list":["{number}",{small}],"user_id":"{small}","user":{{"id":{}}}}}"#,
+            r#"{{"{level}{number}":{},"status":"{small}","list":["{number}",{small}],"user_id":"{small}","user":{{"id":{}}}}}"#,
             number % 90,
             number % 9,
         ),
@@ -62,6 +62,9 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
         7 => format!("status={small}={number} level=größe{small} took=\"{}\"", number % 10),
         8 => format!("status: status: {small} len: time: time: {} len: {level}", number % 10),
         9 => format!(r#"{{"level":{level},"status":{small}}}"#),
+        12 => format!(
+            r#"{{"status":{small},"list":["x{number}",{small},{{"a":1}}],"level":"{level}"}}"#
+        ),
         11 => {
             let user = ["", "Jürgen", "Ольга", "n"][(number % 4) as usize];
             format!(r#"{{"level":"{level}","user":"{user}","took":{small}}}"#)
@@ -72,8 +75,8 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
 
 pub(super) fn fixtures(random: &mut Random) -> [Fixture; 2] {
     let mut fixtures = [Fixture::new(), Fixture::new()];
-    for number in 0..LINES * 12 {
-        let (kind, time) = (number % 12, i64::try_from(number).unwrap() * SECOND / 50);
+    for number in 0..LINES * 13 {
+        let (kind, time) = (number % 13, i64::try_from(number).unwrap() * SECOND / 50);
         let line = line(kind, random);
         let (job, status) = (format!("j{kind}"), format!("{}", random.below(3)));
         let own = [("job", job.as_str()), ("name", "n")];
@@ -324,6 +327,7 @@ fn values_are_read_where_templates_allow() {
         // Zeros in front.
         ("j0", "| json | took > 400", "took"),
         ("j4", "| json | status >= 300", "status"),
+        ("j12", "| json | status >= 300", "status"),
         // Text beyond ASCII, and none.
         ("j11", "| json | user != \"\"", "user"),
         ("j1", "| logfmt | took > 400ms", "level"),
@@ -338,7 +342,7 @@ fn values_are_read_where_templates_allow() {
         assert_eq!(projected(&in_memory, job, pipeline, &[needed]).0, 0);
     }
     for (job, pipeline) in [
-        // Arrays, keys that are values, labels that are all needed, lines that are made anew.
+        // Keys that are values, labels that are all needed, lines that are made anew.
         ("j3", "| json | status >= 300"),
         ("j8", "| pattern \"<_> status: <status> len: <_>\" | line_format \"x\" | logfmt"),
         ("j2", "| regexp \"(?P<took>[0-9.]+)$\""),

@@ -10,8 +10,8 @@
 //! What a parser makes of every pair by itself comes out as labels. One with expressions, which make empty
 //! labels, too, is given a line.
 //!
-//! A template of which one value does not come back is declined: it may be a key, within an array, or named
-//! twice.
+//! A template of which one value does not come back is declined: it may be a key, or named twice. What comes
+//! back nowhere, since it is within an array, may be anything but brackets, too.
 
 use std::ops::Range;
 use std::slice;
@@ -35,7 +35,9 @@ pub(super) fn plan(
     let [short, long, least] =
         [Length::Short, Length::Long, Length::Least].map(|length| marks(template, length));
     let marks = [short?, long?, least?];
-    let prover = Prover { step, whole: whole_parser(step)?, needed, names, marks: &marks };
+    let may_go = passable(step, template);
+    let whole = whole_parser(step)?;
+    let prover = Prover { step, whole, needed, names, marks: &marks, may_go: &may_go };
     let (line, places) = template.line(&marks[0]);
     let marked = Marked { line: &line, places: &places };
     let all = 0..line.len();
@@ -156,6 +158,8 @@ struct Prover<'p> {
     names: &'p Names,
     /// Short ones, long ones, and short ones of which those are empty that may be.
     marks: &'p [Vec<String>; 3],
+    /// Which slots may be passed over by the parser.
+    may_go: &'p [bool],
 }
 
 impl Prover<'_> {
@@ -173,15 +177,16 @@ impl Prover<'_> {
         });
         let [short, long, least] = &marks;
         let [line, longer, shortest] = &lines;
-        let mut outline = self.outline(short, line)?;
-        if outline != self.outline(long, longer)? {
+        let may_go: Vec<bool> = plan.slots.iter().map(|slot| self.may_go[*slot as usize]).collect();
+        let mut outline = self.outline(short, &may_go, line)?;
+        if outline != self.outline(long, &may_go, longer)? {
             return None;
         }
         if least != short {
             for (number, _) in least.iter().enumerate().filter(|(_, mark)| mark.is_empty()) {
                 put(&mut outline, &place_of(number), "");
             }
-            if outline != self.outline(least, shortest)? {
+            if outline != self.outline(least, &may_go, shortest)? {
                 return None;
             }
         }
@@ -191,17 +196,37 @@ impl Prover<'_> {
         Some(found.into_iter().filter(|(name, _)| is_needed(name)).collect())
     }
 
-    /// What is found in a line with numbers in place of marks; `None` unless every mark is in a value.
-    fn outline(&self, marks: &[&str], line: &[u8]) -> Option<Found> {
+    /// What is found in a line with numbers in place of marks; `None` unless every mark is in a value, or
+    /// nowhere where that may be.
+    fn outline(&self, marks: &[&str], may_go: &[bool], line: &[u8]) -> Option<Found> {
         let mut outline = found(&self.whole, Names::new(), line)?;
-        for (number, mark) in marks.iter().enumerate().filter(|(_, mark)| !mark.is_empty()) {
-            let is_name = outline.iter().any(|(name, _)| name.contains(mark));
-            if is_name || !put(&mut outline, mark, &place_of(number)) {
+        let all = marks.iter().zip(may_go).enumerate();
+        for (number, (mark, may_go)) in all.filter(|(_, (mark, _))| !mark.is_empty()) {
+            let is_put = put(&mut outline, mark, &place_of(number));
+            // Names have other characters for some.
+            let is_left = |(name, value): &(String, String)| {
+                name.contains(core(mark)) || value.contains(core(mark))
+            };
+            if outline.iter().any(is_left) || !is_put && !may_go {
                 return None;
             }
         }
         Some(outline)
     }
+}
+
+/// The slots whose values may be in none of the labels: within an array, for `json`, which looks for its end
+/// alone.
+fn passable(step: &Step, template: &Template<'_>) -> Vec<bool> {
+    let brackets = b"[]{}".iter().fold(0_u128, |set, byte| set | 1 << byte);
+    let is_passable =
+        |values: &SlotValues| matches!(step, Step::Json) && values.ascii & brackets == 0;
+    template.values.iter().map(is_passable).collect()
+}
+
+/// What of a mark is the same wherever it comes to be: a letter or digit, and the slot's eleven digits.
+fn core(mark: &str) -> &str {
+    mark.get(..12).unwrap_or(mark)
 }
 
 /// The stage that makes a label of everything a parser can make one of.
