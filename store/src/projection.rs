@@ -5,6 +5,7 @@
 //! once for each template ([`Projector`]), and is given those values instead of lines. Lines without a
 //! template, and those of templates that it declines, come whole.
 
+use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::Range;
 
@@ -13,8 +14,17 @@ use crate::segment::{KnownProjections, TemplateView};
 
 /// What the lines of one template have in common: text, between which there are slots whose values
 /// differ from line to line.
-#[derive(Clone, Copy, Debug)]
-pub struct LineTemplate<'a>(pub(crate) TemplateView<'a>);
+#[derive(Clone, Copy)]
+pub struct LineTemplate<'a> {
+    pub(crate) view: TemplateView<'a>,
+    pub(crate) few_values: &'a dyn Fn(usize) -> Option<Vec<Vec<u8>>>,
+}
+
+impl fmt::Debug for LineTemplate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("LineTemplate").field(&self.view).finish()
+    }
+}
 
 /// What is known of the values of a slot without reading them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,19 +45,26 @@ impl<'a> LineTemplate<'a> {
     /// How many slots there are.
     #[must_use]
     pub fn slots(&self) -> usize {
-        self.0.slots()
+        self.view.slots()
     }
 
     /// The text before a slot, counted from 0; behind the last one with the number of slots.
     #[must_use]
     pub fn text(&self, number: usize) -> &'a [u8] {
-        self.0.text(number)
+        self.view.text(number)
     }
 
     /// What is known of a slot's values; nothing may be in one that is not there.
     #[must_use]
     pub fn values(&self, slot: usize) -> SlotValues {
-        self.0.values(slot)
+        self.view.values(slot)
+    }
+
+    /// All values of a slot, in no order, where they are few and a list of them is kept; it is read. Each is
+    /// that of some line.
+    #[must_use]
+    pub fn few_values(&self, slot: usize) -> Option<Vec<Vec<u8>>> {
+        (self.few_values)(slot)
     }
 
     /// Whether in some line the needle may lie in a value of these slots, or partly in one, as far as is
@@ -55,7 +72,7 @@ impl<'a> LineTemplate<'a> {
     /// nowhere else.
     #[must_use]
     pub fn may_have_in_values(&self, needle: &Needle, slots: Range<usize>) -> bool {
-        self.0.may_have_in_values(needle, &slots)
+        self.view.may_have_in_values(needle, &slots)
     }
 }
 

@@ -40,9 +40,16 @@ impl SegmentScratch {
 pub(crate) struct KnownProjections(Option<(GroupKey, Projections)>);
 
 impl KnownProjections {
-    fn of(&mut self, key: GroupKey, group: &Group, projector: &mut dyn Projector) -> &Projections {
+    fn of(
+        &mut self,
+        key: GroupKey,
+        group: &Group,
+        (file, scratch): (&[u8], &mut GroupScratch),
+        projector: &mut dyn Projector,
+    ) -> &Projections {
         let known = self.0.take().filter(|(other, _)| *other == key);
-        &self.0.insert(known.unwrap_or_else(|| (key, group.projections(projector)))).1
+        let ask = || (key, group.projections(projector, file, scratch));
+        &self.0.insert(known.unwrap_or_else(ask)).1
     }
 }
 
@@ -182,7 +189,8 @@ impl SegmentChunk {
             Parts::Groups(_) => {
                 let group = self.group(scratch)?;
                 let key = (self.segment.identity(), self.run.block);
-                let projections = known.of(key, &group, projector);
+                let file = (self.segment.bytes(), &mut scratch.segment.groups);
+                let projections = known.of(key, &group, file, projector);
                 (!projections.are_all_whole()).then_some((group, projections))
             }
         };

@@ -65,6 +65,9 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
         12 => format!(
             r#"{{"status":{small},"list":["x{number}",{small},{{"a":1}}],"level":"{level}"}}"#
         ),
+        13 => {
+            format!(r#"{{"ok":{},"status":{small},"level":"{level}"}}"#, number.is_multiple_of(3))
+        }
         11 => {
             let user = ["", "Jürgen", "Ольга", "n"][(number % 4) as usize];
             format!(r#"{{"level":"{level}","user":"{user}","took":{small}}}"#)
@@ -75,8 +78,8 @@ pub(super) fn line(kind: u64, random: &mut Random) -> String {
 
 pub(super) fn fixtures(random: &mut Random) -> [Fixture; 2] {
     let mut fixtures = [Fixture::new(), Fixture::new()];
-    for number in 0..LINES * 13 {
-        let (kind, time) = (number % 13, i64::try_from(number).unwrap() * SECOND / 50);
+    for number in 0..LINES * 14 {
+        let (kind, time) = (number % 14, i64::try_from(number).unwrap() * SECOND / 50);
         let line = line(kind, random);
         let (job, status) = (format!("j{kind}"), format!("{}", random.below(3)));
         let own = [("job", job.as_str()), ("name", "n")];
@@ -327,7 +330,10 @@ fn values_are_read_where_templates_allow() {
         // Zeros in front.
         ("j0", "| json | took > 400", "took"),
         ("j4", "| json | status >= 300", "status"),
+        // An array.
         ("j12", "| json | status >= 300", "status"),
+        // True and false.
+        ("j13", "| json | ok = \"true\"", "ok"),
         // Text beyond ASCII, and none.
         ("j11", "| json | user != \"\"", "user"),
         ("j1", "| logfmt | took > 400ms", "level"),

@@ -5,7 +5,7 @@
 //! that the parser takes for more than text: no quote, escape or control character, and of all other marks of
 //! punctuation, and of characters beyond ASCII, only such as the slot's mark has, too. In a place where the parser
 //! allows numbers only, a mark of letters is an error, so that what stands there must be known to be digits;
-//! where some begin with a zero, so does one of two marks. Where some are empty, a third mark is.
+//! or `true` and `false`; where some begin with a zero, so does one of two marks. Where some are empty, a third mark is.
 //!
 //! What a parser makes of every pair by itself comes out as labels. One with expressions, which make empty
 //! labels, too, is given a line.
@@ -293,7 +293,7 @@ fn marks(template: &Template<'_>, length: Length) -> Option<Vec<String>> {
     slots
         .map(|(slot, values)| {
             let behind = template.texts.get(slot + 1).copied().unwrap_or_default();
-            mark(slot, values, behind, length)
+            mark(slot, (values, template.bools[slot]), behind, length)
         })
         .collect()
 }
@@ -301,7 +301,12 @@ fn marks(template: &Template<'_>, length: Length) -> Option<Vec<String>> {
 /// A bit for each of `0` to `9`.
 const DIGITS: u128 = 0x3ff << b'0';
 
-fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Option<String> {
+fn mark(
+    slot: usize,
+    (values, are_bools): (&SlotValues, bool),
+    behind: &[u8],
+    length: Length,
+) -> Option<String> {
     let is_text =
         |byte: u8| byte == b' ' || byte.is_ascii_graphic() && byte != b'"' && byte != b'\\';
     let mut punctuation = String::new();
@@ -327,6 +332,9 @@ fn mark(slot: usize, values: &SlotValues, behind: &[u8], length: Length) -> Opti
     // A number may be followed by what does not go on with it.
     let ends = behind.first().is_some_and(|byte| !byte.is_ascii_alphanumeric());
     let are_digits = ends && values.ascii & !DIGITS == 0 && !values.beyond_ascii;
+    // Where a number may be, so may they, as long as they are all of the token.
+    let are_bools = are_bools && behind.first().is_some_and(|byte| b",]} ".contains(byte));
+    let are_digits = are_digits || are_bools;
     Some(match (are_digits, length) {
         (true, Length::Short | Length::Least) => format!("9{digits:011}"),
         (true, Length::Long) if values.are_numbers => format!("9{digits:011}73"),

@@ -242,16 +242,35 @@ struct Template<'t> {
     /// One more than slots.
     texts: Vec<&'t [u8]>,
     values: Vec<SlotValues>,
+    /// The slots whose values are `true` and `false`.
+    bools: Vec<bool>,
+}
+
+/// A bit for each letter of `true` and `false`.
+const LETTERS_OF_BOOLS: u128 = letters(b"truefalse");
+
+const fn letters(text: &[u8]) -> u128 {
+    let (mut set, mut at) = (0, 0);
+    while at < text.len() {
+        set |= 1 << text[at];
+        at += 1;
+    }
+    set
 }
 
 impl<'t> Template<'t> {
     fn new(lines: &'t LineTemplate<'t>) -> Self {
         let slots = lines.slots();
-        Self {
-            lines,
-            texts: (0..=slots).map(|number| lines.text(number)).collect(),
-            values: (0..slots).map(|slot| lines.values(slot)).collect(),
-        }
+        let texts = (0..=slots).map(|number| lines.text(number)).collect();
+        let values: Vec<SlotValues> = (0..slots).map(|slot| lines.values(slot)).collect();
+        // Lists are read of those that may be.
+        let is_bool = |value: &Vec<u8>| matches!(&value[..], b"true" | b"false");
+        let are_bools = |(slot, values): (usize, &SlotValues)| {
+            let may_be = values.ascii == LETTERS_OF_BOOLS && !values.beyond_ascii;
+            may_be && lines.few_values(slot).is_some_and(|values| values.iter().all(is_bool))
+        };
+        let bools = values.iter().enumerate().map(are_bools).collect();
+        Self { lines, texts, values, bools }
     }
 
     /// Bytes that are the same for templates of which the same is known, lengths of values among it where
@@ -270,6 +289,7 @@ impl<'t> Template<'t> {
             key.extend_from_slice(&ascii.to_le_bytes());
             key.extend([*beyond_ascii, *are_numbers, *len_min == 0].map(u8::from));
         }
+        key.extend(self.bools.iter().map(|are_bools| u8::from(*are_bools)));
         key
     }
 

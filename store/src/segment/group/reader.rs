@@ -137,8 +137,13 @@ impl Group {
     }
 
     /// What a projector wants of the lines.
-    pub(in crate::segment) fn projections(&self, projector: &mut dyn Projector) -> Projections {
-        Projections::of(&self.header.lines, projector)
+    pub(in crate::segment) fn projections(
+        &self,
+        projector: &mut dyn Projector,
+        file: &[u8],
+        scratch: &mut GroupScratch,
+    ) -> Projections {
+        Projections::of(&self.header.lines, projector, &self.source(file, scratch))
     }
 
     /// As [`lines`](Self::lines), of values where they were asked for instead.

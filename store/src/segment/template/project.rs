@@ -3,12 +3,16 @@
 use std::num::NonZeroU32;
 
 use super::super::codec::Decoded;
+use super::column::Coding;
 use super::sink::Source;
 use super::table::{Table, Template};
 use super::values::{Loaded, TemplatePlaces, Wanted, push_text};
 use super::view::TemplateView;
 use crate::projection::push_value;
 use crate::{LineTemplate, Projection, Projector};
+
+/// Values that are more than these are not listed.
+const FEW_VALUES: usize = 8;
 
 /// What is read of each template of a table.
 #[derive(Debug, Default)]
@@ -33,9 +37,15 @@ struct Projected<'a> {
 
 impl Projections {
     /// Asks for every template of a table.
-    pub(in crate::segment) fn of(table: &Table, projector: &mut dyn Projector) -> Self {
+    pub(in crate::segment) fn of(
+        table: &Table,
+        projector: &mut dyn Projector,
+        source: &impl Source,
+    ) -> Self {
         let ask = |template| {
-            let projection = projector.project(&LineTemplate(TemplateView(template)))?;
+            let few_values = |slot| few_values(template, slot, source);
+            let line = LineTemplate { view: TemplateView(template), few_values: &few_values };
+            let projection = projector.project(&line)?;
             let has = |slot: &u32| (*slot as usize) < template.slots.len();
             Some(projection).filter(|projection| projection.slots.iter().all(has))
         };
@@ -46,6 +56,22 @@ impl Projections {
     pub(in crate::segment) fn are_all_whole(&self) -> bool {
         self.0.iter().all(Option::is_none)
     }
+}
+
+/// The values of a slot that takes so few that they are listed; `None` of others, and where they are
+/// damaged, which is told when they are read.
+fn few_values(template: &Template, slot: usize, source: &impl Source) -> Option<Vec<Vec<u8>>> {
+    let Coding::Dictionary { count, values, .. } = &template.column(slot)?.coding else {
+        return None;
+    };
+    let count = Some(*count as usize).filter(|count| *count <= FEW_VALUES)?;
+    let loaded = values.load(count, Wanted::All, source).ok()?;
+    let value = |place| {
+        let mut value = Vec::new();
+        loaded.push(place, &mut value);
+        value
+    };
+    Some((0..count).map(value).collect())
 }
 
 impl Table {
