@@ -80,6 +80,8 @@ enum Kind {
     Null,
     Empty,
     Escaped,
+    /// A backslash before what is now an escape, now none.
+    Backslash,
     Unicode,
     Array,
     Object,
@@ -88,7 +90,7 @@ enum Kind {
 impl Kind {
     fn random(random: &mut Random) -> Self {
         // The usual ones more often.
-        match random.below(26) {
+        match random.below(28) {
             0..=4 => Self::Number,
             5 => Self::Negative,
             6..=8 => Self::Decimal,
@@ -100,6 +102,7 @@ impl Kind {
             19 => Self::Null,
             20 => Self::Empty,
             21 => Self::Escaped,
+            26 | 27 => Self::Backslash,
             22 => Self::Unicode,
             23 => Self::Array,
             _ => Self::Object,
@@ -123,6 +126,7 @@ impl Kind {
                 ["\"\"".to_owned(), format!("\"{number}\"")][(number % 2) as usize].clone()
             }
             Self::Escaped => format!("\"q\\\"{number}\\n\""),
+            Self::Backslash => format!("\"q\\{}{number}\"", ["n", "t", "q"][(number % 3) as usize]),
             Self::Unicode => {
                 format!("\"{}{number}\"", ["größe", "\u{fffd}"][(number % 2) as usize])
             }

@@ -3,9 +3,10 @@
 //! The values of a template are replaced by *marks*, which no text has, and the parser is run on that. Where
 //! a mark comes back as it is in a label's value, any other value comes back as well that has nothing in it
 //! that the parser takes for more than text: no quote, escape or control character, and of all other marks of
-//! punctuation, and of characters beyond ASCII, only such as the slot's mark has, too. In a place where the parser
-//! allows numbers only, a mark of letters is an error, so that what stands there must be known to be digits;
-//! or `true` and `false`; where some begin with a zero, so does one of two marks. Where some are empty, a third mark is.
+//! punctuation, and of characters beyond ASCII, only such as the slot's mark has, too. In a place where the
+//! parser allows numbers only, a mark of letters is an error, so that what stands there must be known to be
+//! digits, or `true` and `false`; where some begin with a zero, so does one of two marks. Where some are empty,
+//! so is a third mark.
 //!
 //! What a parser makes of every pair by itself comes out as labels. One with expressions, which make empty
 //! labels, too, is given a line.
@@ -283,7 +284,11 @@ enum Length {
 
 /// A mark for each slot; `None` where a value may have what a mark cannot stand for.
 fn marks(template: &Template<'_>, length: Length) -> Option<Vec<String>> {
-    // A character may not begin in a text and end in a value.
+    // Neither an escape nor a character may begin in a text and end in a value.
+    let (_, before) = template.texts.split_last()?;
+    if before.iter().any(|text| text.ends_with(b"\\")) {
+        return None;
+    }
     let is_text = |text: &&[u8]| std::str::from_utf8(text).is_ok();
     let are_ascii = template.values.iter().all(|values| !values.beyond_ascii);
     if !are_ascii && !template.texts.iter().all(is_text) {
