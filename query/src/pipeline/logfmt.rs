@@ -1,7 +1,5 @@
 //! `| logfmt`: `key=value` pairs become labels, or those that expressions name.
 
-use std::ops::Range;
-
 use super::labels::LabelBuilder;
 use super::names::{NameId, Names, is_sane, sanitise};
 use super::text::{has_good_escapes, push_blanking, push_unescaped};
@@ -184,16 +182,10 @@ const UNEXPECTED_QUOTE: &str = "unexpected '\"'";
 
 impl<'a> Pairs<'a> {
     fn next(&mut self) -> Option<Result<(&'a str, Text<'a>), Fault>> {
-        self.start()?;
-        Some(self.pair())
-    }
-
-    /// Goes to where the next pair begins.
-    fn start(&mut self) -> Option<usize> {
         while is_blank(*self.line.get(self.at)?) {
             self.at += 1;
         }
-        Some(self.at)
+        Some(self.pair())
     }
 
     fn pair(&mut self) -> Result<(&'a str, Text<'a>), Fault> {
@@ -268,17 +260,6 @@ impl<'a> Pairs<'a> {
         let rest = self.line.get(self.at..).unwrap_or(b"");
         self.at += rest.iter().position(|&byte| is_blank(byte)).unwrap_or(rest.len());
     }
-}
-
-/// Where the pairs of a line are; `None` for a line that is not all pairs.
-pub(super) fn pair_spans(line: &[u8]) -> Option<Vec<Range<usize>>> {
-    let mut pairs = Pairs { line, at: 0 };
-    let mut spans = Vec::new();
-    while let Some(start) = pairs.start() {
-        pairs.pair().ok()?;
-        spans.push(start..pairs.at);
-    }
-    Some(spans)
 }
 
 const fn is_blank(byte: u8) -> bool {

@@ -183,13 +183,6 @@ impl Pipeline {
         !self.is_trivial()
     }
 
-    /// Whether anybody looks at a label that this metadata makes, or hides, or at the error that it has.
-    fn reads_any_of(&self, metadata: &Metadata) -> bool {
-        let Some(needed) = &self.required.names else { return true };
-        let is_needed = |name: &str| needed.iter().any(|id| self.names.text(*id) == name);
-        metadata.iter().any(|(name, _)| name.starts_with("__") || is_needed(name))
-    }
-
     /// What one thread runs the pipeline with, to begin with on entries of `stream`.
     pub(crate) fn worker(&self, stream: &Labels, output: &Output<'_>) -> Worker<'_> {
         let mut names = self.names.clone();
@@ -391,8 +384,6 @@ impl Worker<'_> {
         (bytes, values): (&[u8], impl Iterator<Item = &'v [u8]>),
         metadata: &Metadata,
     ) -> End {
-        let none = Metadata::default();
-        let metadata = if self.pipeline.reads_any_of(metadata) { metadata } else { &none };
         let may_be_known = self.pipeline.is_timeless;
         if may_be_known && let Some(end) = self.memo.get(metadata, number, bytes) {
             return end;

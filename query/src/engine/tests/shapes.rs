@@ -63,6 +63,24 @@ fn patterns_cut_out_of_values_what_they_cut_out_of_lines() {
     assert!(answered > 100, "{answered} queries found something");
 }
 
+#[test]
+fn an_empty_line_has_no_captures() {
+    let mut fixtures = [(); 2].map(|()| Fixture::new());
+    for number in 0..60 {
+        let line = ["", "5", "7"][(number % 3) as usize];
+        let push =
+            |fixture: &mut Fixture| fixture.push(&[("job", "e")], number * SECOND, line, &[]);
+        fixtures.iter_mut().for_each(push);
+    }
+    fixtures[0].store.flush().unwrap();
+    for pattern in ["<n>", "<n> <_>"] {
+        let query = format!(
+            "sum by (n) (count_over_time({{job=\"e\"}} | pattern `{pattern}` | n != ip(\"10.0.0.0/8\") [9s]))"
+        );
+        assert!(is_answered(&fixtures, &query, 0), "{query}");
+    }
+}
+
 /// Names of members, some of which give the same label.
 const NAMES: [&str; 7] = ["a", "b", "a_b", "a.b", "status", "c", "job"];
 

@@ -14,7 +14,6 @@ use super::text::{push_blanking, push_unescaped};
 
 pub(crate) use self::expression::JsonExpressions;
 pub(crate) use self::paths::{JsonPaths, Listener};
-pub(crate) use self::scan::member_spans;
 
 /// The error code of a line that is not the JSON it should be.
 pub(crate) const JSON_ERROR: &str = "JSONParserErr";

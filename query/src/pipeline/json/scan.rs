@@ -4,7 +4,7 @@
 //! quotes, brackets and commas is taken as it is.
 
 use std::borrow::Cow;
-use std::ops::{ControlFlow, Range};
+use std::ops::ControlFlow;
 
 use crate::pipeline::text::push_unescaped;
 
@@ -39,19 +39,6 @@ pub(super) enum Value<'a> {
     /// `true` or `false`.
     Bool(&'a [u8]),
     Null,
-}
-
-impl Value<'_> {
-    /// How many bytes of the line it takes.
-    const fn len(&self) -> usize {
-        match self {
-            Self::String(text) => text.len() + 2,
-            Self::Object(text) | Self::Array(text) | Self::Number(text) | Self::Bool(text) => {
-                text.len()
-            }
-            Self::Null => "null".len(),
-        }
-    }
 }
 
 /// Calls `each` with the members of the object that the text begins with, in their order.
@@ -102,20 +89,6 @@ pub(super) fn members_at<'a, E: ObjectEnds>(
             return Err(Malformed::Array);
         }
     }
-}
-
-/// Where the members are, names and values, of the object that the text begins with; `None` where it is
-/// malformed.
-pub(crate) fn member_spans(text: &[u8]) -> Option<Vec<Range<usize>>> {
-    let mut spans: Vec<Range<usize>> = Vec::new();
-    let scanned = members_at(text, 0, &mut Forgetful, |_, value, at, _| {
-        let before = spans.last().map_or(0, |span| span.end);
-        // Between two members there are a comma and blanks.
-        let start = memchr::memchr(b'"', &text[before..]).map_or(before, |quote| before + quote);
-        spans.push(start..at + value.len());
-        ControlFlow::Continue(())
-    });
-    scanned.ok().map(|()| spans)
 }
 
 /// Calls `each` with the values of the array that the text begins with, in their order.

@@ -14,15 +14,11 @@
 //! A template of which one value does not come back is declined: it may be a key, or named twice. What comes
 //! back nowhere, since it is within an array, may be anything but brackets, too.
 
-use std::ops::Range;
-use std::slice;
-
 use timberline_store::{Labels, SlotValues};
 
 use super::{Plan, Template};
-use crate::pipeline::json;
 use crate::pipeline::labels::{LabelBuilder, Required};
-use crate::pipeline::logfmt::{self, Logfmt};
+use crate::pipeline::logfmt::Logfmt;
 use crate::pipeline::names::{NameId, Names};
 use crate::pipeline::step::{Scratch, Step};
 
@@ -40,21 +36,16 @@ pub(super) fn plan(
     let whole = whole_parser(step)?;
     let prover = Prover { step, whole, needed, names, marks: &marks, may_go: &may_go };
     let (line, places) = template.line(&marks[0]);
-    let marked = Marked { line: &line, places: &places };
-    let all = 0..line.len();
-    let whole = slice::from_ref(&all);
-    let values = prover.values(&Form::WHOLE.plan(whole, marked, |_| true))?;
+    let plan = |is_value: &dyn Fn(usize) -> bool| {
+        let mut plan = Plan::of_line();
+        plan.part(0..line.len(), &line, &places, is_value);
+        plan
+    };
+    let values = prover.values(&plan(&|_| true))?;
     if makes_all(step) {
         return labels(&values, needed, names, &marks[0]);
     }
-    // What nobody needs is left out where that can be proved, too: there is less to parse in each line.
-    let is_wanted = |slot: usize| values.iter().any(|(_, value)| value.contains(&marks[0][slot]));
-    let (form, pairs) = pairs(step, &line)?;
-    let kept = marked.having(&pairs, &values, &marks[0], is_wanted);
-    match prover.values(&form.plan(&kept, marked, |_| true)) {
-        Some(same) if same == values => Some(form.plan(&kept, marked, is_wanted)),
-        _ => Some(Form::WHOLE.plan(whole, marked, is_wanted)),
-    }
+    Some(plan(&|slot| values.iter().any(|(_, value)| value.contains(&marks[0][slot]))))
 }
 
 /// The plan that makes labels of values: what stands for slots are marks.
@@ -80,74 +71,6 @@ fn labels(
         plan.text(rest.as_bytes());
     }
     Some(plan)
-}
-
-/// The line of a template with its marks, and where they are.
-#[derive(Clone, Copy)]
-struct Marked<'l> {
-    line: &'l [u8],
-    places: &'l [Range<usize>],
-}
-
-impl Marked<'_> {
-    /// Those of the line's pairs that have a wanted mark, or may have a value without marks.
-    fn having(
-        self,
-        pairs: &[Range<usize>],
-        values: &[(String, String)],
-        marks: &[String],
-        is_wanted: impl Fn(usize) -> bool,
-    ) -> Vec<Range<usize>> {
-        let has_mark = |value: &str| marks.iter().any(|mark| value.contains(mark));
-        let texts = values.iter().filter(|(_, value)| !has_mark(value));
-        let texts: Vec<&[u8]> = texts.map(|(_, value)| value.as_bytes()).collect();
-        let has_wanted = |pair: &Range<usize>| super::slots_in(self.places, pair).any(&is_wanted);
-        let has_text = |pair: &Range<usize>| {
-            let pair = &self.line[pair.clone()];
-            texts.iter().any(|text| memchr::memmem::find(pair, text).is_some())
-        };
-        pairs.iter().filter(|pair| has_wanted(pair) || has_text(pair)).cloned().collect()
-    }
-}
-
-/// What is around a line's pairs and between them.
-#[derive(Clone, Copy, Default)]
-struct Form {
-    open: &'static [u8],
-    between: &'static [u8],
-    close: &'static [u8],
-}
-
-impl Form {
-    const WHOLE: Self = Self { open: b"", between: b"", close: b"" };
-    const OBJECT: Self = Self { open: b"{", between: b",", close: b"}" };
-    const WORDS: Self = Self { open: b"", between: b" ", close: b"" };
-
-    /// The plan for a line of some parts of another one. Marks that are not values stay as they are.
-    fn plan(
-        self,
-        parts: &[Range<usize>],
-        marked: Marked<'_>,
-        is_value: impl Fn(usize) -> bool,
-    ) -> Plan {
-        let mut plan = Plan::of_line();
-        plan.text(self.open);
-        for (number, part) in parts.iter().enumerate() {
-            plan.text(if number == 0 { b"" } else { self.between });
-            plan.part(part.clone(), marked.line, marked.places, &is_value);
-        }
-        plan.text(self.close);
-        plan
-    }
-}
-
-/// The pairs of names and values that a line is made of, as far as the parser knows such.
-fn pairs(step: &Step, line: &[u8]) -> Option<(Form, Vec<Range<usize>>)> {
-    match step {
-        Step::Json | Step::JsonExpressions(_) => Some((Form::OBJECT, json::member_spans(line)?)),
-        Step::Logfmt(_) => Some((Form::WORDS, logfmt::pair_spans(line)?)),
-        _ => None,
-    }
 }
 
 /// Proves that lines end as those do that have marks in place of their values.

@@ -25,7 +25,10 @@ pub(super) fn of_pattern(
         !may_be_in_values(template, text, slots_in(&places, &part))
     };
     let prefix = pattern.prefix();
-    if !is_certain(prefix, 0..prefix.len().min(line.len())) {
+    // The empty line has no labels, and one whose first value is empty may begin otherwise.
+    let may_be_empty = template.values.iter().any(|values| values.len_min == 0);
+    let begins = template.texts.first().is_some_and(|text| text.len() >= prefix.len().max(1));
+    if may_be_empty && !begins || !is_certain(prefix, 0..prefix.len().min(line.len())) {
         return None;
     }
     let (mut of_labels, mut of_line) =
