@@ -17,13 +17,13 @@ use std::io;
 use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
-use super::Listener;
 use super::ints::IntColumn;
 use super::sink::{Place, Sink};
-use super::split::Texts;
+use super::split::{Draft, Texts, split};
 use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
 use super::values::Decoding;
+use super::{Listener, SURE_RATIO};
 use crate::needle::longer_word;
 
 const NUMBERS: u8 = 0;
@@ -190,25 +190,11 @@ impl Column {
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
             return Ok(Self::new(stamp, coding));
         }
-        let may_nest = is_quoted
-            && depth < DEPTH_MAX
-            && texts.len() >= NESTED_TEXTS_MIN
-            && texts.total() >= texts.len() * NESTED_TEXT_LEN_MIN;
-        if !may_nest {
-            return Ok(Self::new(stamp, write_texts(texts, sink)?));
-        }
-        let mark = sink.mark();
-        let before = sink.stored_bytes();
-        let plain = write_texts(texts, sink)?;
-        let plain_bytes = sink.stored_bytes() - before;
-        let taken = sink.take(&mark);
-        let table = Table::write(texts, depth + 1, sink, None)?;
-        if sink.stored_bytes() - before + table.described_bytes() < plain_bytes {
-            return Ok(Self::new(stamp, Coding::Templates(Box::new(table))));
-        }
-        sink.take(&mark);
-        sink.put_back(taken);
-        Ok(Self::new(stamp, plain))
+        let coding = match nested(texts, is_quoted, depth) {
+            Some(drafts) => write_smaller(texts, drafts, depth, sink)?,
+            None => write_texts(texts, sink)?,
+        };
+        Ok(Self::new(stamp, coding))
     }
 
     /// What no run of ASCII letters and digits in a value is longer than.
@@ -307,6 +293,17 @@ impl Column {
     }
 }
 
+/// The templates that values may have among themselves; `None` where none are looked for, or found.
+fn nested(texts: Texts<'_>, is_quoted: bool, depth: usize) -> Option<Vec<Draft>> {
+    if depth >= DEPTH_MAX || texts.len() < NESTED_TEXTS_MIN {
+        return None;
+    }
+    if is_quoted && texts.total() >= texts.len() * NESTED_TEXT_LEN_MIN {
+        return Some(split(texts));
+    }
+    None
+}
+
 fn width(cursor: &mut Cursor<'_>) -> Decoded<u32> {
     let width = cursor.varint_u32()?;
     if width < 20 { Ok(width) } else { Err(Damage(format!("numbers of {width} digits"))) }
@@ -332,6 +329,32 @@ fn pack_hex(texts: Texts<'_>) -> Vec<u8> {
     }
     packed.extend(high);
     packed
+}
+
+/// Stores texts by their templates, or as they are if that takes less.
+fn write_smaller(
+    texts: Texts<'_>,
+    drafts: Vec<Draft>,
+    depth: usize,
+    sink: &mut Sink,
+) -> io::Result<Coding> {
+    let weighed = sink.weigh(true);
+    let mark = sink.mark();
+    let table = Table::write_drafts(texts, drafts, depth + 1, sink, None)?;
+    let table_bytes = sink.weight_behind(&mark)? + table.described_bytes();
+    let mut coding = Coding::Templates(Box::new(table));
+    if table_bytes * SURE_RATIO >= texts.total() {
+        let taken = sink.take(&mark);
+        let plain = write_texts(texts, sink)?;
+        if sink.weight_behind(&mark)? <= table_bytes {
+            coding = plain;
+        } else {
+            sink.take(&mark);
+            sink.put_back(taken);
+        }
+    }
+    sink.weigh(weighed);
+    Ok(coding)
 }
 
 fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {

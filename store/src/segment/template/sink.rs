@@ -43,6 +43,11 @@ pub(in crate::segment) struct Sink {
     /// The shared frame that is being filled, and its number.
     shared: Vec<u8>,
     shared_number: Option<usize>,
+    /// How much frames of one column take.
+    own_bytes: usize,
+    /// What came to shared frames while it was weighed.
+    weighed: Vec<u8>,
+    weighs: bool,
     writer: FrameWriter,
 }
 
@@ -52,6 +57,8 @@ pub(super) struct Mark {
     frames: usize,
     shared: Vec<u8>,
     shared_number: Option<usize>,
+    own_bytes: usize,
+    weighed: usize,
 }
 
 /// What came to a [`Sink`] behind a [`Mark`], taken out.
@@ -62,6 +69,8 @@ pub(super) struct Taken {
     shared_number: Option<usize>,
     /// A frame that was being filled at the mark and is full.
     filled: Option<(Frame, Vec<u8>)>,
+    own_bytes: usize,
+    weighed: Vec<u8>,
 }
 
 impl Sink {
@@ -71,6 +80,9 @@ impl Sink {
             frames: Vec::new(),
             shared: Vec::new(),
             shared_number: None,
+            own_bytes: 0,
+            weighed: Vec::new(),
+            weighs: false,
             writer: FrameWriter::new(level)?,
         })
     }
@@ -80,6 +92,9 @@ impl Sink {
         if bytes.len() >= OWN_FRAME_BYTES_MIN {
             let frame = self.writer.frame(bytes)?;
             return self.put_frame(frame, bytes.len());
+        }
+        if self.weighs {
+            self.weighed.extend_from_slice(bytes);
         }
         let len = to_u32(bytes.len())?;
         let number = match self.shared_number {
@@ -111,6 +126,7 @@ impl Sink {
     /// Takes bytes that [`compress`](Self::compress) made of `len` bytes.
     pub(super) fn put_frame(&mut self, frame: (Frame, Vec<u8>), len: usize) -> io::Result<Place> {
         let place = Place { frame: to_u32(self.frames.len())?, offset: 0, len: to_u32(len)? };
+        self.own_bytes += frame.1.len() + Frame::ENCODED_BYTES;
         self.frames.push(frame);
         Ok(place)
     }
@@ -129,12 +145,30 @@ impl Sink {
         own.sum::<usize>() + self.shared.len() / 2
     }
 
+    /// Whether what comes is to be [weighed](Self::weight_behind) from now on. Returns whether it was.
+    pub(super) fn weigh(&mut self, weighs: bool) -> bool {
+        if !weighs {
+            self.weighed.clear();
+        }
+        std::mem::replace(&mut self.weighs, weighs)
+    }
+
+    /// How many bytes what came behind a mark takes, about.
+    pub(super) fn weight_behind(&mut self, mark: &Mark) -> io::Result<usize> {
+        let shared = &self.weighed[mark.weighed..];
+        // By itself it is compressed without what it will share the frame's tables with.
+        let shared_bytes = self.writer.frame(shared)?.1.len().min(shared.len() / 2);
+        Ok(self.own_bytes - mark.own_bytes + shared_bytes)
+    }
+
     /// Remembers what is there.
     pub(super) fn mark(&self) -> Mark {
         Mark {
             frames: self.frames.len(),
             shared: self.shared.clone(),
             shared_number: self.shared_number,
+            own_bytes: self.own_bytes,
+            weighed: self.weighed.len(),
         }
     }
 
@@ -147,6 +181,8 @@ impl Sink {
             shared: std::mem::replace(&mut self.shared, mark.shared.clone()),
             shared_number: std::mem::replace(&mut self.shared_number, mark.shared_number),
             filled,
+            own_bytes: std::mem::replace(&mut self.own_bytes, mark.own_bytes),
+            weighed: self.weighed.split_off(mark.weighed),
         }
     }
 
@@ -158,6 +194,8 @@ impl Sink {
         self.frames.extend(taken.frames);
         self.shared = taken.shared;
         self.shared_number = taken.shared_number;
+        self.own_bytes = taken.own_bytes;
+        self.weighed.extend(taken.weighed);
     }
 
     /// The frames with their bytes, in the order of their numbers.

@@ -105,7 +105,8 @@ impl Table {
         Self::write_drafts(texts, vec![whole_texts(texts, rows)], 0, sink, None)
     }
 
-    fn write_drafts(
+    /// Stores texts as drafts have them.
+    pub(super) fn write_drafts(
         texts: Texts<'_>,
         drafts: Vec<Draft>,
         depth: usize,

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::super::VERSION;
 use super::super::codec::{Cursor, Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
+use super::column::Coding;
 use super::{Cells, Decoding, Listener, Place, Sink, Source, Table, write};
 use crate::Needle;
 
@@ -279,5 +280,24 @@ proptest! {
             let _ = table.having(&Needle::new(b"a1"), &frames);
             let _ = table.load_these(&[0, 1, 5], &frames).map(|table| table.len_of(1));
         }
+    }
+}
+
+/// A shared frame that is full while templates of values are tried takes less than what was in it did before.
+#[test]
+fn what_shares_a_frame_with_others_does_not_count_against_templates() {
+    let times = |row: usize| {
+        let micros = row.wrapping_mul(0x9e37_79b9) % 1_000_000;
+        format!("2018-03-24T17:{:02}:{:02}.{micros:06}Z", row / 60 % 60, row % 60)
+    };
+    for columns in 70..90 {
+        let small =
+            |row: usize| (0..columns).map(move |n| format!("\"k{n}\":{},", row * (n + 1) + n));
+        let line = |row| format!("{}\"ts\":\"{}\"", small(row).collect::<String>(), times(row));
+        let lines: Vec<Vec<u8>> = (0..400).map(|row| line(row).into_bytes()).collect();
+        let (table, _) = stored(&lines);
+        let [template] = &table.templates[..] else { panic!("{table:?}") };
+        let Some(times) = template.slots.last() else { panic!("{template:?}") };
+        assert!(matches!(times.coding, Coding::Templates(_)), "{columns}: {times:?}");
     }
 }
