@@ -7,7 +7,7 @@
 //!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
 //!   3 texts       integers │ longest word varint │ places varint │ places
 //!                                                             the lengths; the values one after the other
-//!   4 templates   table
+//!   4 templates   table                                       also of values such as `17ms`: see [`runs`]
 //!   5 same        slot varint                                 the values of an earlier slot of the same template
 //! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
 //! ```
@@ -18,6 +18,7 @@ use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::ints::IntColumn;
+use super::runs;
 use super::sink::{Place, Sink};
 use super::split::{Draft, Texts, split};
 use super::stamp::{ByteSet, Stamp};
@@ -190,7 +191,7 @@ impl Column {
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
             return Ok(Self::new(stamp, coding));
         }
-        let coding = match nested(texts, is_quoted, depth) {
+        let coding = match nested(texts, is_quoted, depth, stamp) {
             Some(drafts) => write_smaller(texts, drafts, depth, sink)?,
             None => write_texts(texts, sink)?,
         };
@@ -294,14 +295,14 @@ impl Column {
 }
 
 /// The templates that values may have among themselves; `None` where none are looked for, or found.
-fn nested(texts: Texts<'_>, is_quoted: bool, depth: usize) -> Option<Vec<Draft>> {
+fn nested(texts: Texts<'_>, is_quoted: bool, depth: usize, stamp: Stamp) -> Option<Vec<Draft>> {
     if depth >= DEPTH_MAX || texts.len() < NESTED_TEXTS_MIN {
         return None;
     }
     if is_quoted && texts.total() >= texts.len() * NESTED_TEXT_LEN_MIN {
         return Some(split(texts));
     }
-    None
+    if stamp.has_digits() { runs::draft(texts).map(|draft| vec![draft]) } else { None }
 }
 
 fn width(cursor: &mut Cursor<'_>) -> Decoded<u32> {

@@ -16,6 +16,7 @@ mod ints;
 mod lazy;
 mod project;
 mod raw;
+mod runs;
 mod search;
 mod sink;
 mod split;

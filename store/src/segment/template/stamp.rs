@@ -153,6 +153,11 @@ impl Stamp {
         self.bytes.is_in(ByteSet::of(b"0123456789")) && !self.bytes.is_empty()
     }
 
+    /// Whether there are decimal digits among other bytes.
+    pub(super) fn has_digits(&self) -> bool {
+        !self.is_digits() && (b'0'..=b'9').any(|digit| self.bytes.has(digit))
+    }
+
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         put_varint(out, self.len_min.into());
         let longer = u64::from(self.len_max.saturating_sub(self.len_min));

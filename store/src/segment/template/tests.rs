@@ -254,6 +254,39 @@ fn ids_are_found_whole_and_in_part() {
     }
 }
 
+/// Values that are digits and letters in turn have templates among themselves, which needles lie across.
+#[test]
+fn digits_with_units_are_found_whole_and_in_part() {
+    let mut dice = Dice(11);
+    let texts: Vec<Vec<u8>> = (0..400)
+        .map(|_| {
+            let (nanos, took, worker) =
+                (dice.roll(1_000_000_000), dice.roll(90_000), dice.roll(50_000));
+            let unit = dice.one_of(&["ms", "µs", "s", "ns"]);
+            format!("at 46.{nanos:09}Z took={took}{unit} by worker{worker}x7 r{nanos:x}")
+                .into_bytes()
+        })
+        .collect();
+    let (table, frames) = stored(&texts);
+    let nested = table.templates.iter().flat_map(|template| &template.slots);
+    let nested = nested.filter(|column| matches!(column.coding, Coding::Templates(_))).count();
+    assert!(nested >= 3, "{table:?}");
+    check_texts(&texts);
+    for text in texts.iter().step_by(37) {
+        for start in 0..text.len() {
+            for len in [1, 2, 3, 4, 6, 9, 14, 20] {
+                let Some(bytes) = text.get(start..start + len) else { break };
+                check_needle(&table, &frames, &texts, &Needle::new(bytes));
+                let mut changed = bytes.to_vec();
+                changed[len / 2] ^= 1;
+                check_needle(&table, &frames, &texts, &Needle::new(&changed));
+                let swapped = Needle::in_either_case(&bytes.to_ascii_uppercase()).unwrap();
+                check_needle(&table, &frames, &texts, &swapped);
+            }
+        }
+    }
+}
+
 proptest! {
     /// Texts of few letters, in which needles lie across slots in many ways.
     #[test]
