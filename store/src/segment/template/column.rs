@@ -17,6 +17,7 @@ use std::io;
 use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::Listener;
 use super::ints::IntColumn;
 use super::runs;
 use super::sink::{Place, Sink};
@@ -24,7 +25,6 @@ use super::split::{Draft, Texts, split};
 use super::stamp::{ByteSet, Stamp};
 use super::table::Table;
 use super::values::Decoding;
-use super::{Listener, SURE_RATIO};
 use crate::needle::longer_word;
 
 const NUMBERS: u8 = 0;
@@ -34,8 +34,8 @@ const TEXTS: u8 = 3;
 const TEMPLATES: u8 = 4;
 const SAME: u8 = 5;
 
-/// Bytes of texts in one frame: what a reader of one value has to decompress.
-const TEXT_FRAME_BYTES: usize = 1 << 20;
+/// Bytes of texts in one frame: what a reader of one value has to decompress, and how far back a text can refer.
+const TEXT_FRAME_BYTES: usize = 2 << 20;
 
 /// Fewer texts than these have no dictionary.
 const DICTIONARY_TEXTS_MIN: usize = 16;
@@ -49,6 +49,9 @@ const FEW_VALUES: (usize, usize) = (64, 16);
 /// Shorter texts than this on average, or fewer, are not split into templates of their own.
 const NESTED_TEXT_LEN_MIN: usize = 12;
 const NESTED_TEXTS_MIN: usize = 32;
+
+/// Templates of values that save less than this, as a ratio, are weighed against the values as they are.
+const SURE_RATIO: usize = 16;
 
 /// How deep tables are nested: a text in a JSON text in a line.
 pub(super) const DEPTH_MAX: usize = 3;
