@@ -119,6 +119,11 @@ impl WriteBatch {
         }
     }
 
+    /// Makes room for so many bytes of lines, labels and metadata, so that the batch does not grow step by step.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.bytes.reserve(bytes);
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -8,6 +8,9 @@ use super::level::{self, LEVEL_NAME};
 use super::push::{Entry, Push};
 use super::streams::KnownStream;
 
+/// About what an entry takes in a batch beside its line.
+const ENTRY_BYTES: usize = 32;
+
 /// What the write path needs of a store.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Entries to be appended together.
@@ -25,6 +28,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
 /// What takes in entries, stream by stream.
 pub(crate) trait Sink {
+    /// As [`WriteBatch::reserve`]; nothing where there is nothing to reserve.
+    fn reserve(&mut self, _bytes: usize) {}
+
     /// As [`WriteBatch::stream`].
     fn stream(&mut self, labels: &Labels);
 
@@ -54,6 +60,10 @@ impl Backend for Store {
 }
 
 impl Sink for WriteBatch {
+    fn reserve(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+
     fn stream(&mut self, labels: &Labels) {
         self.stream(labels);
     }
@@ -80,6 +90,8 @@ pub(crate) fn fill(
     discover_levels: bool,
 ) -> Result<(), InvalidLabels> {
     let mut metadata: Vec<(&str, &str)> = Vec::new();
+    let line_bytes: usize = push.entries.iter().map(|entry| entry.line.len()).sum();
+    batch.reserve(line_bytes + push.entries.len() * ENTRY_BYTES);
     for (stream, known) in push.streams.iter().zip(known) {
         if !kept[stream.entries.clone()].contains(&true) {
             continue;

@@ -1,7 +1,8 @@
 //! The head: entries that are in no segment yet.
 //!
 //! A tenant's streams stand in a table; each is a row of immutable sorted [runs](run::HeadRun), as in a
-//! log-structured merge tree of one level: an append adds a run per stream and small runs are merged. A
+//! log-structured merge tree of one level: an append lets a stream's newest run grow while it is small and
+//! nobody reads it, or else adds a run, and small runs are merged. A
 //! reader takes the tables as they are, by reference count, and is not in anyone's way afterwards.
 
 mod index;
@@ -110,12 +111,15 @@ impl Head {
             }
             let stream = head.stream(&pending.streams[place], newest, size)?;
             drop_held(stream, pending, place);
-            for run in HeadRun::build(&pending.streams[place].entries)? {
-                size.entries += u64::try_from(run.rows().len()).unwrap_or(0);
+            let entries = &pending.streams[place].entries;
+            size.entries += entries.len() as u64;
+            let Some(added) = &mut added else {
+                size.bytes += stream.append(entries)?;
+                continue;
+            };
+            for run in HeadRun::build(entries)? {
                 size.bytes += run.bytes_of(0..run.rows().len());
-                if let Some(added) = &mut added {
-                    added.push(NewRun { labels: stream.labels.clone(), run: Arc::clone(&run) });
-                }
+                added.push(NewRun { labels: stream.labels.clone(), run: Arc::clone(&run) });
                 stream.push(run)?;
             }
         }

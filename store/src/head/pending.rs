@@ -8,6 +8,9 @@ use crate::{Labels, StoreError, codec};
 /// With more entries of one timestamp than this, equal ones are looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 8;
 
+/// For so many entries of a stream there is room at once: senders wait for some.
+const STREAM_ENTRIES: usize = 16;
+
 /// A stream's entries of one batch, by ascending time; equal timestamps in the order of the batch, and
 /// no two alike.
 #[derive(Debug)]
@@ -42,7 +45,8 @@ impl<'a> Pending<'a> {
                 Item::Stream(label_bytes) => {
                     place = *places.entry(label_bytes).or_insert(streams.len());
                     if place == streams.len() {
-                        streams.push(PendingStream { label_bytes, entries: Vec::new() });
+                        let entries = Vec::with_capacity(STREAM_ENTRIES);
+                        streams.push(PendingStream { label_bytes, entries });
                     }
                 }
                 Item::Entry(entry) => streams.get_mut(place).ok_or(BadBatch)?.entries.push(entry),

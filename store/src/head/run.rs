@@ -18,6 +18,12 @@ use crate::{
 /// The most text in a run, but for one that is a single longer line.
 pub(crate) const RUN_BYTES_MAX: usize = 256 << 10;
 
+/// A run that is not smaller does not grow: of what a usual push has for a stream nothing is copied again.
+pub(super) const SMALL_RUN_BYTES: usize = 16 << 10;
+
+/// A run of more distinct sets of metadata does not grow: each new entry's is compared with all of them.
+const GROWING_SETS_MAX: usize = 16;
+
 /// With more entries of one timestamp than this, an equal one is looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 16;
 
@@ -173,6 +179,68 @@ impl HeadRun {
             builder.push(entry.timestamp, entry.line, last.1)?;
         }
         Ok(builder.finish())
+    }
+
+    /// Adds entries that come by ascending time, if the run is small and has none that are newer, and nobody reads
+    /// it. Returns by how many bytes of lines and metadata it grew.
+    pub(super) fn grow(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
+        let line_bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
+        let has_room =
+            self.weight() < SMALL_RUN_BYTES && self.text.len() + line_bytes <= RUN_BYTES_MAX;
+        let newest = self.bounds().1;
+        if !has_room || entries.first().is_some_and(|first| first.timestamp < newest) {
+            return Ok(None);
+        }
+        let Some(sets) = self.sets_of(entries)? else { return Ok(None) };
+        let Some(text) = Arc::get_mut(&mut self.text) else { return Ok(None) };
+        let mut metadata_bytes = 0;
+        for (entry, metadata) in entries.iter().zip(sets) {
+            // A run is far below 4 GiB.
+            let (line_start, line_len) = (text.len() as u32, entry.line.len() as u32);
+            let timestamp = entry.timestamp;
+            self.rows.push(Row { timestamp, line_len, line_start, metadata, projection: None });
+            text.extend_from_slice(entry.line);
+            metadata_bytes += self.metadata[metadata as usize].text_bytes() as u64;
+        }
+        if text.len() + size_of_val(&self.rows[..]) >= SMALL_RUN_BYTES {
+            text.shrink_to_fit();
+            self.rows.shrink_to_fit();
+        }
+        self.metadata_bytes += metadata_bytes;
+        self.hashes = OnceLock::new();
+        Ok(Some(line_bytes as u64 + metadata_bytes))
+    }
+
+    /// The number of each entry's set, which is added where it is new; `None` where they are too many.
+    fn sets_of(&mut self, entries: &[Entry<'_>]) -> Result<Option<Vec<u32>>, StoreError> {
+        let mut sets = Vec::with_capacity(entries.len());
+        let mut last: (&[u8], u32) = (&[], 0);
+        for entry in entries {
+            if entry.metadata != last.0 {
+                let Some(set) = self.set(entry.metadata)? else { return Ok(None) };
+                last = (entry.metadata, set);
+            }
+            sets.push(last.1);
+        }
+        Ok(Some(sets))
+    }
+
+    fn set(&mut self, metadata: &[u8]) -> Result<Option<u32>, StoreError> {
+        let set = codec::metadata(metadata)?;
+        let number = match self.metadata.iter().position(|known| *known == set) {
+            Some(number) => number,
+            None if self.metadata.len() > GROWING_SETS_MAX => return Ok(None),
+            None => {
+                Arc::make_mut(&mut self.metadata).push(set);
+                self.metadata.len() - 1
+            }
+        };
+        to_u32(number).map(Some)
+    }
+
+    /// Its size in memory, about. Rows count too: empty lines must not pile up.
+    pub(super) fn weight(&self) -> usize {
+        self.text_bytes() + size_of_val(self.rows())
     }
 
     /// One run of both. Of equal timestamps those of `older` come first.

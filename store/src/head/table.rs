@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use super::run::{HeadRun, RUN_BYTES_MAX};
+use super::run::{HeadRun, RUN_BYTES_MAX, SMALL_RUN_BYTES};
+use crate::batch::Entry;
 use crate::{Labels, StoreError, Timestamp};
 
 /// Streams in a block of the table: what is copied when a stream changes under a reader.
 const BLOCK_STREAMS: usize = 32;
-
-/// A run that is not smaller is left alone by merges: of what a usual push has for a stream nothing is copied again.
-const SMALL_RUN_BYTES: usize = 16 << 10;
 
 /// One stream's part of the head.
 #[derive(Clone, Debug)]
@@ -23,6 +21,24 @@ pub(crate) struct HeadStream {
 }
 
 impl HeadStream {
+    /// Adds entries that come by ascending time: to the newest run, if it may grow. Returns how many bytes of lines
+    /// and metadata these are.
+    pub(super) fn append(&mut self, entries: &[Entry<'_>]) -> Result<u64, StoreError> {
+        let newest = Arc::get_mut(&mut self.runs).and_then(|runs| runs.last_mut());
+        if let Some(run) = newest.and_then(Arc::get_mut)
+            && let Some(bytes) = run.grow(entries)?
+        {
+            self.newest = self.newest.max(run.bounds().1);
+            return Ok(bytes);
+        }
+        let mut bytes = 0;
+        for run in HeadRun::build(entries)? {
+            bytes += run.bytes_of(0..run.rows().len());
+            self.push(run)?;
+        }
+        Ok(bytes)
+    }
+
     /// Adds a run and merges small ones, so that a stream that gets one entry at a time keeps a number
     /// of runs that is logarithmic in its size.
     pub(crate) fn push(&mut self, run: Arc<HeadRun>) -> Result<(), StoreError> {
@@ -30,7 +46,7 @@ impl HeadStream {
         let runs = Arc::make_mut(&mut self.runs);
         runs.push(run);
         while let [.., older, newer] = &runs[..] {
-            let (older_bytes, newer_bytes) = (weight(older), weight(newer));
+            let (older_bytes, newer_bytes) = (older.weight(), newer.weight());
             let merge = newer_bytes < SMALL_RUN_BYTES
                 && older_bytes <= 2 * newer_bytes
                 && older_bytes + newer_bytes <= RUN_BYTES_MAX;
@@ -43,11 +59,6 @@ impl HeadStream {
         }
         Ok(())
     }
-}
-
-/// A run's size for the merge policy. Rows count too: empty lines must not pile up.
-fn weight(run: &HeadRun) -> usize {
-    run.text_bytes() + size_of_val(run.rows())
 }
 
 /// The streams by number, in two levels that are copied only where they are shared.
@@ -90,7 +101,6 @@ impl StreamTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::batch::Entry;
 
     fn stream(name: &str) -> HeadStream {
         let labels = Labels::from_pairs([("app", name)]).unwrap();
@@ -107,6 +117,52 @@ mod tests {
         assert!(stream.runs.len() < 24, "{} runs", stream.runs.len());
         assert_eq!(stream.runs.iter().map(|run| run.rows().len()).sum::<usize>(), 10_000);
         assert_eq!(stream.newest, 9_999);
+    }
+
+    #[test]
+    fn what_is_appended_one_by_one_is_what_was_appended() {
+        let mut metadata = Vec::new();
+        crate::codec::put_pairs(&mut metadata, [("level", "info")].into_iter());
+        let lines: Vec<String> =
+            (0..3000).map(|n| format!("line {n} {}", "x".repeat(n % 40))).collect();
+        let entry = |(n, line): (usize, &'_ String)| -> (Timestamp, Vec<u8>, bool) {
+            // Now and then one is late.
+            let timestamp = if n % 97 == 96 { n - 50 } else { n };
+            (timestamp as Timestamp, line.clone().into_bytes(), n % 5 == 0)
+        };
+        let entries: Vec<_> = lines.iter().enumerate().map(entry).collect();
+        let (mut stream, mut bytes, mut readers) = (stream("a"), 0, Vec::new());
+        for (n, (timestamp, line, has_level)) in entries.iter().enumerate() {
+            let metadata: &[u8] = if *has_level { &metadata } else { &[] };
+            bytes += stream.append(&[Entry { timestamp: *timestamp, line, metadata }]).unwrap();
+            if n % 70 == 0 {
+                let held = stream.clone();
+                let seen = rows_of(&held);
+                readers.push((held, seen));
+            }
+        }
+        let mut expected: Vec<_> = entries.clone();
+        expected.sort();
+        let mut found = rows_of(&stream);
+        found.sort();
+        assert_eq!(found, expected);
+        assert!(stream.runs.len() < 120, "{} runs", stream.runs.len());
+        let with_level = entries.iter().filter(|entry| entry.2).count();
+        let line_bytes: usize = lines.iter().map(String::len).sum();
+        assert_eq!(bytes, (line_bytes + 9 * with_level) as u64);
+        assert!(
+            readers.iter().all(|(held, seen)| rows_of(held) == *seen),
+            "a reader's rows changed"
+        );
+        assert!(stream.runs.iter().all(|run| run.rows().is_sorted_by_key(|row| row.timestamp)));
+    }
+
+    fn rows_of(stream: &HeadStream) -> Vec<(Timestamp, Vec<u8>, bool)> {
+        let rows = stream.runs.iter().flat_map(|run| run.rows().iter().map(move |row| (run, row)));
+        let row = |(run, row): (&Arc<HeadRun>, &crate::Row)| {
+            (row.timestamp, run.line(row).to_vec(), !run.metadata(row).is_empty())
+        };
+        rows.map(row).collect()
     }
 
     #[test]
