@@ -179,7 +179,7 @@ fn parsed() -> Cli {
 }
 
 fn run_serve(arguments: Serve) -> ExitCode {
-    crate::allocator::keep_few_heaps();
+    crate::allocator::keep_little();
     let layers = Layers {
         file: arguments.config,
         environment: std::env::vars_os().collect(),

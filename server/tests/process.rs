@@ -151,21 +151,24 @@ fn the_log_level_can_be_changed() {
     assert_eq!(post("loud"), (400, refused.to_owned()));
 }
 
-/// glibc's heaps, of which it keeps eight a core unless it is told.
+/// glibc keeps eight heaps a core, and more and more of what is free in them, unless it is told.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 #[test]
-fn a_server_keeps_as_many_heaps_as_cores_unless_told() {
-    let heaps = |running: &Running| {
+fn a_server_keeps_little_of_what_is_free_unless_told() {
+    let setting = |running: &Running, name: &str| {
         let environment = std::fs::read(format!("/proc/{}/environ", running.id())).unwrap();
         let environment = String::from_utf8_lossy(&environment).into_owned();
-        let heaps = environment.split('\0').find_map(|it| it.strip_prefix("MALLOC_ARENA_MAX="));
-        heaps.map(str::to_owned)
+        let mut settings = environment.split('\0').filter_map(|it| it.split_once('='));
+        settings.find(|(it, _)| *it == name).map(|(_, value)| value.to_owned())
     };
     let directory = tempfile::TempDir::new().unwrap();
     let running = Running::start(directory.path());
     let cores = std::thread::available_parallelism().unwrap();
-    assert_eq!(heaps(&running), Some(cores.to_string()));
+    assert_eq!(setting(&running, "MALLOC_ARENA_MAX"), Some(cores.to_string()));
+    assert_eq!(setting(&running, "MALLOC_TRIM_THRESHOLD_").as_deref(), Some("8388608"));
+    assert_eq!(setting(&running, "MALLOC_MMAP_THRESHOLD_").as_deref(), Some("1048576"));
     drop(running);
     let running = Running::start_with(directory.path(), &[("MALLOC_ARENA_MAX", "7")]);
-    assert_eq!(heaps(&running).as_deref(), Some("7"));
+    assert_eq!(setting(&running, "MALLOC_ARENA_MAX").as_deref(), Some("7"));
+    assert_eq!(setting(&running, "MALLOC_TRIM_THRESHOLD_"), None);
 }
