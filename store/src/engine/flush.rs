@@ -14,7 +14,6 @@
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::Core;
@@ -129,7 +128,6 @@ impl Core {
             level
         };
         let bytes = segment.as_ref().map_or(0, |segment| segment.meta().file_bytes);
-        self.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
         // Nobody else changes it: flushes come one at a time.
         let newest = Arc::new(self.view().newest.with(&frozen.head.view()));
         self.publish(|view| {
@@ -138,7 +136,7 @@ impl Core {
             let live = segment.map(|segment| LiveSegment { id, level, segment });
             Arc::make_mut(&mut view.segments).extend(live);
         });
-        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.flushed(bytes);
         self.counters.flush_durations.add_since(begun);
         self.trim_log(frozen.end_sequence);
         Ok(())

@@ -139,6 +139,14 @@ struct Counters {
     merge_durations: DurationCounters,
 }
 
+impl Counters {
+    /// Counts a flush that made so many bytes of a segment.
+    fn flushed(&self, bytes: u64) {
+        self.flushes.fetch_add(1, Ordering::Relaxed);
+        self.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
 impl Core {
     /// See [`Store::append`](crate::Store::append).
     pub(crate) fn append(

@@ -12,7 +12,6 @@ use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::{self, Scope};
 
 use parking_lot::{Condvar, Mutex};
@@ -89,8 +88,7 @@ impl<'scope, 'env> Sealer<'scope, 'env> {
         edits.extend(segment.as_ref().map(|_| Edit::Add { id, level }));
         manifest.commit(&edits)?;
         let bytes = segment.as_ref().map_or(0, |segment| segment.meta().file_bytes);
-        self.counters.flush_bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.counters.flushes.fetch_add(1, Ordering::Relaxed);
+        self.counters.flushed(bytes);
         view.frozen = None;
         view.newest = Arc::new(view.newest.with(&frozen.head.view()));
         let live = segment.map(|segment| LiveSegment { id, level, segment });

@@ -1,9 +1,9 @@
 //! The head: entries that are in no segment yet.
 //!
-//! A tenant's streams stand in a table; each is a row of immutable sorted [runs](run::HeadRun), as in a
-//! log-structured merge tree of one level: an append lets a stream's newest run grow while it is small and
-//! nobody reads it, or else adds a run, and small runs are merged. A
-//! reader takes the tables as they are, by reference count, and is not in anyone's way afterwards.
+//! A tenant's streams stand in a table; each is a row of sorted [runs](run::HeadRun), as in a log-structured
+//! merge tree of one level: an append adds a run per stream, or lets the newest one grow while it is small and
+//! nobody reads it, and small runs are merged. A reader takes the tables as they are, by reference count; what
+//! it has taken does not change, and it is not in anyone's way afterwards.
 
 mod index;
 mod pending;

@@ -1,4 +1,4 @@
-//! A run: some entries of one stream, sorted, immutable and shared with the readers.
+//! A run: some entries of one stream, sorted, and not changed while readers share it.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;

@@ -225,8 +225,9 @@ impl<'p> TemplateParser<'p> {
 
 impl Projector for TemplateParser<'_> {
     fn project(&mut self, template: &LineTemplate<'_>) -> Option<Projection> {
-        let template = Template::new(template);
-        let key = template.key(matches!(self.step, Step::Pattern(_) | Step::Regexp(_)));
+        let is_by_places = matches!(self.step, Step::Pattern(_) | Step::Regexp(_));
+        let template = Template::new(template, !is_by_places);
+        let key = template.key(is_by_places);
         if let Some(known) = self.known.get(&key) {
             return known.clone();
         }
@@ -242,7 +243,7 @@ struct Template<'t> {
     /// One more than slots.
     texts: Vec<&'t [u8]>,
     values: Vec<SlotValues>,
-    /// The slots whose values are `true` and `false`.
+    /// The slots whose values are `true` and `false`, as far as that matters.
     bools: Vec<bool>,
 }
 
@@ -259,14 +260,14 @@ const fn letters(text: &[u8]) -> u128 {
 }
 
 impl<'t> Template<'t> {
-    fn new(lines: &'t LineTemplate<'t>) -> Self {
+    fn new(lines: &'t LineTemplate<'t>, bools_matter: bool) -> Self {
         let slots = lines.slots();
         let texts = (0..=slots).map(|number| lines.text(number)).collect();
         let values: Vec<SlotValues> = (0..slots).map(|slot| lines.values(slot)).collect();
         // Lists are read of those that may be.
         let is_bool = |value: &Vec<u8>| matches!(&value[..], b"true" | b"false");
         let are_bools = |(slot, values): (usize, &SlotValues)| {
-            let may_be = values.ascii == LETTERS_OF_BOOLS && !values.beyond_ascii;
+            let may_be = bools_matter && values.ascii == LETTERS_OF_BOOLS && !values.beyond_ascii;
             may_be && lines.few_values(slot).is_some_and(|values| values.iter().all(is_bool))
         };
         let bools = values.iter().enumerate().map(are_bools).collect();
