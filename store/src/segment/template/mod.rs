@@ -52,8 +52,9 @@ pub(in crate::segment) struct Listener<'l> {
     pub(in crate::segment) piece: &'l mut dyn FnMut(&[u8]),
 }
 
-/// Templates that save less than this, as a ratio, are weighed against the texts as they are.
-const SURE_RATIO: usize = 8;
+/// Templates that save less than this, as a ratio, are weighed against the texts as they are: where those are
+/// compressed in haste, and where they are compressed well.
+const SURE_RATIOS: (usize, usize) = (8, 16);
 
 /// Parts of the texts that tell how much those would take, and how long each is.
 const PARTS: (usize, usize) = (8, 32 * 1024);
@@ -70,20 +71,27 @@ pub(in crate::segment) fn write(
 ) -> io::Result<Table> {
     let texts = Texts { bytes, spans };
     let mark = sink.mark();
-    let before = sink.stored_bytes();
     let table = Table::write(texts, 0, sink, Some(listener))?;
-    let split_bytes = sink.stored_bytes() - before + table.described_bytes();
-    if split_bytes * SURE_RATIO < texts.total() || !may_be_less(texts, split_bytes, sink)? {
+    let split_bytes = bytes_of(&table, sink)?;
+    let sure_ratio = if sink.is_hasty() { SURE_RATIOS.0 } else { SURE_RATIOS.1 };
+    if split_bytes * sure_ratio < texts.total() || !may_be_less(texts, split_bytes, sink)? {
         return Ok(table);
     }
     let split = sink.take(&mark);
     let whole = Table::write_whole(texts, sink)?;
-    if sink.stored_bytes() - before + whole.described_bytes() < split_bytes {
+    if bytes_of(&whole, sink)? < split_bytes {
         return Ok(whole);
     }
     sink.take(&mark);
     sink.put_back(split);
     Ok(table)
+}
+
+/// How many bytes a table takes that is all there is in a sink.
+fn bytes_of(table: &Table, sink: &mut Sink) -> io::Result<usize> {
+    let mut described = Vec::new();
+    table.encode(&mut described);
+    Ok(sink.stored_bytes()? + sink.compress(&described)?.1.len())
 }
 
 /// Whether texts may take less than so many bytes as they are. Tells by a few parts of them: only where

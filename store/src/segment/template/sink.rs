@@ -15,6 +15,9 @@ const OWN_FRAME_BYTES_MIN: usize = 2 * 1024;
 /// A shared frame is full with so many bytes: what a reader of one small column has to decompress.
 const SHARED_FRAME_BYTES: usize = 32 * 1024;
 
+/// Up to this level zstd takes little time, and nothing else should take much.
+const HASTY_LEVEL: i32 = 1;
+
 /// Where some bytes of a column are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::segment) struct Place {
@@ -48,6 +51,7 @@ pub(in crate::segment) struct Sink {
     /// What came to shared frames while it was weighed.
     weighed: Vec<u8>,
     weighs: bool,
+    is_hasty: bool,
     writer: FrameWriter,
 }
 
@@ -83,6 +87,7 @@ impl Sink {
             own_bytes: 0,
             weighed: Vec::new(),
             weighs: false,
+            is_hasty: level <= HASTY_LEVEL,
             writer: FrameWriter::new(level)?,
         })
     }
@@ -139,10 +144,15 @@ impl Sink {
         Ok(())
     }
 
-    /// How many bytes would be stored by now, about.
-    pub(super) fn stored_bytes(&self) -> usize {
+    /// Whether time matters more than bytes.
+    pub(super) const fn is_hasty(&self) -> bool {
+        self.is_hasty
+    }
+
+    /// How many bytes would be stored by now.
+    pub(super) fn stored_bytes(&mut self) -> io::Result<usize> {
         let own = self.frames.iter().map(|(_, stored)| stored.len() + Frame::ENCODED_BYTES);
-        own.sum::<usize>() + self.shared.len() / 2
+        Ok(own.sum::<usize>() + self.writer.frame(&self.shared)?.1.len())
     }
 
     /// Whether what comes is to be [weighed](Self::weight_behind) from now on. Returns whether it was.
