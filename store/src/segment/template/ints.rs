@@ -207,6 +207,8 @@ pub(in crate::segment) trait Word: Copy + Default + Send {
     /// The lowest bytes of a number.
     fn cut(value: u64) -> Self;
     fn wide(self) -> u64;
+    /// With a byte so many bits up, where it has none yet.
+    fn with_byte(self, byte: u8, shift: u32) -> Self;
     /// Adds, around the end of the numbers.
     fn plus(self, other: Self) -> Self;
 }
@@ -222,6 +224,10 @@ macro_rules! word {
 
             fn wide(self) -> u64 {
                 self.into()
+            }
+
+            fn with_byte(self, byte: u8, shift: u32) -> Self {
+                self | Self::from(byte) << shift
             }
 
             fn plus(self, other: Self) -> Self {
@@ -294,32 +300,21 @@ fn read_planes<W: Word>(planes: &[Place], count: usize, source: &impl Source) ->
     if planes.len() > W::BYTES {
         return Err(Damage(format!("integers of {} bytes, not {}", planes.len(), W::BYTES)));
     }
-    let bytes = plane_bytes(planes, count, source)?;
-    Ok(match bytes.len() {
-        1 => join::<W, 1>(&bytes),
-        2 => join::<W, 2>(&bytes),
-        3 => join::<W, 3>(&bytes),
-        4 => join::<W, 4>(&bytes),
-        5 => join::<W, 5>(&bytes),
-        6 => join::<W, 6>(&bytes),
-        7 => join::<W, 7>(&bytes),
-        _ => join::<W, 8>(&bytes),
-    })
+    Ok(join(&plane_bytes(planes, count, source)?))
 }
 
-/// The integers whose bytes lie in so many planes of one length.
-fn join<W: Word, const N: usize>(planes: &[Vec<u8>]) -> Vec<W> {
-    let count = planes.iter().map(Vec::len).min().unwrap_or_default();
-    let planes: [&[u8]; N] = std::array::from_fn(|plane| &planes[plane][..count]);
-    let value = |index: usize| {
-        let mut value = 0;
-        // A loop of a known number of turns over slices of a known length: several values at a time.
-        for (byte, plane) in planes.iter().enumerate() {
-            value |= u64::from(plane[index]) << (8 * byte);
+/// The integers whose bytes lie in planes of one length, as many as the integers have bytes at the most.
+///
+/// A plane at a time, in loops that are compiled to several values at a time whatever they are inlined into.
+fn join<W: Word>(planes: &[Vec<u8>]) -> Vec<W> {
+    let Some((lowest, others)) = planes.split_first() else { return Vec::new() };
+    let mut values: Vec<W> = lowest.iter().map(|byte| W::cut(u64::from(*byte))).collect();
+    for (shift, plane) in (8..).step_by(8).zip(others) {
+        for (value, byte) in values.iter_mut().zip(plane) {
+            *value = value.with_byte(*byte, shift);
         }
-        W::cut(value)
-    };
-    (0..count).map(value).collect()
+    }
+    values
 }
 
 fn pack(values: impl Iterator<Item = u64>, bits: u32, len: usize) -> Vec<u8> {
