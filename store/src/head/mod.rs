@@ -112,12 +112,13 @@ impl Head {
             let stream = head.stream(&pending.streams[place], newest, size)?;
             drop_held(stream, pending, place);
             let entries = &pending.streams[place].entries;
-            size.entries += entries.len() as u64;
             let Some(added) = &mut added else {
                 size.bytes += stream.append(entries)?;
+                size.entries += entries.len() as u64;
                 continue;
             };
             for run in HeadRun::build(entries)? {
+                size.entries += run.rows().len() as u64;
                 size.bytes += run.bytes_of(0..run.rows().len());
                 added.push(NewRun { labels: stream.labels.clone(), run: Arc::clone(&run) });
                 stream.push(run)?;

@@ -8,8 +8,9 @@ use crate::{Labels, StoreError, codec};
 /// With more entries of one timestamp than this, equal ones are looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 8;
 
-/// For so many entries of a stream there is room at once: senders wait for some.
+/// For so many entries of each of so many streams there is room at once: senders wait for some.
 const STREAM_ENTRIES: usize = 16;
+const ROOMY_STREAMS: usize = 256;
 
 /// A stream's entries of one batch, by ascending time; equal timestamps in the order of the batch, and
 /// no two alike.
@@ -45,7 +46,8 @@ impl<'a> Pending<'a> {
                 Item::Stream(label_bytes) => {
                     place = *places.entry(label_bytes).or_insert(streams.len());
                     if place == streams.len() {
-                        let entries = Vec::with_capacity(STREAM_ENTRIES);
+                        let room = if place < ROOMY_STREAMS { STREAM_ENTRIES } else { 0 };
+                        let entries = Vec::with_capacity(room);
                         streams.push(PendingStream { label_bytes, entries });
                     }
                 }

@@ -30,7 +30,7 @@ const EQUAL_TIMESTAMPS_MAX: usize = 16;
 /// Some entries of one stream by ascending time; equal timestamps in the order of arrival.
 ///
 /// The lines lie in `text` in the order of the rows, without gaps, so that a read hands the buffer on
-/// as it is. Costs 24 bytes a row beside the text.
+/// as it is. Costs 24 bytes a row beside the text, and up to a quarter more where it has grown.
 #[derive(Debug)]
 pub(crate) struct HeadRun {
     /// Never empty.
@@ -133,6 +133,14 @@ impl Builder {
     }
 }
 
+/// Makes room for more, and for a quarter of what is there then: little is held in vain, and what comes one by one is
+/// copied a few times.
+fn make_room<T>(values: &mut Vec<T>, more: usize) {
+    if values.capacity() - values.len() < more {
+        values.reserve_exact(more + (values.len() + more) / 4);
+    }
+}
+
 fn to_u32(value: usize) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} bytes in one run")))
 }
@@ -185,14 +193,26 @@ impl HeadRun {
     /// it. Returns by how many bytes of lines and metadata it grew.
     pub(super) fn grow(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
         let line_bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
+        if entries.is_empty() {
+            return Ok(Some(0));
+        }
         let has_room =
             self.weight() < SMALL_RUN_BYTES && self.text.len() + line_bytes <= RUN_BYTES_MAX;
         let newest = self.bounds().1;
-        if !has_room || entries.first().is_some_and(|first| first.timestamp < newest) {
+        let is_behind = entries.first().is_some_and(|first| first.timestamp >= newest);
+        if !has_room || !is_behind || Arc::get_mut(&mut self.text).is_none() {
             return Ok(None);
         }
-        let Some(sets) = self.sets_of(entries)? else { return Ok(None) };
+        let sets_before = self.metadata.len();
+        let Some(sets) = self.sets_of(entries)? else {
+            if self.metadata.len() > sets_before {
+                Arc::make_mut(&mut self.metadata).truncate(sets_before);
+            }
+            return Ok(None);
+        };
         let Some(text) = Arc::get_mut(&mut self.text) else { return Ok(None) };
+        make_room(text, line_bytes);
+        make_room(&mut self.rows, entries.len());
         let mut metadata_bytes = 0;
         for (entry, metadata) in entries.iter().zip(sets) {
             // A run is far below 4 GiB.
@@ -202,12 +222,10 @@ impl HeadRun {
             text.extend_from_slice(entry.line);
             metadata_bytes += self.metadata[metadata as usize].text_bytes() as u64;
         }
-        if text.len() + size_of_val(&self.rows[..]) >= SMALL_RUN_BYTES {
-            text.shrink_to_fit();
-            self.rows.shrink_to_fit();
-        }
         self.metadata_bytes += metadata_bytes;
-        self.hashes = OnceLock::new();
+        if let Some(hashes) = self.hashes.get_mut() {
+            hashes.extend(entries.iter().map(|entry| hash(entry.timestamp, entry.line)));
+        }
         Ok(Some(line_bytes as u64 + metadata_bytes))
     }
 

@@ -44,21 +44,28 @@ impl HeadStream {
     pub(crate) fn push(&mut self, run: Arc<HeadRun>) -> Result<(), StoreError> {
         self.newest = self.newest.max(run.bounds().1);
         let runs = Arc::make_mut(&mut self.runs);
+        // The last one may have grown since it was compared with the one before.
+        merge_small(runs)?;
         runs.push(run);
-        while let [.., older, newer] = &runs[..] {
-            let (older_bytes, newer_bytes) = (older.weight(), newer.weight());
-            let merge = newer_bytes < SMALL_RUN_BYTES
-                && older_bytes <= 2 * newer_bytes
-                && older_bytes + newer_bytes <= RUN_BYTES_MAX;
-            if !merge {
-                break;
-            }
-            let merged = HeadRun::merge(older, newer)?;
-            runs.truncate(runs.len() - 2);
-            runs.push(Arc::new(merged));
-        }
-        Ok(())
+        merge_small(runs)
     }
+}
+
+/// Merges the last runs as long as each is small and not far smaller than the one before.
+fn merge_small(runs: &mut Vec<Arc<HeadRun>>) -> Result<(), StoreError> {
+    while let [.., older, newer] = &runs[..] {
+        let (older_bytes, newer_bytes) = (older.weight(), newer.weight());
+        let merge = newer_bytes < SMALL_RUN_BYTES
+            && older_bytes <= 2 * newer_bytes
+            && older_bytes + newer_bytes <= RUN_BYTES_MAX;
+        if !merge {
+            break;
+        }
+        let merged = HeadRun::merge(older, newer)?;
+        runs.truncate(runs.len() - 2);
+        runs.push(Arc::new(merged));
+    }
+    Ok(())
 }
 
 /// The streams by number, in two levels that are copied only where they are shared.
@@ -121,40 +128,46 @@ mod tests {
 
     #[test]
     fn what_is_appended_one_by_one_is_what_was_appended() {
+        // None late and none looked at; late ones, views, and both, now and then and often.
+        for (late, view) in [(9999, 9999), (4, 9999), (9999, 5), (4, 5), (97, 70)] {
+            check_appended(late, view);
+        }
+    }
+
+    /// Appends entries one by one: every `late`th is late, and behind every `view`th somebody looks.
+    fn check_appended(late: usize, view: usize) {
         let mut metadata = Vec::new();
         crate::codec::put_pairs(&mut metadata, [("level", "info")].into_iter());
-        let lines: Vec<String> =
-            (0..3000).map(|n| format!("line {n} {}", "x".repeat(n % 40))).collect();
-        let entry = |(n, line): (usize, &'_ String)| -> (Timestamp, Vec<u8>, bool) {
-            // Now and then one is late.
-            let timestamp = if n % 97 == 96 { n - 50 } else { n };
-            (timestamp as Timestamp, line.clone().into_bytes(), n % 5 == 0)
+        let entry = |n: usize| {
+            let timestamp = if n % late == late - 1 { n - 3 } else { n };
+            let line = format!("line {n} {}", "x".repeat(n % 40));
+            (timestamp as Timestamp, line.into_bytes(), n.is_multiple_of(5))
         };
-        let entries: Vec<_> = lines.iter().enumerate().map(entry).collect();
+        let mut entries: Vec<_> = (0..3000).map(entry).collect();
         let (mut stream, mut bytes, mut readers) = (stream("a"), 0, Vec::new());
         for (n, (timestamp, line, has_level)) in entries.iter().enumerate() {
             let metadata: &[u8] = if *has_level { &metadata } else { &[] };
             bytes += stream.append(&[Entry { timestamp: *timestamp, line, metadata }]).unwrap();
-            if n % 70 == 0 {
+            if n % view == view - 1 {
                 let held = stream.clone();
                 let seen = rows_of(&held);
                 readers.push((held, seen));
             }
         }
-        let mut expected: Vec<_> = entries.clone();
-        expected.sort();
+        let with_level = entries.iter().filter(|entry| entry.2).count();
+        let line_bytes: usize = entries.iter().map(|entry| entry.1.len()).sum();
+        assert_eq!(bytes, (line_bytes + 9 * with_level) as u64);
         let mut found = rows_of(&stream);
         found.sort();
-        assert_eq!(found, expected);
-        assert!(stream.runs.len() < 120, "{} runs", stream.runs.len());
-        let with_level = entries.iter().filter(|entry| entry.2).count();
-        let line_bytes: usize = lines.iter().map(String::len).sum();
-        assert_eq!(bytes, (line_bytes + 9 * with_level) as u64);
+        entries.sort();
+        assert_eq!(found, entries);
+        let runs = &stream.runs;
+        assert!(runs.len() < 24, "{} runs, late {late}, view {view}", runs.len());
+        assert!(runs.iter().all(|run| run.rows().is_sorted_by_key(|row| row.timestamp)));
         assert!(
             readers.iter().all(|(held, seen)| rows_of(held) == *seen),
             "a reader's rows changed"
         );
-        assert!(stream.runs.iter().all(|run| run.rows().is_sorted_by_key(|row| row.timestamp)));
     }
 
     fn rows_of(stream: &HeadStream) -> Vec<(Timestamp, Vec<u8>, bool)> {
