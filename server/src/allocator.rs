@@ -12,6 +12,10 @@
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const FREE_BYTES_MAX: usize = 8 << 20;
 
+/// Is in the environment of a server that was started once more.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+const DONE: &str = "ALLOCATOR_SET_BY_TIMBERLINE";
+
 /// Larger buffers are memory of their own, which goes when they do.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 const HEAP_BUFFER_BYTES_MAX: usize = 1 << 20;
@@ -20,13 +24,18 @@ const HEAP_BUFFER_BYTES_MAX: usize = 1 << 20;
 pub(crate) fn keep_little() {
     use std::os::unix::process::CommandExt as _;
 
+    // glibc takes its own variables from programs that have more rights than who starts them: they do not tell whether
+    // this was done.
+    if std::env::var_os(DONE).is_some() {
+        return;
+    }
     let Ok(cores) = std::thread::available_parallelism() else { return };
     let settings = [
         ("MALLOC_ARENA_MAX", cores.get()),
         ("MALLOC_TRIM_THRESHOLD_", FREE_BYTES_MAX),
         ("MALLOC_MMAP_THRESHOLD_", HEAP_BUFFER_BYTES_MAX),
     ];
-    // Whoever set one of these knows better, or it was us.
+    // Whoever set one of these knows better.
     let mut names = settings.iter().map(|(name, _)| *name).chain(["GLIBC_TUNABLES"]);
     if names.any(|name| std::env::var_os(name).is_some()) {
         return;
@@ -37,7 +46,8 @@ pub(crate) fn keep_little() {
     if let Some(name) = arguments.next() {
         command.arg0(name);
     }
-    command.args(arguments).envs(settings.map(|(name, value)| (name, value.to_string())));
+    command.args(arguments).env(DONE, "1");
+    command.envs(settings.map(|(name, value)| (name, value.to_string())));
     // Comes back only where that is not possible: the server then runs as it is, with more memory.
     let _ = command.exec();
 }

@@ -171,4 +171,8 @@ fn a_server_keeps_little_of_what_is_free_unless_told() {
     let running = Running::start_with(directory.path(), &[("MALLOC_ARENA_MAX", "7")]);
     assert_eq!(setting(&running, "MALLOC_ARENA_MAX").as_deref(), Some("7"));
     assert_eq!(setting(&running, "MALLOC_TRIM_THRESHOLD_"), None);
+    drop(running);
+    // As it is where glibc has taken the others away: it must not start itself again and again.
+    let running = Running::start_with(directory.path(), &[("ALLOCATOR_SET_BY_TIMBERLINE", "1")]);
+    assert_eq!(setting(&running, "MALLOC_ARENA_MAX"), None);
 }
