@@ -34,8 +34,9 @@ const TEXTS: u8 = 3;
 const TEMPLATES: u8 = 4;
 const SAME: u8 = 5;
 
-/// Bytes of texts in one frame: what a reader of one value has to decompress, and how far back a text can refer.
-const TEXT_FRAME_BYTES: usize = 2 << 20;
+/// Bytes of texts in one frame, where they are compressed in haste, and where they are compressed well: what a reader
+/// of one value has to decompress, and, in the latter case, how far back a text can refer.
+const TEXT_FRAME_BYTES: (usize, usize) = (1 << 20, 2 << 20);
 
 /// Fewer texts than these have no dictionary.
 const DICTIONARY_TEXTS_MIN: usize = 16;
@@ -46,14 +47,14 @@ const DICTIONARY_TRIAL: (usize, usize) = (2048, 1400);
 /// How many texts are looked at to see whether a column takes few values, and how many these may be.
 const FEW_VALUES: (usize, usize) = (64, 16);
 
-/// Shorter texts than this on average, or fewer, are not split into templates of their own.
+/// Shorter texts than this on average are not split into templates of their own, and fewer have none of any kind.
 const NESTED_TEXT_LEN_MIN: usize = 12;
 const NESTED_TEXTS_MIN: usize = 32;
 
 /// Templates of values that save less than this, as a ratio, are weighed against the values as they are.
 const SURE_RATIO: usize = 16;
 
-/// How deep tables are nested: a text in a JSON text in a line.
+/// How deep tables are nested: digits with a unit in a text in a line.
 pub(super) const DEPTH_MAX: usize = 3;
 
 /// How the values of a slot are stored.
@@ -364,11 +365,13 @@ fn write_smaller(
 fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     let lengths: Vec<u64> = texts.iter().map(|text| text.len() as u64).collect();
     let lengths = IntColumn::write(&lengths, sink)?;
+    let (hasty, thorough) = TEXT_FRAME_BYTES;
+    let frame_bytes = if sink.is_hasty() { hasty } else { thorough };
     let mut bytes = Vec::new();
     let mut places = Vec::new();
     for text in texts.iter() {
         bytes.extend_from_slice(text);
-        if bytes.len() >= TEXT_FRAME_BYTES {
+        if bytes.len() >= frame_bytes {
             places.push(sink.put(&bytes)?);
             bytes.clear();
         }

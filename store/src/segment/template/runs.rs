@@ -39,7 +39,7 @@ fn columns(texts: Texts<'_>) -> Option<Vec<Vec<(u32, u32)>>> {
     if !(2..=RUNS_MAX).contains(&count) {
         return None;
     }
-    let mut columns = vec![Vec::with_capacity(texts.len()); count];
+    let mut columns = vec![Vec::new(); count];
     for (text, &(mut start, end)) in texts.iter().zip(texts.spans) {
         if is_digit(text.first()) != is_digit(model.first()) {
             return None;
