@@ -192,15 +192,14 @@ impl HeadRun {
     /// Adds entries that come by ascending time, if the run is small and has none that are newer, and nobody reads
     /// it. Returns by how many bytes of lines and metadata it grew.
     pub(super) fn grow(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
-        let line_bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
-        if entries.is_empty() {
-            return Ok(Some(0));
+        let Some(first) = entries.first() else { return Ok(Some(0)) };
+        let is_behind = first.timestamp >= self.bounds().1;
+        if self.weight() >= SMALL_RUN_BYTES || !is_behind {
+            return Ok(None);
         }
-        let has_room =
-            self.weight() < SMALL_RUN_BYTES && self.text.len() + line_bytes <= RUN_BYTES_MAX;
-        let newest = self.bounds().1;
-        let is_behind = entries.first().is_some_and(|first| first.timestamp >= newest);
-        if !has_room || !is_behind || Arc::get_mut(&mut self.text).is_none() {
+        let line_bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
+        let has_room = self.text.len() + line_bytes <= RUN_BYTES_MAX;
+        if !has_room || Arc::get_mut(&mut self.text).is_none() {
             return Ok(None);
         }
         let sets_before = self.metadata.len();

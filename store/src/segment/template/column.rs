@@ -387,15 +387,7 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
 /// Whether the first of some texts are so few different ones that a dictionary is likely to be found.
 fn takes_few_values(texts: Texts<'_>) -> bool {
     let (sample, few) = FEW_VALUES;
-    let mut seen: Vec<&[u8]> = Vec::with_capacity(few);
-    texts.len() >= DICTIONARY_TEXTS_MIN
-        && texts.iter().take(sample).all(|text| {
-            let is_known = seen.contains(&text);
-            if !is_known {
-                seen.push(text);
-            }
-            seen.len() <= few
-        })
+    texts.len() >= DICTIONARY_TEXTS_MIN && texts.take_at_most(few, sample)
 }
 
 /// Distinct texts, as places, and which of them each text is.

@@ -23,7 +23,7 @@ pub(super) fn draft(texts: Texts<'_>) -> Option<Draft> {
             statics.last_mut()?.extend_from_slice(first);
             continue;
         }
-        if !is_digit(first.first()) && !takes_few(values) {
+        if !is_digit(first.first()) && !values.take_at_most(TAILS_MAX, texts.len()) {
             return None;
         }
         slots.push(Slot { spans, is_quoted: false });
@@ -64,16 +64,6 @@ fn runs(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 fn is_digit(byte: Option<&u8>) -> bool {
     byte.is_some_and(u8::is_ascii_digit)
-}
-
-fn takes_few(values: Texts<'_>) -> bool {
-    let mut known: Vec<&[u8]> = Vec::new();
-    values.iter().all(|value| {
-        if !known.contains(&value) {
-            known.push(value);
-        }
-        known.len() <= TAILS_MAX
-    })
 }
 
 #[cfg(test)]

@@ -50,6 +50,18 @@ impl<'a> Texts<'a> {
         (0..self.len()).map(|index| self.get(index))
     }
 
+    /// Whether the first `sample` of them are at most `few` different ones.
+    pub(super) fn take_at_most(&self, few: usize, sample: usize) -> bool {
+        let mut seen: Vec<&[u8]> = Vec::with_capacity(few);
+        self.iter().take(sample).all(|text| {
+            let is_known = seen.contains(&text);
+            if !is_known {
+                seen.push(text);
+            }
+            seen.len() <= few
+        })
+    }
+
     /// Bytes of all texts together.
     pub(super) fn total(&self) -> usize {
         self.spans.iter().map(|(start, end)| (end - start) as usize).sum()
