@@ -80,6 +80,10 @@ impl<'a> Cursor<'a> {
         self.array().map(|[byte]: [u8; 1]| byte)
     }
 
+    pub(super) fn u16(&mut self) -> Decoded<u16> {
+        self.array().map(u16::from_le_bytes)
+    }
+
     pub(super) fn u32(&mut self) -> Decoded<u32> {
         self.array().map(u32::from_le_bytes)
     }

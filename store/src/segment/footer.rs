@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::checksum;
-use super::codec::{Cursor, Damage, Decoded, put_text, put_varint};
+use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag, zigzag};
 use super::frame::Frame;
 use super::group::GroupEntry;
 use super::reader::Parts;
@@ -44,6 +44,8 @@ pub(super) struct Footer {
     /// Of groups; of blocks in version 1.
     pub(super) blocks_offset: u64,
     pub(super) blocks: u32,
+    /// Bytes of their directory.
+    pub(super) blocks_bytes: u64,
     pub(super) blocks_crc: u32,
     pub(super) index: Vec<IndexFile>,
 }
@@ -59,26 +61,23 @@ impl Footer {
         let start = out.len();
         out.extend_from_slice(&VERSION.to_le_bytes());
         let meta = &self.meta;
-        out.extend_from_slice(&meta.rows.to_le_bytes());
-        out.extend_from_slice(&meta.line_bytes.to_le_bytes());
-        out.extend_from_slice(&meta.first.to_le_bytes());
-        out.extend_from_slice(&meta.last.to_le_bytes());
-        out.extend_from_slice(&meta.streams.to_le_bytes());
+        put_varint(out, meta.rows);
+        put_varint(out, meta.line_bytes);
+        put_varint(out, zigzag(meta.first));
+        put_varint(out, meta.last.wrapping_sub(meta.first).cast_unsigned());
+        put_varint(out, meta.streams);
         out.push(meta.zstd_level);
-        out.extend_from_slice(&self.streams_offset.to_le_bytes());
         self.streams.encode(out);
-        if let Some((offset, minutes)) = &self.minutes {
-            out.extend_from_slice(&offset.to_le_bytes());
+        if let Some((_, minutes)) = &self.minutes {
             minutes.encode(out);
         }
-        out.extend_from_slice(&self.blocks_offset.to_le_bytes());
-        out.extend_from_slice(&self.blocks.to_le_bytes());
+        put_varint(out, self.blocks.into());
+        put_varint(out, self.blocks_bytes);
         out.extend_from_slice(&self.blocks_crc.to_le_bytes());
         put_varint(out, self.index.len() as u64);
         for file in &self.index {
             put_text(out, &file.name);
-            out.extend_from_slice(&file.offset.to_le_bytes());
-            out.extend_from_slice(&file.length.to_le_bytes());
+            put_varint(out, file.length);
             out.extend_from_slice(&file.crc.to_le_bytes());
         }
         let crc = crc32c::crc32c(&out[start..]);
@@ -94,8 +93,8 @@ impl Footer {
         let version = check_header(path, file)?;
         let (offset, bytes) =
             footer_bytes(file).map_err(|damage| damage.at(path, "footer", file.len() as u64))?;
-        let footer = Self::decode(bytes, version, file.len() as u64)
-            .and_then(|footer| footer.check(version, offset).map(|()| footer))
+        let footer = Self::decode(bytes, version, offset, file.len() as u64)
+            .and_then(|footer| footer.check(offset).map(|()| footer))
             .map_err(|damage| damage.at(path, "footer", offset))?;
         let parts = footer
             .parts(version, file)
@@ -103,11 +102,77 @@ impl Footer {
         Ok((version, footer, parts))
     }
 
-    fn decode(bytes: &[u8], version: u32, file_bytes: u64) -> Decoded<Self> {
+    fn decode(bytes: &[u8], version: u32, offset: u64, file_bytes: u64) -> Decoded<Self> {
         let cursor = &mut Cursor::new(bytes);
         if cursor.u32()? != version {
             return Err(Damage::new("its version is not the header's"));
         }
+        let footer = match version {
+            ..5 => Self::decode_older(cursor, version, file_bytes),
+            _ => Self::decode_parts(cursor, version, offset, file_bytes),
+        };
+        cursor.end()?;
+        footer
+    }
+
+    /// Reads what is behind the version, of a footer that begins at `offset`: the parts end there, one
+    /// behind the other.
+    fn decode_parts(
+        cursor: &mut Cursor<'_>,
+        version: u32,
+        offset: u64,
+        file_bytes: u64,
+    ) -> Decoded<Self> {
+        let (rows, line_bytes, first) =
+            (cursor.varint()?, cursor.varint()?, unzigzag(cursor.varint()?));
+        let last = first.wrapping_add(cursor.varint()?.cast_signed());
+        let (streams_count, zstd_level) = (cursor.varint()?, cursor.u8()?);
+        let (streams, minutes) = (Frame::decode(cursor, version)?, Frame::decode(cursor, version)?);
+        let (blocks, blocks_bytes, blocks_crc) =
+            (cursor.varint_u32()?, cursor.varint()?, cursor.u32()?);
+        let mut index = Vec::new();
+        for _ in 0..cursor.count()? {
+            let name = cursor.text()?.to_owned();
+            let (length, crc) = (cursor.varint()?, cursor.u32()?);
+            index.push(IndexFile { name, offset: 0, length, crc });
+        }
+        let mut end = offset;
+        let mut before = |length: u64| {
+            end =
+                end.checked_sub(length).ok_or_else(|| Damage::new("parts longer than the file"))?;
+            Ok(end)
+        };
+        for file in index.iter_mut().rev() {
+            file.offset = before(file.length)?;
+        }
+        let blocks_offset = before(blocks_bytes)?;
+        let minutes_offset = before(minutes.stored.into())?;
+        let streams_offset = before(streams.stored.into())?;
+        let meta = SegmentMeta {
+            rows,
+            line_bytes,
+            file_bytes,
+            first,
+            last,
+            streams: streams_count,
+            zstd_level,
+        };
+        let minutes = Some((minutes_offset, minutes));
+        Ok(Self {
+            meta,
+            streams_offset,
+            streams,
+            minutes,
+            blocks_offset,
+            blocks,
+            blocks_bytes,
+            blocks_crc,
+            index,
+        })
+    }
+
+    /// As [`decode_parts`](Self::decode_parts), of a version before 5.
+    fn decode_older(cursor: &mut Cursor<'_>, version: u32, file_bytes: u64) -> Decoded<Self> {
         let meta = SegmentMeta {
             rows: cursor.u64()?,
             line_bytes: cursor.u64()?,
@@ -117,19 +182,23 @@ impl Footer {
             streams: cursor.u64()?,
             zstd_level: if version == 1 { 0 } else { cursor.u8()? },
         };
-        let (streams_offset, streams) = (cursor.u64()?, Frame::decode(cursor)?);
+        let (streams_offset, streams) = (cursor.u64()?, Frame::decode(cursor, version)?);
         let minutes = match version {
             1 => None,
-            _ => Some((cursor.u64()?, Frame::decode(cursor)?)),
+            _ => Some((cursor.u64()?, Frame::decode(cursor, version)?)),
         };
         let (blocks_offset, blocks, blocks_crc) = (cursor.u64()?, cursor.u32()?, cursor.u32()?);
+        let entry_bytes = match version {
+            1 => BlockEntry::ENCODED_BYTES,
+            _ => GroupEntry::fixed_bytes(version),
+        };
+        let blocks_bytes = u64::from(blocks) * entry_bytes as u64;
         let mut index = Vec::new();
         for _ in 0..cursor.count()? {
             let name = cursor.text()?.to_owned();
             let (offset, length, crc) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
             index.push(IndexFile { name, offset, length, crc });
         }
-        cursor.end()?;
         Ok(Self {
             meta,
             streams_offset,
@@ -137,21 +206,14 @@ impl Footer {
             minutes,
             blocks_offset,
             blocks,
+            blocks_bytes,
             blocks_crc,
             index,
         })
     }
 
-    fn directory_bytes(&self, version: u32) -> u64 {
-        let entry = match version {
-            1 => BlockEntry::ENCODED_BYTES,
-            _ => GroupEntry::encoded_bytes(version),
-        };
-        u64::from(self.blocks) * entry as u64
-    }
-
     /// Whether the parts follow each other from the header to the footer, which begins at `offset`.
-    fn check(&self, version: u32, offset: u64) -> Decoded<()> {
+    fn check(&self, offset: u64) -> Decoded<()> {
         let follow = |at: u64, length: u64, next: u64| at.checked_add(length) == Some(next);
         let index = self.index.first().map_or(offset, |file| file.offset);
         let behind = self.index.iter().skip(1).map(|file| file.offset).chain([offset]);
@@ -161,7 +223,7 @@ impl Footer {
             && self.minutes.is_none_or(|(offset, minutes)| {
                 follow(offset, u64::from(minutes.stored), self.blocks_offset)
             })
-            && follow(self.blocks_offset, self.directory_bytes(version), index)
+            && follow(self.blocks_offset, self.blocks_bytes, index)
             && self
                 .index
                 .iter()
@@ -171,7 +233,7 @@ impl Footer {
     }
 
     fn parts(&self, version: u32, file: &[u8]) -> Decoded<Parts> {
-        let bytes = slice(file, self.blocks_offset, self.directory_bytes(version))?;
+        let bytes = slice(file, self.blocks_offset, self.blocks_bytes)?;
         checksum::check(bytes, self.blocks_crc)?;
         let mut offset = HEADER_BYTES as u64;
         let mut follow = |start: u64, rows: u32, end: u64| {
@@ -189,12 +251,15 @@ impl Footer {
             });
             Parts::Blocks(blocks.collect::<Decoded<_>>()?)
         } else {
+            let mut behind = HEADER_BYTES as u64;
             let groups = (0..self.blocks).map(|_| {
-                let group = GroupEntry::decode(cursor, version)?;
-                follow(group.offset, group.rows, group.end()).map(|()| group)
+                let group = GroupEntry::decode(cursor, version, behind)?;
+                behind = group.end();
+                follow(group.offset, group.rows, behind).map(|()| group)
             });
             Parts::Groups(groups.collect::<Decoded<_>>()?)
         };
+        cursor.end()?;
         match offset == self.streams_offset {
             true => Ok(parts),
             false => Err(Damage::new("bytes before the stream table")),

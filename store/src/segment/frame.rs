@@ -6,7 +6,7 @@ use std::io;
 use zstd::bulk::{Compressor, Decompressor};
 
 use super::checksum;
-use super::codec::{Cursor, Damage, Decoded};
+use super::codec::{Cursor, Damage, Decoded, put_varint};
 
 /// The longest frame, before compression: lengths and offsets in blocks are 32 bits, and a line this
 /// long is no line.
@@ -27,18 +27,22 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    /// Bytes of an encoded frame entry.
-    pub(super) const ENCODED_BYTES: usize = 12;
+    /// Bytes of a frame entry before version 5.
+    pub(super) const FIXED_BYTES: usize = 12;
+
+    /// Bytes of most frame entries.
+    pub(super) const ENCODED_BYTES_ABOUT: usize = 8;
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.stored.to_le_bytes());
-        out.extend_from_slice(&self.raw.to_le_bytes());
+        put_varint(out, self.stored.into());
+        put_varint(out, self.raw.into());
         out.extend_from_slice(&self.crc.to_le_bytes());
     }
 
-    /// Reads an entry and refuses lengths that no frame can have.
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        let frame = Self { stored: cursor.u32()?, raw: cursor.u32()?, crc: cursor.u32()? };
+    /// Reads an entry of some version and refuses lengths that no frame can have.
+    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
+        let number = if version < 5 { Cursor::u32 } else { Cursor::varint_u32 };
+        let frame = Self { stored: number(cursor)?, raw: number(cursor)?, crc: cursor.u32()? };
         let raw_max = (u64::from(frame.stored) / 4 + 1) * ZSTD_BLOCK_BYTES;
         let is_possible = u64::from(frame.raw) <= raw_max && frame.raw as usize <= FRAME_BYTES_MAX;
         if is_possible && (frame.stored == 0) == (frame.raw == 0) {
@@ -158,6 +162,7 @@ impl fmt::Debug for FrameReader {
 
 #[cfg(test)]
 mod tests {
+    use super::super::VERSION;
     use super::*;
 
     #[test]
@@ -168,7 +173,7 @@ mod tests {
             let mut back = Vec::new();
             let mut entry = Vec::new();
             frame.encode(&mut entry);
-            assert_eq!(Frame::decode(&mut Cursor::new(&entry)), Ok(frame));
+            assert_eq!(Frame::decode(&mut Cursor::new(&entry), VERSION), Ok(frame));
             reader.read_or_copy(frame, &stored, &mut back).unwrap();
             assert_eq!(back, raw);
             if let Some(byte) = stored.first_mut() {
@@ -187,7 +192,7 @@ mod tests {
         ] {
             let mut entry = Vec::new();
             frame.encode(&mut entry);
-            assert!(Frame::decode(&mut Cursor::new(&entry)).is_err(), "{frame:?}");
+            assert!(Frame::decode(&mut Cursor::new(&entry), VERSION).is_err(), "{frame:?}");
         }
     }
 }

@@ -13,7 +13,7 @@
 //! *minute table* how much of a run there is in each minute, and a bundled tantivy index which streams
 //! a label selects.
 //!
-//! # Format, version 4
+//! # Format, version 5
 //! Integers are little-endian. A *varint* is LEB128 of at most 10 bytes; *zigzag* maps a signed number
 //! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes. A *frame*
 //! is one zstd frame, or the bytes as they are where that is no longer: then stored and raw length are
@@ -31,7 +31,7 @@
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ minute table                                                 │ one frame
 //!          ├──────────────────────────────────────────────────────────────┤
-//!          │ group directory                                              │ 52 bytes a group
+//!          │ group directory                                              │ some 25 bytes a group
 //!          ├──────────────────────────────────────────────────────────────┤
 //!          │ index file 0 │ index file 1 │ …                              │ as tantivy wrote them
 //!          ├──────────────────────────────────────────────────────────────┤
@@ -41,31 +41,34 @@
 //!          └──────────────────────────────────────────────────────────────┘
 //!
 //! group directory, per group
-//!   offset u64 8 │ length u64 8 │ rows u32 4 │ header: stored length u32 4 │ raw length u32 4 │ crc u32 4
-//!   │ filter length u32 4 │ filter crc u32 4 │ longest word u32 4 │ inner u32 4 │ trigrams u32 4
+//!   length varint │ rows varint │ header: frame │ filter length varint │ filter crc u32 4
+//!   │ longest word varint │ inner varint │ trigrams varint
+//! frame      stored length varint │ raw length varint │ crc u32 4
 //!
 //! header of a group, one frame
-//!   frames varint │ frames × { stored length u32 4 │ raw length u32 4 │ crc u32 4 }     they follow the header
-//!   │ first time zigzag varint │ unit varint │ integers        the timestamps: (time - first) / unit
-//!   │ metadata place │ lines table
-//! place      frame varint │ offset in the frame varint │ length varint
+//!   frames varint │ frames × frame                           they follow the header
+//!   │ lines table
+//!   │ first time zigzag varint │ unit varint │ integers      the timestamps: (time - first) / unit
+//!   │ metadata length varint
 //! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
 //!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
-//! column     stamp │ kind u8, then
-//!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
-//!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
-//!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ longest word varint │ places varint │ places
-//!                                                             the lengths; the values one after the other
+//! column     kind u8, then
+//!   0 numbers     width varint │ lengths, if the width is 0 │ integers
+//!                                                            decimal; padded with zeros to the width if that is not 0
+//!   1 hexadecimal digits varint │ is upper case u8           n × digits, two in a byte, the first one high
+//!   2 dictionary  count varint │ column │ integers           distinct values; then which of them each value is
+//!   3 texts       lengths │ bytes │ integers │ longest word varint │ parts varint │ parts × length varint
+//!                                                            the lengths; the values one after the other
 //!   4 templates   table
-//!   5 same        slot varint                                 the values of an earlier slot of the same template
-//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
+//!   5 same        slot varint                                the values of an earlier slot of the same template
+//! lengths    shortest varint │ longest - shortest varint
+//! bytes      octets u16 │ others u8 │ octets × u8            which bytes there are
 //! integers   kind u8, then
 //!   0 constant    value varint
-//!   1 packed      base varint │ bits u8 │ place               n × (value - base) in so many bits, lowest first
-//!   2 planes      base varint │ width u8 │ width × place      the lowest bytes of all (value - base), then the next
-//!   3 deltas      width u8 │ width × place                    planes of zigzag differences to the value before
-//!   4 dictionary  count varint │ integers │ integers          distinct values; then which of them each value is
+//!   1 packed      base varint │ bits u8                      n × (value - base) in so many bits, lowest first
+//!   2 planes      base varint │ width + 16 × random u8       the lowest bytes of all (value - base), then the next
+//!   3 deltas      width + 16 × random u8                     planes of zigzag differences to the value before, 0 before the first
+//!   4 dictionary  count varint │ integers │ integers         distinct values; then which of them each value is
 //!
 //! metadata     sets varint │ sets × { pairs varint │ pairs × { name text │ value text } }
 //!              │ r × set of the row, varint (not there when there is one set)
@@ -86,16 +89,25 @@
 //!   minutes varint │ minutes × { minute - minute before varint │ rows varint │ line bytes varint }
 //!
 //! footer
-//!   version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8 │ zstd level u8 1
-//!   stream table: offset u64 8 │ stored length u32 4 │ raw length u32 4 │ crc u32 4
-//!   minute table: likewise
-//!   group directory: offset u64 8 │ groups u32 4 │ crc u32 4
-//!   index files varint │ files × { name text │ offset u64 8 │ length u64 8 │ crc u32 4 }
+//!   version u32 4 │ rows varint │ line bytes varint │ first zigzag varint │ last - first varint │ streams varint
+//!   │ zstd level u8 1 │ stream table: frame │ minute table: frame
+//!   │ groups varint │ directory length varint │ directory crc u32 4
+//!   │ index files varint │ files × { name text │ length varint │ crc u32 4 }
 //! ```
 //!
+//! All parts of a file follow one another, and the last ends where the footer begins.
+//!
+//! Where the bytes of columns lie is not stored: they come in the order in which the header names their columns,
+//! and how many there are is known by then. There are three kinds of them: *texts* (the values of texts, and the
+//! metadata), *random* ones (hexadecimal digits, packed integers, and as many of the lowest planes of integers as
+//! `random` says) and *planes* (the others). Of texts and random bytes 4 KiB, and of a plane 2 KiB, have a frame of
+//! their own. Fewer share one with others of their kind, which is full with 32 KiB. Frames are numbered as they
+//! are begun.
+//!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
-//! seconds, and the zeros would be stored with every row. In a stamp's `ASCII` bit `b` is set where
-//! some value has the byte `b`; `others` is 1 where some value has a byte beyond ASCII. The longest word is
+//! seconds, and the zeros would be stored with every row. Which bytes there are in some texts is told by bits, of
+//! which bit `b` is set where a text has the byte `b`, in octets: bit `n` of `octets` is set where octet `n` is not
+//! 0, and these follow; `others` is 1 where there is a byte beyond ASCII. The longest word is
 //! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
 //! words the lines do not have; it, `inner` and `trigrams` are drawn in [`group`]'s `words`.
 //!
@@ -103,11 +115,29 @@
 //! one with which its distinct metadata comes to 4 MiB; one larger line has a group of its own.
 //!
 //! # Older versions
-//! All are read, and become version 4 when they are merged. Version 3 has 32 bytes a group in the directory,
-//! without the second line above, and in a group's header, behind the metadata place, that of another filter, which
-//! is passed over. Version 2 has none and no longest words, and its stamps are `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter
-//! (0-9, A-Z, a-z from the lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has
-//! blocks of lines.
+//! All are read, and become version 5 when they are merged.
+//!
+//! ```text
+//! before version 5
+//! frame      stored length u32 4 │ raw length u32 4 │ crc u32 4
+//! directory, per group
+//!            offset u64 8 │ length u64 8 │ rows u32 4 │ header: frame
+//!            │ filter length, filter crc, longest word, inner, trigrams: u32 4 each
+//! header     frames varint │ frames × frame │ first time, unit, integers │ metadata place │ lines table
+//! place      frame varint │ offset in the frame varint │ length varint
+//!                                                            where there are bytes of columns; one for each plane
+//! column     stamp │ as above, without lengths and bytes; `random` is 0
+//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ bits u128
+//! footer     version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8 │ zstd level u8 1
+//!            │ stream table: offset u64 8 │ frame │ minute table: likewise
+//!            │ group directory: offset u64 8 │ groups u32 4 │ crc u32 4
+//!            │ index files varint │ files × { name text │ offset u64 8 │ length u64 8 │ crc u32 4 }
+//! ```
+//!
+//! Version 3 has no filters and longest words in the directory, and in a group's header, behind the metadata place, that of
+//! another filter, which is passed over. Version 2 has none and no longest words, and its stamps are
+//! `shortest varint │ longest - shortest varint │ classes u64`: a bit for each digit and letter (0-9, A-Z, a-z from the
+//! lowest), one for all other ASCII and one for the rest. Version 1 ([`v1`]) has blocks of lines.
 //!
 //! # The label index
 //! Document `n` is stream `n` of the stream table. Its one field, `label`, has a term
@@ -161,7 +191,7 @@ pub(crate) use template::TemplateView;
 pub(crate) use writer::{SegmentWriter, write_parts};
 
 /// The version this module writes, and the newest it reads.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 
 /// How much there is in a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -143,7 +143,8 @@ impl Output {
         self.write(&bytes)?;
         let mut out = Vec::new();
         self.groups.iter().for_each(|group| group.encode(&mut out));
-        let (groups_offset, groups_crc) = (self.offset, crc32c::crc32c(&out));
+        let (groups_offset, groups_bytes) = (self.offset, out.len() as u64);
+        let groups_crc = crc32c::crc32c(&out);
         self.write(&out)?;
         out.clear();
         let footer = Footer {
@@ -153,6 +154,7 @@ impl Output {
             minutes: Some((minutes_offset, minutes)),
             blocks_offset: groups_offset,
             blocks: u32::try_from(self.groups.len()).unwrap_or(u32::MAX),
+            blocks_bytes: groups_bytes,
             blocks_crc: groups_crc,
             index: self.index(index)?,
         };

@@ -77,7 +77,7 @@ impl Header {
         let count = cursor.count()?;
         let mut frames = Vec::with_capacity(count);
         for _ in 0..count {
-            let frame = Frame::decode(cursor)?;
+            let frame = Frame::decode(cursor, entry.version)?;
             frames.push((offset, frame));
             offset += u64::from(frame.stored);
         }
@@ -85,18 +85,41 @@ impl Header {
         if offset != end {
             return Err(Damage(format!("frames up to {offset}, of a group up to {end}")));
         }
-        let (times, metadata) = (Times::decode(cursor)?, Place::decode(cursor)?);
-        if entry.version == 3 {
-            // Of a filter that is not asked any more.
-            Place::decode(cursor)?;
-        }
-        let mut decoding = Decoding::new(entry.version);
-        let lines = Table::decode(cursor, 0, &mut decoding)?;
+        let decoding = &mut Decoding::new(entry.version);
+        let described = match entry.version {
+            ..5 => Self::decode_older(cursor, entry, decoding),
+            _ => Self::decode_columns(cursor, entry, decoding),
+        };
+        let (lines, times, metadata) = described?;
         cursor.end()?;
         if lines.len() != entry.rows as usize {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }
         let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
         Ok(Self { rows, frames, times, metadata, lines, cells, bytes })
+    }
+
+    fn decode_columns(
+        cursor: &mut Cursor<'_>,
+        entry: &GroupEntry,
+        decoding: &mut Decoding,
+    ) -> Decoded<(Table, Times, Place)> {
+        let lines = Table::decode(cursor, 0, decoding)?;
+        let times = Times::decode(cursor, entry.rows, decoding)?;
+        Ok((lines, times, decoding.place_of_texts(cursor)?))
+    }
+
+    fn decode_older(
+        cursor: &mut Cursor<'_>,
+        entry: &GroupEntry,
+        decoding: &mut Decoding,
+    ) -> Decoded<(Table, Times, Place)> {
+        let times = Times::decode(cursor, entry.rows, decoding)?;
+        let metadata = decoding.place_of_texts(cursor)?;
+        if entry.version == 3 {
+            // Of a filter that is not asked any more.
+            decoding.place_of_texts(cursor)?;
+        }
+        Ok((Table::decode(cursor, 0, decoding)?, times, metadata))
     }
 }

@@ -10,7 +10,7 @@ mod trigrams;
 mod words;
 mod writer;
 
-use super::codec::{Cursor, Damage, Decoded};
+use super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::footer::slice;
 use super::frame::Frame;
 use super::template::TEXTS_MAX;
@@ -40,9 +40,9 @@ pub(super) struct GroupEntry {
 }
 
 impl GroupEntry {
-    /// Bytes of an encoded entry.
-    pub(super) const fn encoded_bytes(version: u32) -> usize {
-        20 + Frame::ENCODED_BYTES + if version < 4 { 0 } else { Words::ENCODED_BYTES }
+    /// Bytes of an entry of a version before 5.
+    pub(super) const fn fixed_bytes(version: u32) -> usize {
+        20 + Frame::FIXED_BYTES + if version < 4 { 0 } else { 20 }
     }
 
     pub(super) const fn end(&self) -> u64 {
@@ -50,17 +50,20 @@ impl GroupEntry {
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.offset.to_le_bytes());
-        out.extend_from_slice(&self.length.to_le_bytes());
-        out.extend_from_slice(&self.rows.to_le_bytes());
+        put_varint(out, self.length);
+        put_varint(out, self.rows.into());
         self.header.encode(out);
         self.words.encode(out);
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
-        let (offset, length, rows) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
-        let header = Frame::decode(cursor)?;
-        let words = if version < 4 { Words::UNKNOWN } else { Words::decode(cursor)? };
+    /// Reads the entry of a group that begins at `offset`, unless it says otherwise.
+    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32, offset: u64) -> Decoded<Self> {
+        let (offset, length, rows) = match version {
+            ..5 => (cursor.u64()?, cursor.u64()?, cursor.u32()?),
+            _ => (offset, cursor.varint()?, cursor.varint_u32()?),
+        };
+        let header = Frame::decode(cursor, version)?;
+        let words = if version < 4 { Words::UNKNOWN } else { Words::decode(cursor, version)? };
         let least = u64::from(header.stored) + u64::from(words.filter_len());
         if least > length || rows as usize > GROUP_ROWS_MAX {
             return Err(Damage(format!("a group of {rows} rows in {length} bytes")));

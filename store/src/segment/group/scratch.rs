@@ -46,13 +46,23 @@ const PASSING_BYTES_MAX: usize = 4 << 20;
 /// A segment's identity and a group's number.
 pub(in crate::segment) type GroupKey = (u64, u32);
 
-/// Opens frames; keeps the one opened last, since small columns that are read together share it.
+/// How many shared frames are kept: small columns that are read together share them, one of each kind.
+const SHARED_MAX: usize = 3;
+
+/// Opens frames; keeps the shared ones that were opened last.
 #[derive(Debug, Default)]
 pub(super) struct FrameScratch {
     reader: FrameReader,
     own: Vec<u8>,
-    shared: Vec<u8>,
-    shared_key: Option<(GroupKey, u32)>,
+    /// In the order in which they were opened.
+    shared: Vec<SharedFrame>,
+}
+
+#[derive(Debug, Default)]
+struct SharedFrame {
+    key: Option<(GroupKey, u32)>,
+    /// None of one that is kept as it is, which was checked.
+    bytes: Vec<u8>,
 }
 
 /// Groups that some thread has open, so that others need not open them again.
@@ -176,22 +186,48 @@ impl FrameScratch {
         read: impl FnOnce(&[u8]) -> Decoded<T>,
     ) -> Decoded<T> {
         let is_whole = part == (0..frame.raw as usize);
-        let bytes = if frame.is_plain() {
-            frame.check(stored)?;
-            self.reader.count(part.len());
-            stored
-        } else if is_whole {
-            self.reader.read(frame, stored, &mut self.own)?;
-            &self.own
-        } else {
-            if self.shared_key != Some(key) {
-                self.shared_key = None;
-                self.reader.read(frame, stored, &mut self.shared)?;
-                self.shared_key = Some(key);
+        let bytes = match (frame.is_plain(), is_whole) {
+            (true, true) => {
+                frame.check(stored)?;
+                self.reader.count(part.len());
+                stored
             }
-            &self.shared
+            (true, false) => {
+                self.shared(key, |_, _| frame.check(stored))?;
+                self.reader.count(part.len());
+                stored
+            }
+            (false, true) => {
+                self.reader.read(frame, stored, &mut self.own)?;
+                &self.own
+            }
+            (false, false) => self.shared(key, |reader, out| reader.read(frame, stored, out))?,
         };
         let bytes = bytes.get(part.clone());
         read(bytes.ok_or_else(|| Damage(format!("bytes {part:?} of a frame of {}", frame.raw)))?)
+    }
+
+    /// The bytes of a shared frame, opened if it is none of those that are kept.
+    fn shared(
+        &mut self,
+        key: (GroupKey, u32),
+        open: impl FnOnce(&mut FrameReader, &mut Vec<u8>) -> Decoded<()>,
+    ) -> Decoded<&[u8]> {
+        let place = match self.shared.iter().position(|frame| frame.key == Some(key)) {
+            Some(place) => place,
+            None => {
+                let mut frame = match self.shared.len() {
+                    SHARED_MAX => self.shared.remove(0),
+                    _ => SharedFrame::default(),
+                };
+                frame.bytes.clear();
+                let opened = open(&mut self.reader, &mut frame.bytes);
+                frame.key = opened.is_ok().then_some(key);
+                self.shared.push(frame);
+                opened?;
+                self.shared.len() - 1
+            }
+        };
+        Ok(&self.shared[place].bytes)
     }
 }

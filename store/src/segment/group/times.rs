@@ -5,7 +5,7 @@ use std::io;
 use crate::Timestamp;
 use crate::inspect::ColumnReport;
 use crate::segment::codec::{Cursor, Damage, Decoded, put_varint, unzigzag, zigzag};
-use crate::segment::template::{IntColumn, Sink, Source};
+use crate::segment::template::{Decoding, IntColumn, Sink, Source};
 
 /// Units that timestamps are tried in, largest first: many agents stamp in micro-, milli- or whole
 /// seconds.
@@ -44,10 +44,14 @@ impl Times {
         self.column.encode(out);
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+    pub(super) fn decode(
+        cursor: &mut Cursor<'_>,
+        rows: u32,
+        decoding: &mut Decoding,
+    ) -> Decoded<Self> {
         let (first, unit) = (unzigzag(cursor.varint()?), cursor.varint()?);
         let unit = i64::try_from(unit).map_err(|_| Damage::new("a unit over 63 bits"))?;
-        Ok(Self { first, unit, column: IntColumn::decode(cursor)? })
+        Ok(Self { first, unit, column: IntColumn::decode(cursor, rows, decoding)? })
     }
 
     pub(super) fn read(&self, rows: usize, source: &impl Source) -> Decoded<Vec<Timestamp>> {

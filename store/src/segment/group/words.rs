@@ -23,7 +23,7 @@ use std::ops::Range;
 use foldhash::{HashSet, HashSetExt};
 
 use super::super::checksum;
-use super::super::codec::{Cursor, Damage, Decoded};
+use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::bloom::{self, BITS_PER_GRAM, Filter, filter_of};
 use super::trigrams::{self, Trigrams};
 use crate::Needle;
@@ -47,10 +47,10 @@ const TEXT_PER_TRIGRAMS: usize = 512;
 
 const FACTORS: [u64; 2] = [bloom::FACTOR, 0x2127_599b_f432_5c37];
 
-/// What is known of a group's words but for the filter's bytes.
+/// What is known of a group's words but for the filter's bytes. 2^32 - 1 trigrams are none.
 ///
 /// ```text
-/// filter length u32 4 │ filter crc u32 4 │ longest u32 4 │ inner u32 4 │ trigrams u32 4
+/// filter length varint │ filter crc u32 4 │ longest varint │ inner varint │ trigrams varint
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::segment) struct Words {
@@ -76,8 +76,6 @@ impl Words {
         trigrams: NO_TRIGRAMS,
     };
 
-    pub(super) const ENCODED_BYTES: usize = 20;
-
     pub(super) const fn filter_len(self) -> u32 {
         self.filter_len
     }
@@ -90,14 +88,16 @@ impl Words {
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         let Self { filter_len, filter_crc, longest, inner, trigrams } = self;
-        for number in [filter_len, filter_crc, longest, inner, trigrams] {
-            out.extend_from_slice(&number.to_le_bytes());
-        }
+        put_varint(out, filter_len.into());
+        out.extend_from_slice(&filter_crc.to_le_bytes());
+        [longest, inner, trigrams].into_iter().for_each(|number| put_varint(out, number.into()));
     }
 
-    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        let (filter_len, filter_crc) = (cursor.u32()?, cursor.u32()?);
-        let (longest, inner, trigrams) = (cursor.u32()?, cursor.u32()?, cursor.u32()?);
+    /// Reads what a version from 4 on has.
+    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
+        let number = if version < 5 { Cursor::u32 } else { Cursor::varint_u32 };
+        let (filter_len, filter_crc) = (number(cursor)?, cursor.u32()?);
+        let (longest, inner, trigrams) = (number(cursor)?, number(cursor)?, number(cursor)?);
         Ok(Self { filter_len, filter_crc, longest, inner, trigrams })
     }
 

@@ -6,7 +6,7 @@ use super::super::VERSION;
 use super::super::codec::put_varint;
 use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
-use super::super::template::{self, Listener, Sink};
+use super::super::template::{self, Kind, Listener, Sink};
 use super::times::Times;
 use super::words::{LONG_LEN_MIN, Surveyor};
 use super::{GROUP_ROWS_MAX, GroupEntry};
@@ -93,14 +93,15 @@ impl GroupBuilder {
         let times = Times::write(&self.timestamps, &mut sink)?;
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
-        let metadata = sink.put(&column)?;
+        let metadata = sink.put(Kind::Texts, &column)?;
         let frames = sink.finish()?;
         let mut header = Vec::new();
         put_varint(&mut header, frames.len() as u64);
         frames.iter().for_each(|(frame, _)| frame.encode(&mut header));
-        times.encode(&mut header);
-        metadata.encode(&mut header);
+        // In the order in which they were put, which tells their places.
         table.encode(&mut header);
+        times.encode(&mut header);
+        put_varint(&mut header, metadata.len.into());
         let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
         let offset = out.len();
         out.extend_from_slice(&stored);

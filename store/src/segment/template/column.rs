@@ -1,15 +1,17 @@
 //! Columns of texts: the values of a slot.
 //!
 //! ```text
-//! column     stamp │ kind u8, then
-//!   0 numbers     width varint │ integers                     decimal; padded with zeros to the width if that is not 0
-//!   1 hexadecimal digits varint │ is upper case u8 │ place    n × digits, two in a byte, the first one high
-//!   2 dictionary  count varint │ column │ integers            distinct values; then which of them each value is
-//!   3 texts       integers │ longest word varint │ places varint │ places
-//!                                                             the lengths; the values one after the other
-//!   4 templates   table                                       also of values such as `17ms`: see [`runs`]
-//!   5 same        slot varint                                 the values of an earlier slot of the same template
-//! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ ASCII u128
+//! column     kind u8, then
+//!   0 numbers     width varint │ lengths, if the width is 0 │ integers
+//!                                                     decimal; padded with zeros to the width if that is not 0
+//!   1 hexadecimal digits varint │ is upper case u8    n × digits, two in a byte, the first one high
+//!   2 dictionary  count varint │ column │ integers    distinct values; then which of them each value is
+//!   3 texts       lengths │ bytes │ integers │ longest word varint │ parts varint │ parts × length varint
+//!                                                     the lengths; the values one after the other
+//!   4 templates   table                               also of values such as `17ms`: see [`runs`]
+//!   5 same        slot varint                         the values of an earlier slot of the same template
+//! lengths    shortest varint │ longest - shortest varint
+//! bytes      octets u16 │ others u8 │ octets × u8     which bytes there are
 //! ```
 
 use std::io;
@@ -18,13 +20,13 @@ use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::Listener;
-use super::ints::IntColumn;
+use super::decoding::Decoding;
+use super::ints::{IntColumn, distinct};
 use super::runs;
-use super::sink::{Place, Sink};
+use super::sink::{Kind, Place, Sink};
 use super::split::{Draft, Texts, split};
-use super::stamp::{ByteSet, Stamp};
+use super::stamp::{ByteSet, Stamp, hexadecimal};
 use super::table::Table;
-use super::values::Decoding;
 use crate::needle::longer_word;
 
 const NUMBERS: u8 = 0;
@@ -49,7 +51,7 @@ const FEW_VALUES: (usize, usize) = (64, 16);
 
 /// Shorter texts than this on average are not split into templates of their own, and fewer have none of any kind.
 const NESTED_TEXT_LEN_MIN: usize = 12;
-const NESTED_TEXTS_MIN: usize = 32;
+const NESTED_TEXTS_MIN: usize = 16;
 
 /// Templates of values that save less than this, as a ratio, are weighed against the values as they are.
 const SURE_RATIO: usize = 16;
@@ -95,8 +97,7 @@ impl Survey {
         let stamp = Stamp::of(texts);
         let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
-            let hex: &[u8] = if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" };
-            let allowed = ByteSet::of(hex);
+            let allowed = ByteSet::of(hexadecimal(is_upper));
             stamp.bytes.is_in(allowed) && stamp.len_min == stamp.len_max && stamp.len_min > 3
         };
         Self {
@@ -190,7 +191,7 @@ impl Column {
     ) -> io::Result<Self> {
         let stamp = survey.stamp;
         if let Some(is_upper) = survey.is_hex.iter().position(|is_hex| *is_hex) {
-            let place = sink.put(&pack_hex(texts))?;
+            let place = sink.put(Kind::Random, &pack_hex(texts))?;
             let is_upper = is_upper == 1;
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
             return Ok(Self::new(stamp, coding));
@@ -207,23 +208,25 @@ impl Column {
         match &self.coding {
             Coding::Texts { word_max, .. } => self.stamp.len_max.min(*word_max),
             Coding::Dictionary { values, .. } => values.word_max(),
+            Coding::Templates(table) => self.stamp.len_max.min(table.word_max()),
             _ => self.stamp.len_max,
         }
     }
 
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        self.stamp.encode(out);
         match &self.coding {
             Coding::Numbers { width, values } => {
                 out.push(NUMBERS);
                 put_varint(out, (*width).into());
+                if *width == 0 {
+                    self.stamp.encode_lens(out);
+                }
                 values.encode(out);
             }
-            Coding::Hexadecimal { digits, is_upper, place } => {
+            Coding::Hexadecimal { digits, is_upper, .. } => {
                 out.push(HEXADECIMAL);
                 put_varint(out, (*digits).into());
                 out.push((*is_upper).into());
-                place.encode(out);
             }
             Coding::Dictionary { count, values, codes } => {
                 out.push(DICTIONARY);
@@ -233,10 +236,11 @@ impl Column {
             }
             Coding::Texts { lengths, word_max, places } => {
                 out.push(TEXTS);
+                self.stamp.encode(out);
                 lengths.encode(out);
                 put_varint(out, (*word_max).into());
                 put_varint(out, places.len() as u64);
-                places.iter().for_each(|place| place.encode(out));
+                places.iter().for_each(|place| put_varint(out, place.len.into()));
             }
             Coding::Templates(table) => {
                 out.push(TEMPLATES);
@@ -249,52 +253,83 @@ impl Column {
         }
     }
 
-    /// Reads how a column is stored, and counts its cells.
+    /// Reads how a column of `count` values is stored, and counts its cells. `earlier` are the slots before it.
     pub(super) fn decode(
         cursor: &mut Cursor<'_>,
+        count: u32,
         depth: usize,
+        earlier: &[Self],
         decoding: &mut Decoding,
     ) -> Decoded<Self> {
-        Self::decode_nested(cursor, depth, true, decoding)
+        Self::decode_nested(cursor, count, depth, Some(earlier), decoding)
     }
 
+    /// As [`decode`](Self::decode); without earlier slots, of the values of a dictionary.
     fn decode_nested(
         cursor: &mut Cursor<'_>,
+        count: u32,
         depth: usize,
-        may_be_dictionary: bool,
+        earlier: Option<&[Self]>,
         decoding: &mut Decoding,
     ) -> Decoded<Self> {
         let cell = decoding.cell();
-        let stamp = Stamp::decode(cursor, decoding.version)?;
-        let coding = match cursor.u8()? {
-            NUMBERS => {
-                Coding::Numbers { width: width(cursor)?, values: IntColumn::decode(cursor)? }
+        let stored = match decoding.is_older() {
+            true => Some(Stamp::decode_older(cursor, decoding.version)?),
+            false => None,
+        };
+        let (stamp, coding) = match (cursor.u8()?, earlier) {
+            (NUMBERS, _) => {
+                let width = width(cursor)?;
+                let stamp = match stored {
+                    Some(stamp) => stamp,
+                    None if width == 0 => Stamp::of_numbers(Stamp::decode_lens(cursor)?),
+                    None => Stamp::of_numbers((width, width)),
+                };
+                let values = IntColumn::decode(cursor, count, decoding)?;
+                (stamp, Coding::Numbers { width, values })
             }
-            HEXADECIMAL => Coding::Hexadecimal {
-                digits: cursor.varint_u32()?,
-                is_upper: cursor.u8()? != 0,
-                place: Place::decode(cursor)?,
-            },
-            DICTIONARY if may_be_dictionary => {
-                let count = cursor.varint_u32()?;
-                let values = Box::new(Self::decode_nested(cursor, depth, false, decoding)?);
-                Coding::Dictionary { count, values, codes: IntColumn::decode(cursor)? }
+            (HEXADECIMAL, _) => {
+                let (digits, is_upper) = (cursor.varint_u32()?, cursor.u8()? != 0);
+                let len = (u64::from(count) * u64::from(digits)).div_ceil(2);
+                let place = decoding.place(cursor, Kind::Random, len)?;
+                let stamp = Stamp::of_hexadecimal(digits, is_upper);
+                (stamp, Coding::Hexadecimal { digits, is_upper, place })
             }
-            TEXTS => {
-                let lengths = IntColumn::decode(cursor)?;
+            (DICTIONARY, Some(_)) => {
+                let distinct = distinct(cursor, count)?;
+                let values = Self::decode_nested(cursor, distinct, depth, None, decoding)?;
+                let codes = IntColumn::decode(cursor, count, decoding)?;
+                let (stamp, values) = (values.stamp, Box::new(values));
+                (stamp, Coding::Dictionary { count: distinct, values, codes })
+            }
+            (TEXTS, _) => {
+                let stamp = if stored.is_some() { stored } else { Some(Stamp::decode(cursor)?) };
+                let lengths = IntColumn::decode(cursor, count, decoding)?;
                 let word_max =
                     if decoding.version == 2 { u32::MAX } else { cursor.varint_u32()? };
                 let places: Decoded<Vec<_>> =
-                    (0..cursor.count()?).map(|_| Place::decode(cursor)).collect();
-                Coding::Texts { lengths, word_max, places: places? }
+                    (0..cursor.count()?).map(|_| decoding.place_of_texts(cursor)).collect();
+                let coding = Coding::Texts { lengths, word_max, places: places? };
+                (stamp.unwrap_or_default(), coding)
             }
-            TEMPLATES if depth < DEPTH_MAX => {
-                Coding::Templates(Box::new(Table::decode(cursor, depth + 1, decoding)?))
+            (TEMPLATES, _) if depth < DEPTH_MAX => {
+                let table = Box::new(Table::decode(cursor, depth + 1, decoding)?);
+                (table.stamp(), Coding::Templates(table))
             }
-            SAME if may_be_dictionary => Coding::Same { slot: cursor.varint_u32()? },
-            kind => return Err(Damage(format!("a column of the kind {kind} at depth {depth}"))),
+            (SAME, Some(earlier)) => {
+                let slot = cursor.varint_u32()?;
+                let column = earlier.get(slot as usize);
+                let column = column.filter(|column| !matches!(column.coding, Coding::Same { .. }));
+                let stamp = column.map(|column| column.stamp);
+                let index = earlier.len();
+                let damage = || Damage(format!("slot {index} is to be as slot {slot}"));
+                (stamp.ok_or_else(damage)?, Coding::Same { slot })
+            }
+            (kind, _) => {
+                return Err(Damage(format!("a column of the kind {kind} at depth {depth}")));
+            }
         };
-        Ok(Self { stamp, coding, cell })
+        Ok(Self { stamp: stored.unwrap_or(stamp), coding, cell })
     }
 }
 
@@ -372,12 +407,12 @@ fn write_texts(texts: Texts<'_>, sink: &mut Sink) -> io::Result<Coding> {
     for text in texts.iter() {
         bytes.extend_from_slice(text);
         if bytes.len() >= frame_bytes {
-            places.push(sink.put(&bytes)?);
+            places.push(sink.put(Kind::Texts, &bytes)?);
             bytes.clear();
         }
     }
     if !bytes.is_empty() {
-        places.push(sink.put(&bytes)?);
+        places.push(sink.put(Kind::Texts, &bytes)?);
     }
     let word_max = texts.iter().fold(0, |longest, text| longer_word(text, longest));
     let word_max = u32::try_from(word_max).unwrap_or(u32::MAX);

@@ -81,8 +81,8 @@ impl IntColumn {
         match self {
             Self::Constant(value) => format!("constant {value}"),
             Self::Packed { bits, .. } => format!("packed in {bits} bits"),
-            Self::Planes { planes, .. } => format!("byte planes, {}", planes.len()),
-            Self::Deltas { planes } => format!("deltas in byte planes, {}", planes.len()),
+            Self::Planes { planes, .. } => format!("byte planes, {}", planes.places.len()),
+            Self::Deltas { planes } => format!("deltas in byte planes, {}", planes.places.len()),
             Self::Dictionary { count, codes, .. } => {
                 format!("dictionary of {count}, {}", codes.describe())
             }
@@ -94,7 +94,7 @@ impl IntColumn {
         match self {
             Self::Constant(_) => 0,
             Self::Packed { place, .. } => u64::from(place.len),
-            Self::Planes { planes, .. } | Self::Deltas { planes } => sum(planes),
+            Self::Planes { planes, .. } | Self::Deltas { planes } => sum(&planes.places),
             Self::Dictionary { values, codes, .. } => {
                 values.encoded_bytes() + codes.encoded_bytes()
             }

@@ -3,21 +3,25 @@
 //! ```text
 //! integers   kind u8, then
 //!   0 constant   value varint
-//!   1 packed     base varint │ bits u8 │ place           n × (value - base) in so many bits, lowest first
-//!   2 planes     base varint │ width u8 │ width × place  the lowest bytes of all (value - base), then the next ones
-//!   3 deltas     width u8 │ width × place                planes of zigzag differences to the value before, 0 before the first
+//!   1 packed     base varint │ bits u8                n × (value - base) in so many bits, lowest first
+//!   2 planes     base varint │ width + 16 × random u8  the lowest bytes of all (value - base), then the next ones
+//!   3 deltas     width + 16 × random u8               planes of zigzag differences to the value before, 0 before the first
 //!   4 dictionary count varint │ integers │ integers      distinct values, ascending; then which of them each value is
 //! ```
 //!
-//! Values that are all but random are packed; where bytes repeat, zstd takes less for planes: each
-//! plane is a frame of its own, since the bytes of one tell nothing about those of another.
+//! Values that are all but random are packed; where bytes repeat, zstd takes less for planes: a
+//! plane has a frame of its own, since the bytes of one tell nothing about those of another, or shares one
+//! with planes where it is short. So many of the lowest planes as `random` says are as good as random, and share
+//! frames with bytes that are.
 
 use std::io;
 
 use foldhash::{HashMap, HashMapExt};
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint, unzigzag, zigzag};
-use super::sink::{Place, Sink, Source};
+use super::super::frame::Frame;
+use super::decoding::Decoding;
+use super::sink::{Kind, Place, Sink, Source};
 
 const CONSTANT: u8 = 0;
 const PACKED: u8 = 1;
@@ -31,14 +35,28 @@ const DICTIONARY_MAX: usize = 4096;
 /// How many values are looked at before a dictionary is given up, and how many distinct ones they may have.
 const DICTIONARY_TRIAL: (usize, usize) = (1024, 512);
 
+/// Integers that would take fewer bytes are not packed: their planes share frames.
+const PACKED_BYTES_MIN: usize = 2 * 1024;
+
+/// Fewer bytes than these tell nothing about how random they are.
+const RANDOM_BYTES_MIN: usize = 16;
+
 /// How a column of integers is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::segment) enum IntColumn {
     Constant(u64),
     Packed { base: u64, bits: u8, place: Place },
-    Planes { base: u64, planes: Vec<Place> },
-    Deltas { planes: Vec<Place> },
+    Planes { base: u64, planes: Planes },
+    Deltas { planes: Planes },
     Dictionary { count: u32, values: Box<Self>, codes: Box<Self> },
+}
+
+/// Where the planes of integers are, the lowest first.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::segment) struct Planes {
+    pub(super) places: Vec<Place>,
+    /// So many of the lowest are [random](Kind::Random).
+    random: u8,
 }
 
 impl IntColumn {
@@ -77,25 +95,24 @@ impl IntColumn {
             true => planes_of(deltas.iter().copied()),
             false => planes_of(offsets()),
         };
-        let planes_column = |places| match is_smooth {
-            true => Self::Deltas { planes: places },
-            false => Self::Planes { base: min, planes: places },
-        };
         let packed_len = (values.len() * bits as usize).div_ceil(8);
-        if !Sink::has_own_frame(packed_len) {
-            let places: io::Result<Vec<_>> = planes.iter().map(|plane| sink.put(plane)).collect();
-            return Ok(planes_column(places?));
-        }
-        let frames: io::Result<Vec<_>> = planes.iter().map(|plane| sink.compress(plane)).collect();
-        let frames = frames?;
-        let planes_len: usize = frames.iter().map(|(_, stored)| stored.len()).sum();
-        if bits < 57 && packed_len <= planes_len + planes_len / 32 {
-            let place = sink.put(&pack(offsets(), bits, packed_len))?;
-            return Ok(Self::Packed { base: min, bits: bits as u8, place });
-        }
-        let places: io::Result<Vec<_>> =
-            frames.into_iter().map(|frame| sink.put_frame(frame, values.len())).collect();
-        Ok(planes_column(places?))
+        let planes = if packed_len >= PACKED_BYTES_MIN {
+            let frames: io::Result<Vec<_>> =
+                planes.iter().map(|plane| sink.compress(plane)).collect();
+            let frames = frames?;
+            let planes_len: usize = frames.iter().map(|(_, stored)| stored.len()).sum();
+            if bits < 57 && packed_len <= planes_len + planes_len / 32 {
+                let place = sink.put(Kind::Random, &pack(offsets(), bits, packed_len))?;
+                return Ok(Self::Packed { base: min, bits: bits as u8, place });
+            }
+            Planes::put(&planes, frames, sink)?
+        } else {
+            Planes::put(&planes, Vec::new(), sink)?
+        };
+        Ok(match is_smooth {
+            true => Self::Deltas { planes },
+            false => Self::Planes { base: min, planes },
+        })
     }
 
     /// Appends how the column is stored.
@@ -105,20 +122,19 @@ impl IntColumn {
                 out.push(CONSTANT);
                 put_varint(out, *value);
             }
-            Self::Packed { base, bits, place } => {
+            Self::Packed { base, bits, .. } => {
                 out.push(PACKED);
                 put_varint(out, *base);
                 out.push(*bits);
-                place.encode(out);
             }
             Self::Planes { base, planes } => {
                 out.push(PLANES);
                 put_varint(out, *base);
-                encode_planes(planes, out);
+                planes.encode(out);
             }
             Self::Deltas { planes } => {
                 out.push(DELTAS);
-                encode_planes(planes, out);
+                planes.encode(out);
             }
             Self::Dictionary { count, values, codes } => {
                 out.push(DICTIONARY);
@@ -129,12 +145,21 @@ impl IntColumn {
         }
     }
 
-    /// Reads how a column is stored.
-    pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        Self::decode_nested(cursor, true)
+    /// Reads how a column of `count` values is stored.
+    pub(in crate::segment) fn decode(
+        cursor: &mut Cursor<'_>,
+        count: u32,
+        decoding: &mut Decoding,
+    ) -> Decoded<Self> {
+        Self::decode_nested(cursor, count, true, decoding)
     }
 
-    fn decode_nested(cursor: &mut Cursor<'_>, may_be_dictionary: bool) -> Decoded<Self> {
+    fn decode_nested(
+        cursor: &mut Cursor<'_>,
+        count: u32,
+        may_be_dictionary: bool,
+        decoding: &mut Decoding,
+    ) -> Decoded<Self> {
         Ok(match cursor.u8()? {
             CONSTANT => Self::Constant(cursor.varint()?),
             PACKED => {
@@ -142,15 +167,19 @@ impl IntColumn {
                 if !(1..57).contains(&bits) {
                     return Err(Damage(format!("integers of {bits} bits")));
                 }
-                Self::Packed { base, bits, place: Place::decode(cursor)? }
+                let len = (u64::from(count) * u64::from(bits)).div_ceil(8);
+                Self::Packed { base, bits, place: decoding.place(cursor, Kind::Random, len)? }
             }
-            PLANES => Self::Planes { base: cursor.varint()?, planes: decode_planes(cursor)? },
-            DELTAS => Self::Deltas { planes: decode_planes(cursor)? },
+            PLANES => {
+                let base = cursor.varint()?;
+                Self::Planes { base, planes: Planes::decode(cursor, count, decoding)? }
+            }
+            DELTAS => Self::Deltas { planes: Planes::decode(cursor, count, decoding)? },
             DICTIONARY if may_be_dictionary => {
-                let count = cursor.varint_u32()?;
-                let values = Box::new(Self::decode_nested(cursor, false)?);
-                let codes = Box::new(Self::decode_nested(cursor, false)?);
-                Self::Dictionary { count, values, codes }
+                let distinct = distinct(cursor, count)?;
+                let values = Box::new(Self::decode_nested(cursor, distinct, false, decoding)?);
+                let codes = Box::new(Self::decode_nested(cursor, count, false, decoding)?);
+                Self::Dictionary { count: distinct, values, codes }
             }
             kind => return Err(Damage(format!("integers of the unknown kind {kind}"))),
         })
@@ -170,14 +199,14 @@ impl IntColumn {
             }
             Self::Planes { base, planes } => {
                 let base: W = word(*base)?;
-                let mut values: Vec<W> = read_planes(planes, count, source)?;
+                let mut values: Vec<W> = read_planes(&planes.places, count, source)?;
                 if base.wide() != 0 {
                     values.iter_mut().for_each(|value| *value = value.plus(base));
                 }
                 Ok(values)
             }
             Self::Deltas { planes } => {
-                let deltas: Vec<u64> = read_planes(planes, count, source)?;
+                let deltas: Vec<u64> = read_planes(&planes.places, count, source)?;
                 let (mut last, mut all) = (0_u64, 0_u64);
                 let sum = |delta: u64| {
                     last = last.wrapping_add(unzigzag(delta).cast_unsigned());
@@ -247,17 +276,63 @@ fn word<W: Word>(value: u64) -> Decoded<W> {
     if word.wide() == value { Ok(word) } else { Err(Damage(format!("an integer of {value}"))) }
 }
 
-fn encode_planes(planes: &[Place], out: &mut Vec<u8>) {
-    out.push(planes.len() as u8);
-    planes.iter().for_each(|place| place.encode(out));
+/// How many values a dictionary has, of `count` that refer to it.
+pub(super) fn distinct(cursor: &mut Cursor<'_>, count: u32) -> Decoded<u32> {
+    let distinct = cursor.varint_u32()?;
+    if distinct > count {
+        return Err(Damage(format!("{distinct} distinct values, of {count}")));
+    }
+    Ok(distinct)
 }
 
-fn decode_planes(cursor: &mut Cursor<'_>) -> Decoded<Vec<Place>> {
-    let width = cursor.u8()?;
-    if !(1..=8).contains(&width) {
-        return Err(Damage(format!("integers of {width} bytes")));
+impl Planes {
+    /// Stores planes, of which those that have frames of their own may be compressed already.
+    fn put(planes: &[Vec<u8>], frames: Vec<(Frame, Vec<u8>)>, sink: &mut Sink) -> io::Result<Self> {
+        // Where all have frames of their own, nobody asks.
+        let may_share = |plane: &Vec<u8>| !Kind::Random.has_own_frame(plane.len() as u32);
+        let is_random = |plane: &&Vec<u8>| may_share(plane) && is_random(plane);
+        let random = planes.iter().take_while(is_random).count();
+        let mut frames = frames.into_iter();
+        let mut places = Vec::with_capacity(planes.len());
+        for (number, plane) in planes.iter().enumerate() {
+            let kind = if number < random { Kind::Random } else { Kind::Planes };
+            let len = u32::try_from(plane.len()).map_err(io::Error::other)?;
+            places.push(match frames.next().filter(|_| kind.has_own_frame(len)) {
+                Some(frame) => sink.put_frame(kind, frame, len)?,
+                None => sink.put(kind, plane)?,
+            });
+        }
+        Ok(Self { places, random: random as u8 })
     }
-    (0..width).map(|_| Place::decode(cursor)).collect()
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.push(self.places.len() as u8 | self.random << 4);
+    }
+
+    fn decode(cursor: &mut Cursor<'_>, count: u32, decoding: &mut Decoding) -> Decoded<Self> {
+        let byte = cursor.u8()?;
+        let (width, random) = if decoding.is_older() { (byte, 0) } else { (byte & 15, byte >> 4) };
+        if !(1..=8).contains(&width) || random > width {
+            return Err(Damage(format!("integers of {width} bytes, {random} of them random")));
+        }
+        let place = |number| {
+            let kind = if number < random { Kind::Random } else { Kind::Planes };
+            decoding.place(cursor, kind, count.into())
+        };
+        Ok(Self { places: (0..width).map(place).collect::<Decoded<_>>()?, random })
+    }
+}
+
+/// Whether a plane is as good as random: two of its bytes are alike at most twice as often as two random ones.
+fn is_random(plane: &[u8]) -> bool {
+    if plane.len() < RANDOM_BYTES_MIN {
+        return false;
+    }
+    let mut counts = [0_u64; 256];
+    plane.iter().for_each(|byte| counts[usize::from(*byte)] += 1);
+    let alike: u64 = counts.iter().map(|count| count * count.saturating_sub(1)).sum();
+    let len = plane.len() as u64;
+    alike * 256 <= len * (len - 1) * 2
 }
 
 fn bits_of(value: u64) -> u32 {

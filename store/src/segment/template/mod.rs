@@ -10,6 +10,7 @@
 
 mod cells;
 mod column;
+mod decoding;
 mod describe;
 mod hits;
 mod ints;
@@ -34,13 +35,13 @@ use std::io;
 use self::split::Texts;
 
 pub(in crate::segment) use self::cells::Cells;
+pub(in crate::segment) use self::decoding::Decoding;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::project::Projections;
-pub(in crate::segment) use self::sink::{Place, Sink, Source};
+pub(in crate::segment) use self::sink::{Kind, Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
-pub(in crate::segment) use self::values::Decoding;
 pub(crate) use self::view::TemplateView;
 
 /// Is told what the texts of a table are made of, in pieces. Every run of letters and digits of a text is in one of

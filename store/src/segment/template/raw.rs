@@ -38,7 +38,7 @@ impl RawInts {
                 })?
             }
             IntColumn::Planes { base, planes } => {
-                Self::Planes { base: *base, planes: plane_bytes(planes, count, source)? }
+                Self::Planes { base: *base, planes: plane_bytes(&planes.places, count, source)? }
             }
             IntColumn::Deltas { .. } => Self::Decoded(column.read(count, source)?),
             IntColumn::Dictionary { count: distinct, values, codes } => Self::Dictionary {

@@ -5,15 +5,16 @@
 
 use std::io;
 
-use super::super::codec::{Cursor, Decoded, put_varint};
+use super::super::codec::Decoded;
 use super::super::frame::{Frame, FrameWriter};
 use super::cells::Cells;
 
-/// Columns smaller than this share frames.
-const OWN_FRAME_BYTES_MIN: usize = 2 * 1024;
+/// Bytes of these kinds share frames where they are fewer than this: texts, which find more to refer to the more
+/// there are, planes, which have their own frequencies, and random bytes, which cost a reader nothing.
+const OWN_FRAME_BYTES_MIN: ByKind<u32> = [4 * 1024, 2 * 1024, 4 * 1024];
 
 /// A shared frame is full with so many bytes: what a reader of one small column has to decompress.
-const SHARED_FRAME_BYTES: usize = 32 * 1024;
+const SHARED_FRAME_BYTES: u32 = 32 * 1024;
 
 /// Up to this level zstd takes little time, and nothing else should take much.
 const HASTY_LEVEL: i32 = 1;
@@ -26,16 +27,64 @@ pub(in crate::segment) struct Place {
     pub(in crate::segment) len: u32,
 }
 
-impl Place {
-    pub(in crate::segment) fn encode(self, out: &mut Vec<u8>) {
-        put_varint(out, self.frame.into());
-        put_varint(out, self.offset.into());
-        put_varint(out, self.len.into());
+/// What bytes of columns are like. Those of one kind share frames: zstd does more for bytes that are alike, and
+/// nothing for random ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::segment) enum Kind {
+    Texts,
+    /// Planes of integers of which some bytes are more frequent than others.
+    Planes,
+    Random,
+}
+
+/// Something for each [`Kind`].
+type ByKind<T> = [T; 3];
+
+/// Tells where the bytes of columns lie by their kind and by how many there are, one after the other: so that
+/// no place is stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Places {
+    /// How many frames there are.
+    frames: u32,
+    /// The shared frames that are being filled, and how many bytes they have.
+    shared: ByKind<Option<(u32, u32)>>,
+}
+
+impl Kind {
+    /// Whether so many bytes have a frame of their own.
+    pub(super) const fn has_own_frame(self, len: u32) -> bool {
+        len >= OWN_FRAME_BYTES_MIN[self as usize]
+    }
+}
+
+impl Places {
+    /// The place of the next bytes.
+    pub(super) const fn next(&mut self, kind: Kind, len: u32) -> Place {
+        if kind.has_own_frame(len) {
+            return Place { frame: self.next_frame(), offset: 0, len };
+        }
+        let (frame, offset) = match self.shared[kind as usize] {
+            Some(shared) => shared,
+            None => (self.next_frame(), 0),
+        };
+        let filled = offset + len;
+        let is_full = filled >= SHARED_FRAME_BYTES;
+        self.shared[kind as usize] = if is_full { None } else { Some((frame, filled)) };
+        Place { frame, offset, len }
     }
 
-    pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
-        let (frame, offset) = (cursor.varint_u32()?, cursor.varint_u32()?);
-        Ok(Self { frame, offset, len: cursor.varint_u32()? })
+    const fn next_frame(&mut self) -> u32 {
+        let frame = self.frames;
+        self.frames = frame.saturating_add(1);
+        frame
+    }
+
+    /// The number of the shared frame of a kind.
+    const fn shared(&self, kind: usize) -> Option<u32> {
+        match self.shared[kind] {
+            Some((number, _)) => Some(number),
+            None => None,
+        }
     }
 }
 
@@ -43,13 +92,13 @@ impl Place {
 #[derive(Debug)]
 pub(in crate::segment) struct Sink {
     frames: Vec<(Frame, Vec<u8>)>,
-    /// The shared frame that is being filled, and its number.
-    shared: Vec<u8>,
-    shared_number: Option<usize>,
+    places: Places,
+    /// The shared frames that are being filled.
+    shared: ByKind<Vec<u8>>,
     /// How much frames of one column take.
     own_bytes: usize,
     /// What came to shared frames while it was weighed.
-    weighed: Vec<u8>,
+    weighed: ByKind<Vec<u8>>,
     weighs: bool,
     is_hasty: bool,
     writer: FrameWriter,
@@ -58,23 +107,22 @@ pub(in crate::segment) struct Sink {
 /// What a [`Sink`] held at some time.
 #[derive(Debug)]
 pub(super) struct Mark {
-    frames: usize,
-    shared: Vec<u8>,
-    shared_number: Option<usize>,
+    places: Places,
+    shared: ByKind<Vec<u8>>,
     own_bytes: usize,
-    weighed: usize,
+    weighed: ByKind<usize>,
 }
 
 /// What came to a [`Sink`] behind a [`Mark`], taken out.
 #[derive(Debug)]
 pub(super) struct Taken {
     frames: Vec<(Frame, Vec<u8>)>,
-    shared: Vec<u8>,
-    shared_number: Option<usize>,
-    /// A frame that was being filled at the mark and is full.
-    filled: Option<(Frame, Vec<u8>)>,
+    places: Places,
+    shared: ByKind<Vec<u8>>,
+    /// Frames that were being filled at the mark and are full.
+    filled: ByKind<Option<(Frame, Vec<u8>)>>,
     own_bytes: usize,
-    weighed: Vec<u8>,
+    weighed: ByKind<Vec<u8>>,
 }
 
 impl Sink {
@@ -82,10 +130,10 @@ impl Sink {
     pub(in crate::segment) fn new(level: i32) -> io::Result<Self> {
         Ok(Self {
             frames: Vec::new(),
-            shared: Vec::new(),
-            shared_number: None,
+            places: Places::default(),
+            shared: ByKind::default(),
             own_bytes: 0,
-            weighed: Vec::new(),
+            weighed: ByKind::default(),
             weighs: false,
             is_hasty: level <= HASTY_LEVEL,
             writer: FrameWriter::new(level)?,
@@ -93,34 +141,24 @@ impl Sink {
     }
 
     /// Takes the bytes of a column, or of a part of one.
-    pub(in crate::segment) fn put(&mut self, bytes: &[u8]) -> io::Result<Place> {
-        if bytes.len() >= OWN_FRAME_BYTES_MIN {
+    pub(in crate::segment) fn put(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<Place> {
+        let len = to_u32(bytes.len())?;
+        if kind.has_own_frame(len) {
             let frame = self.writer.frame(bytes)?;
-            return self.put_frame(frame, bytes.len());
+            return self.put_frame(kind, frame, len);
         }
         if self.weighs {
-            self.weighed.extend_from_slice(bytes);
+            self.weighed[kind as usize].extend_from_slice(bytes);
         }
-        let len = to_u32(bytes.len())?;
-        let number = match self.shared_number {
-            Some(number) => number,
-            None => {
-                self.frames.push((Frame::default(), Vec::new()));
-                self.frames.len() - 1
-            }
-        };
-        self.shared_number = Some(number);
-        let place = Place { frame: to_u32(number)?, offset: to_u32(self.shared.len())?, len };
-        self.shared.extend_from_slice(bytes);
-        if self.shared.len() >= SHARED_FRAME_BYTES {
-            self.seal_shared()?;
+        let place = self.places.next(kind, len);
+        if place.frame as usize == self.frames.len() {
+            self.frames.push((Frame::default(), Vec::new()));
+        }
+        self.shared[kind as usize].extend_from_slice(bytes);
+        if self.places.shared(kind as usize).is_none() {
+            self.seal_shared(kind as usize, place.frame)?;
         }
         Ok(place)
-    }
-
-    /// Whether bytes of this length would have frames of their own.
-    pub(super) const fn has_own_frame(len: usize) -> bool {
-        len >= OWN_FRAME_BYTES_MIN
     }
 
     /// Compresses bytes without taking them.
@@ -128,19 +166,23 @@ impl Sink {
         self.writer.frame(bytes)
     }
 
-    /// Takes bytes that [`compress`](Self::compress) made of `len` bytes.
-    pub(super) fn put_frame(&mut self, frame: (Frame, Vec<u8>), len: usize) -> io::Result<Place> {
-        let place = Place { frame: to_u32(self.frames.len())?, offset: 0, len: to_u32(len)? };
-        self.own_bytes += frame.1.len() + Frame::ENCODED_BYTES;
+    /// Takes `len` bytes that [`compress`](Self::compress) made a frame of: so many that it is
+    /// [their own](Kind::has_own_frame).
+    pub(super) fn put_frame(
+        &mut self,
+        kind: Kind,
+        frame: (Frame, Vec<u8>),
+        len: u32,
+    ) -> io::Result<Place> {
+        debug_assert!(kind.has_own_frame(len), "a reader would look for it in a shared frame");
+        self.own_bytes += frame.1.len() + Frame::ENCODED_BYTES_ABOUT;
         self.frames.push(frame);
-        Ok(place)
+        Ok(self.places.next(kind, len))
     }
 
-    fn seal_shared(&mut self) -> io::Result<()> {
-        if let Some(number) = self.shared_number.take() {
-            self.frames[number] = self.writer.frame(&self.shared)?;
-            self.shared.clear();
-        }
+    fn seal_shared(&mut self, kind: usize, number: u32) -> io::Result<()> {
+        self.frames[number as usize] = self.writer.frame(&self.shared[kind])?;
+        self.shared[kind].clear();
         Ok(())
     }
 
@@ -151,66 +193,88 @@ impl Sink {
 
     /// How many bytes would be stored by now.
     pub(super) fn stored_bytes(&mut self) -> io::Result<usize> {
-        let own = self.frames.iter().map(|(_, stored)| stored.len() + Frame::ENCODED_BYTES);
-        Ok(own.sum::<usize>() + self.writer.frame(&self.shared)?.1.len())
+        let own = self.frames.iter().map(|(_, stored)| stored.len() + Frame::ENCODED_BYTES_ABOUT);
+        let mut bytes = own.sum();
+        for shared in &self.shared {
+            bytes += self.writer.frame(shared)?.1.len();
+        }
+        Ok(bytes)
     }
 
     /// Whether what comes is to be [weighed](Self::weight_behind) from now on. Returns whether it was.
     pub(super) fn weigh(&mut self, weighs: bool) -> bool {
         if !weighs {
-            self.weighed.clear();
+            self.weighed.iter_mut().for_each(Vec::clear);
         }
         std::mem::replace(&mut self.weighs, weighs)
     }
 
     /// How many bytes what came behind a mark takes, about.
     pub(super) fn weight_behind(&mut self, mark: &Mark) -> io::Result<usize> {
-        let shared = &self.weighed[mark.weighed..];
-        // By itself it is compressed without what it will share the frame's tables with.
-        let shared_bytes = self.writer.frame(shared)?.1.len().min(shared.len() / 2);
-        Ok(self.own_bytes - mark.own_bytes + shared_bytes)
+        let mut bytes = self.own_bytes - mark.own_bytes;
+        for (weighed, before) in self.weighed.iter().zip(mark.weighed) {
+            let weighed = &weighed[before..];
+            // By itself it is compressed without what it will share the frame's tables with.
+            bytes += self.writer.frame(weighed)?.1.len().min(weighed.len() / 2);
+        }
+        Ok(bytes)
     }
 
     /// Remembers what is there.
     pub(super) fn mark(&self) -> Mark {
         Mark {
-            frames: self.frames.len(),
+            places: self.places,
             shared: self.shared.clone(),
-            shared_number: self.shared_number,
             own_bytes: self.own_bytes,
-            weighed: self.weighed.len(),
+            weighed: self.weighed.each_ref().map(Vec::len),
         }
     }
 
     /// Takes out what came behind a mark.
     pub(super) fn take(&mut self, mark: &Mark) -> Taken {
-        let filled = mark.shared_number.filter(|number| self.shared_number != Some(*number));
-        let filled = filled.map(|number| std::mem::take(&mut self.frames[number]));
+        let filled = std::array::from_fn(|kind| {
+            let number = mark.places.shared(kind);
+            let filled = number.filter(|number| self.places.shared(kind) != Some(*number));
+            filled.map(|number| std::mem::take(&mut self.frames[number as usize]))
+        });
+        let mut kind = 0..;
         Taken {
-            frames: self.frames.split_off(mark.frames),
+            frames: self.frames.split_off(mark.places.frames as usize),
+            places: std::mem::replace(&mut self.places, mark.places),
             shared: std::mem::replace(&mut self.shared, mark.shared.clone()),
-            shared_number: std::mem::replace(&mut self.shared_number, mark.shared_number),
             filled,
             own_bytes: std::mem::replace(&mut self.own_bytes, mark.own_bytes),
-            weighed: self.weighed.split_off(mark.weighed),
+            weighed: self
+                .weighed
+                .each_mut()
+                .map(|weighed| weighed.split_off(mark.weighed[kind.next().unwrap_or_default()])),
         }
     }
 
     /// Puts back what was taken out, where nothing came in between.
     pub(super) fn put_back(&mut self, taken: Taken) {
-        if let (Some(number), Some(filled)) = (self.shared_number, taken.filled) {
-            self.frames[number] = filled;
+        for (kind, filled) in taken.filled.into_iter().enumerate() {
+            if let (Some(number), Some(filled)) = (self.places.shared(kind), filled) {
+                self.frames[number as usize] = filled;
+            }
         }
         self.frames.extend(taken.frames);
+        self.places = taken.places;
         self.shared = taken.shared;
-        self.shared_number = taken.shared_number;
         self.own_bytes = taken.own_bytes;
-        self.weighed.extend(taken.weighed);
+        for (weighed, taken) in self.weighed.iter_mut().zip(taken.weighed) {
+            weighed.extend(taken);
+        }
     }
 
     /// The frames with their bytes, in the order of their numbers.
     pub(in crate::segment) fn finish(&mut self) -> io::Result<Vec<(Frame, Vec<u8>)>> {
-        self.seal_shared()?;
+        let places = std::mem::take(&mut self.places);
+        for kind in 0..places.shared.len() {
+            if let Some(number) = places.shared(kind) {
+                self.seal_shared(kind, number)?;
+            }
+        }
         Ok(std::mem::take(&mut self.frames))
     }
 }

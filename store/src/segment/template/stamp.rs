@@ -5,7 +5,7 @@ use super::split::Texts;
 use crate::Needle;
 
 /// The lengths of the values of a column and the bytes that they are made of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Stamp {
     pub(super) len_min: u32,
     pub(super) len_max: u32,
@@ -158,15 +158,53 @@ impl Stamp {
         !self.is_digits() && (b'0'..=b'9').any(|digit| self.bytes.has(digit))
     }
 
-    pub(super) fn encode(&self, out: &mut Vec<u8>) {
-        put_varint(out, self.len_min.into());
-        let longer = u64::from(self.len_max.saturating_sub(self.len_min));
-        put_varint(out, longer << 1 | u64::from(self.bytes.others));
-        out.extend_from_slice(&self.bytes.ascii.to_le_bytes());
+    /// Of decimal numbers whose shortest and whose longest one have so many digits.
+    pub(super) fn of_numbers((len_min, len_max): (u32, u32)) -> Self {
+        Self { len_min, len_max, bytes: ByteSet::of(b"0123456789") }
     }
 
-    /// Reads a stamp of some version of the segment.
-    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
+    /// Of so many hexadecimal digits each.
+    pub(super) fn of_hexadecimal(digits: u32, is_upper: bool) -> Self {
+        Self { len_min: digits, len_max: digits, bytes: ByteSet::of(hexadecimal(is_upper)) }
+    }
+
+    /// Appends the shortest and the longest length.
+    pub(super) fn encode_lens(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.len_min.into());
+        put_varint(out, self.len_max.saturating_sub(self.len_min).into());
+    }
+
+    pub(super) fn decode_lens(cursor: &mut Cursor<'_>) -> Decoded<(u32, u32)> {
+        let (len_min, longer) = (cursor.varint_u32()?, cursor.varint_u32()?);
+        let len_max = len_min.checked_add(longer);
+        Ok((len_min, len_max.ok_or_else(|| Damage::new("values of over 4 GiB"))?))
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        self.encode_lens(out);
+        let Self { bytes: ByteSet { ascii, others }, .. } = self;
+        let octets = ascii.to_le_bytes();
+        let are_there: u16 = (0..).zip(octets).map(|(at, octet)| u16::from(octet != 0) << at).sum();
+        out.extend_from_slice(&are_there.to_le_bytes());
+        out.push((*others).into());
+        out.extend(octets.iter().filter(|octet| **octet != 0));
+    }
+
+    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        let (len_min, len_max) = Self::decode_lens(cursor)?;
+        let (are_there, others) = (cursor.u16()?, cursor.u8()? != 0);
+        let mut octets = [0; 16];
+        for (at, octet) in (0..).zip(&mut octets) {
+            if are_there >> at & 1 != 0 {
+                *octet = cursor.u8()?;
+            }
+        }
+        let bytes = ByteSet { ascii: u128::from_le_bytes(octets), others };
+        Ok(Self { len_min, len_max, bytes })
+    }
+
+    /// Reads a stamp of a version before 5, where each column had one.
+    pub(super) fn decode_older(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
         let len_min = cursor.varint_u32()?;
         if version == 2 {
             let len_max = len_min.saturating_add(cursor.varint_u32()?);
@@ -178,6 +216,11 @@ impl Stamp {
         let ascii = u128::from(cursor.u64()?) | u128::from(cursor.u64()?) << 64;
         Ok(Self { len_min, len_max, bytes: ByteSet { ascii, others: longer & 1 != 0 } })
     }
+}
+
+/// The digits of hexadecimal numbers.
+pub(super) const fn hexadecimal(is_upper: bool) -> &'static [u8] {
+    if is_upper { b"0123456789ABCDEF" } else { b"0123456789abcdef" }
 }
 
 #[cfg(test)]
@@ -205,6 +248,21 @@ mod tests {
             let lens = || values.iter().map(|value| u32::try_from(value.len()).unwrap());
             prop_assert_eq!((stamp.len_min, stamp.len_max), (lens().min().unwrap(), lens().max().unwrap()));
             prop_assert_eq!(stamp.bytes, ByteSet::of(bytes.as_bytes()));
+        }
+
+        #[test]
+        fn stamps_come_back(
+            bytes in prop::collection::vec(any::<u8>(), 0..20),
+            len_min in any::<u32>(),
+            longer in 0..9_u32,
+        ) {
+            let len_max = len_min.saturating_add(longer);
+            let stamp = Stamp { len_min, len_max, bytes: ByteSet::of(&bytes) };
+            let mut encoded = Vec::new();
+            stamp.encode(&mut encoded);
+            let cursor = &mut Cursor::new(&encoded);
+            prop_assert_eq!(Stamp::decode(cursor), Ok(stamp));
+            prop_assert_eq!(cursor.end(), Ok(()));
         }
     }
 }

@@ -13,11 +13,11 @@ use std::io;
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::Listener;
 use super::column::{Coding, Column};
+use super::decoding::Decoding;
 use super::ints::IntColumn;
 use super::sink::Sink;
 use super::split::{Draft, Slot, Texts, split, whole_texts};
-use super::stamp::ByteSet;
-use super::values::Decoding;
+use super::stamp::{ByteSet, Stamp};
 use crate::Needle;
 
 /// The most texts in a table: what a few bytes of a damaged one can make a reader allocate.
@@ -180,7 +180,7 @@ impl Table {
         }
         let numbers = match templates {
             0 | 1 => None,
-            _ => Some(IntColumn::decode(cursor)?),
+            _ => Some(IntColumn::decode(cursor, count, decoding)?),
         };
         let templates: Decoded<Vec<_>> =
             (0..templates).map(|_| Template::decode(cursor, depth, decoding)).collect();
@@ -193,7 +193,37 @@ impl Table {
     }
 }
 
+impl Table {
+    /// What is known of its texts: none is shorter or longer, or has another byte.
+    pub(super) fn stamp(&self) -> Stamp {
+        let mut stamp = Stamp { len_min: u32::MAX, ..Stamp::default() };
+        for template in &self.templates {
+            let lens = template.lens();
+            stamp.len_min = stamp.len_min.min(lens.0);
+            stamp.len_max = stamp.len_max.max(lens.1);
+            stamp.bytes.join(template.bytes);
+        }
+        stamp.len_min = stamp.len_min.min(stamp.len_max);
+        stamp
+    }
+
+    /// What no run of ASCII letters and digits in a text is longer than.
+    pub(super) fn word_max(&self) -> u32 {
+        let longest = self.templates.iter().map(|template| template.word_max).max();
+        u32::try_from(longest.unwrap_or_default()).unwrap_or(u32::MAX)
+    }
+}
+
 impl Template {
+    /// What no text is shorter, or longer, than.
+    fn lens(&self) -> (u32, u32) {
+        let fixed = u32::try_from(self.statics.total()).unwrap_or(u32::MAX);
+        self.slots.iter().fold((fixed, fixed), |(shortest, longest), column| {
+            let Stamp { len_min, len_max, .. } = column.stamp;
+            (shortest.saturating_add(len_min), longest.saturating_add(len_max))
+        })
+    }
+
     fn new(count: u32, statics: Statics, slots: Vec<Column>) -> Self {
         let mut bytes = ByteSet::of(&statics.bytes);
         slots.iter().for_each(|column| bytes.join(column.stamp.bytes));
@@ -223,14 +253,8 @@ impl Template {
         let mut statics = Statics::default();
         statics.push(bytes(cursor)?);
         let mut slots: Vec<Column> = Vec::with_capacity(slot_count.min(64));
-        for index in 0..slot_count {
-            let column = Column::decode(cursor, depth, decoding)?;
-            if let Coding::Same { slot } = column.coding {
-                let earlier = slots.get(slot as usize).map(|column| &column.coding);
-                if earlier.is_none_or(|coding| matches!(coding, Coding::Same { .. })) {
-                    return Err(Damage(format!("slot {index} is to be as slot {slot}")));
-                }
-            }
+        for _ in 0..slot_count {
+            let column = Column::decode(cursor, count, depth, &slots, decoding)?;
             slots.push(column);
             statics.push(bytes(cursor)?);
         }

@@ -10,33 +10,6 @@ use super::raw::RawInts;
 use super::sink::{Place, Source};
 use super::table::{Table, Template};
 
-/// A description that is being read.
-#[derive(Debug)]
-pub(in crate::segment) struct Decoding {
-    /// The version of the segment.
-    pub(super) version: u32,
-    cells: u32,
-}
-
-impl Decoding {
-    /// Of a description in a segment of some version.
-    pub(in crate::segment) const fn new(version: u32) -> Self {
-        Self { version, cells: 0 }
-    }
-
-    /// The number of the next column's cell.
-    pub(super) const fn cell(&mut self) -> u32 {
-        let cell = self.cells;
-        self.cells = cell.saturating_add(1);
-        cell
-    }
-
-    /// How many cells its columns have.
-    pub(in crate::segment) const fn cells(&self) -> u32 {
-        self.cells
-    }
-}
-
 /// What is kept of a column that was read.
 #[derive(Debug)]
 pub(super) enum Values {

@@ -24,7 +24,7 @@ pub(in crate::segment) struct BlockEntry {
 
 impl BlockEntry {
     /// Bytes of an encoded entry.
-    pub(in crate::segment) const ENCODED_BYTES: usize = 12 + COLUMNS * Frame::ENCODED_BYTES;
+    pub(in crate::segment) const ENCODED_BYTES: usize = 12 + COLUMNS * Frame::FIXED_BYTES;
 
     /// A column's frame and its offset in the file.
     pub(in crate::segment) fn column(&self, column: Column) -> (u64, Frame) {
@@ -47,7 +47,7 @@ impl BlockEntry {
     pub(in crate::segment) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
         let mut entry = Self { offset: cursor.u64()?, rows: cursor.u32()?, ..Self::default() };
         for frame in &mut entry.frames {
-            *frame = Frame::decode(cursor)?;
+            *frame = Frame::decode(cursor, 1)?;
         }
         Ok(entry)
     }
