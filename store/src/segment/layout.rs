@@ -29,10 +29,10 @@ pub(super) struct Streams {
 }
 
 impl Layout {
-    /// No rows yet; columns are to be compressed at a level of zstd.
-    pub(super) fn new(level: i32) -> Self {
+    /// No rows yet.
+    pub(super) fn new() -> Self {
         Self {
-            group: GroupBuilder::new(level),
+            group: GroupBuilder::new(),
             groups: 0,
             minutes: Minutes::default(),
             streams: Vec::new(),

@@ -42,7 +42,7 @@
 //!
 //! group directory, per group
 //!   length varint │ rows varint │ header: frame │ filter length varint │ filter crc u32 4
-//!   │ longest word varint │ inner varint │ trigrams varint
+//!   │ longest word varint │ inner varint │ trigrams + 1 varint
 //! frame      stored length varint │ raw length varint │ crc u32 4
 //!
 //! header of a group, one frame
@@ -100,9 +100,10 @@
 //! Where the bytes of columns lie is not stored: they come in the order in which the header names their columns,
 //! and how many there are is known by then. There are three kinds of them: *texts* (the values of texts, and the
 //! metadata), *random* ones (hexadecimal digits, packed integers, and as many of the lowest planes of integers as
-//! `random` says) and *planes* (the others). Of texts and random bytes 4 KiB, and of a plane 2 KiB, have a frame of
-//! their own. Fewer share one with others of their kind, which is full with 32 KiB. Frames are numbered as they
-//! are begun.
+//! `random` says, which is 0 where they have 4 KiB) and *planes* (the others). From 4 KiB on texts and random bytes,
+//! and from 2 KiB on planes, have a frame of their own. Fewer go to the end of the frame that bytes of their kind
+//! share, all of them to the same; with 32 KiB it is full. Frames are numbered as they are begun, by one byte at the
+//! least.
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
 //! seconds, and the zeros would be stored with every row. Which bytes there are in some texts is told by bits, of
@@ -125,7 +126,8 @@
 //!            │ filter length, filter crc, longest word, inner, trigrams: u32 4 each
 //! header     frames varint │ frames × frame │ first time, unit, integers │ metadata place │ lines table
 //! place      frame varint │ offset in the frame varint │ length varint
-//!                                                            where there are bytes of columns; one for each plane
+//!                                                            behind packed integers and hexadecimal digits; one for each plane;
+//!                                                            those of texts, in place of their lengths
 //! column     stamp │ as above, without lengths and bytes; `random` is 0
 //! stamp      shortest varint │ (longest - shortest) × 2 + others varint │ bits u128
 //! footer     version u32 4 │ rows u64 8 │ line bytes u64 8 │ first i64 8 │ last i64 8 │ streams u64 8 │ zstd level u8 1

@@ -7,6 +7,7 @@ use std::io;
 use super::group::{GroupBuilder, GroupEntry};
 use super::layout::{Layout, Streams};
 use super::tables::Tables;
+use super::template::Sink;
 use crate::{Labels, Metadata, StoreError, TenantId, Timestamp};
 
 /// A row on its way to a segment.
@@ -30,7 +31,7 @@ pub(crate) struct PartCutter {
 pub(crate) struct Part(Raw);
 
 enum Raw {
-    Group(GroupBuilder),
+    Group(GroupBuilder, i32),
     Tables(Streams, i32),
 }
 
@@ -47,7 +48,7 @@ pub(super) enum Encoded {
 impl PartCutter {
     /// No rows yet; columns are to be compressed at a level of zstd.
     pub(crate) fn new(level: i32) -> Self {
-        Self { layout: Some(Layout::new(level)), level }
+        Self { layout: Some(Layout::new()), level }
     }
 
     /// Adds a row. Returns the part that had no room for it.
@@ -55,13 +56,14 @@ impl PartCutter {
     /// # Errors
     /// [`StoreError::Invalid`] for rows or streams out of order, and for a line of over 1 GiB.
     pub(crate) fn row(&mut self, row: SegmentRow<'_>) -> Result<Option<Part>, StoreError> {
-        let Some(layout) = &mut self.layout else { return Ok(None) };
+        let Self { layout: Some(layout), level } = self else { return Ok(None) };
+        let level = *level;
         if let Some((tenant, labels)) = row.begins {
             layout.stream(tenant, labels);
         }
         let mut full = None;
         layout.row(row.timestamp, row.line, row.metadata, |group| {
-            full = Some(Part(Raw::Group(group.take())));
+            full = Some(Part(Raw::Group(group.take(), level)));
             Ok(())
         })?;
         Ok(full)
@@ -69,9 +71,9 @@ impl PartCutter {
 
     /// The next part when there are no more rows; `None` behind the last.
     pub(crate) fn rest(&mut self) -> Option<Part> {
-        let mut last = None;
+        let (mut last, level) = (None, self.level);
         let Ok(()) = self.layout.as_mut()?.cut(|group| {
-            last = Some(Part(Raw::Group(group.take())));
+            last = Some(Part(Raw::Group(group.take(), level)));
             Ok::<_, Infallible>(())
         });
         if last.is_some() {
@@ -94,9 +96,9 @@ impl Part {
     /// What zstd or the label index refuse.
     pub(crate) fn encode(self) -> io::Result<EncodedPart> {
         Ok(EncodedPart(match self.0 {
-            Raw::Group(mut group) => {
+            Raw::Group(mut group, level) => {
                 let mut bytes = Vec::new();
-                Encoded::Group(group.finish(&mut bytes)?, bytes)
+                Encoded::Group(group.finish(&mut Sink::new(level)?, &mut bytes)?, bytes)
             }
             Raw::Tables(streams, level) => Encoded::Tables(Tables::encode(streams, level)?),
         }))

@@ -10,6 +10,7 @@ use super::group::{GroupBuilder, GroupEntry};
 use super::layout::Layout;
 use super::parts::{Encoded, EncodedPart};
 use super::tables::Tables;
+use super::template::Sink;
 use crate::io::{Vfs, WriteFile};
 use crate::{Labels, Metadata, StoreError, TenantId, Timestamp};
 
@@ -21,6 +22,7 @@ use crate::{Labels, Metadata, StoreError, TenantId, Timestamp};
 pub(crate) struct SegmentWriter {
     output: Output,
     layout: Layout,
+    sink: Sink,
     level: i32,
 }
 
@@ -52,7 +54,9 @@ impl SegmentWriter {
     /// # Errors
     /// What the file system refuses.
     pub(crate) fn create(vfs: &dyn Vfs, path: &Path, level: i32) -> Result<Self, StoreError> {
-        Ok(Self { output: Output::create(vfs, path)?, layout: Layout::new(level), level })
+        let output = Output::create(vfs, path)?;
+        let sink = Sink::new(level).map_err(|source| output.failed("compress for", source))?;
+        Ok(Self { output, layout: Layout::new(), sink, level })
     }
 
     /// Begins the next stream. One that gets no row is left out.
@@ -71,8 +75,8 @@ impl SegmentWriter {
         line: &[u8],
         metadata: &Metadata,
     ) -> Result<(), StoreError> {
-        let output = &mut self.output;
-        self.layout.row(timestamp, line, metadata, |group| output.encode(group))
+        let Self { output, sink, .. } = self;
+        self.layout.row(timestamp, line, metadata, |group| output.encode(group, sink))
     }
 
     /// Writes what is left, syncs the file and tells how much is in it.
@@ -82,8 +86,8 @@ impl SegmentWriter {
     /// # Errors
     /// What the file system refuses.
     pub(crate) fn finish(self) -> Result<SegmentMeta, StoreError> {
-        let Self { mut output, mut layout, level } = self;
-        layout.cut(|group| output.encode(group))?;
+        let Self { mut output, mut layout, mut sink, level } = self;
+        layout.cut(|group| output.encode(group, &mut sink))?;
         let tables = Tables::encode(layout.finish(), level);
         let tables = tables.map_err(|source| output.failed("make the tables of", source))?;
         output.finish(tables)
@@ -120,9 +124,9 @@ impl Output {
     }
 
     /// Encodes and writes a group, and empties it.
-    fn encode(&mut self, group: &mut GroupBuilder) -> Result<(), StoreError> {
+    fn encode(&mut self, group: &mut GroupBuilder, sink: &mut Sink) -> Result<(), StoreError> {
         let mut out = std::mem::take(&mut self.out);
-        let entry = group.finish(&mut out);
+        let entry = group.finish(sink, &mut out);
         let entry = entry.map_err(|source| self.failed("compress for", source))?;
         self.group(entry, &out)?;
         out.clear();

@@ -11,14 +11,14 @@ use super::times::Times;
 use crate::segment::codec::{Cursor, Damage, Decoded};
 use crate::segment::footer::slice;
 use crate::segment::frame::Frame;
-use crate::segment::template::{Decoding, Place, Table};
+use crate::segment::template::{COLUMN_BYTES, Decoding, Place, Table};
 
 /// Bytes that decoded headers may take up in a process. Those of some gigabytes of logs fit; a query that
 /// meets more decodes them again.
 const CACHE_BYTES: u64 = 48 << 20;
 
-/// A decoded header takes about so much more memory than its bytes.
-const DECODED_FACTOR: u64 = 4;
+/// Bytes of the shortest entry of a frame.
+const FRAME_ENTRY_BYTES_MIN: usize = 6;
 
 /// A decoded header.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ struct ByBytes;
 
 impl Weighter<GroupKey, Arc<Header>> for ByBytes {
     fn weight(&self, _: &GroupKey, header: &Arc<Header>) -> u64 {
-        header.bytes.saturating_mul(DECODED_FACTOR) + 256
+        header.memory()
     }
 }
 
@@ -50,6 +50,13 @@ static HEADERS: LazyLock<Cache<GroupKey, Arc<Header>, ByBytes>> =
     LazyLock::new(|| Cache::with_weighter(256, CACHE_BYTES, ByBytes));
 
 impl Header {
+    /// About how many bytes of memory it takes.
+    fn memory(&self) -> u64 {
+        let frames = self.frames.len() * size_of::<(u64, Frame)>();
+        let columns = self.cells as usize * COLUMN_BYTES;
+        self.bytes + (size_of::<Self>() + frames + columns) as u64
+    }
+
     /// The header of a group of the file.
     pub(super) fn of(
         key: GroupKey,
@@ -75,7 +82,7 @@ impl Header {
         let cursor = &mut Cursor::new(header);
         let mut offset = entry.offset + u64::from(entry.header.stored);
         let count = cursor.count()?;
-        let mut frames = Vec::with_capacity(count);
+        let mut frames = Vec::with_capacity(count.min(cursor.remaining() / FRAME_ENTRY_BYTES_MIN));
         for _ in 0..count {
             let frame = Frame::decode(cursor, entry.version)?;
             frames.push((offset, frame));
@@ -92,6 +99,9 @@ impl Header {
         };
         let (lines, times, metadata) = described?;
         cursor.end()?;
+        if let Some(begun) = decoding.frames().filter(|begun| *begun as usize != frames.len()) {
+            return Err(Damage(format!("columns in {begun} frames, of {}", frames.len())));
+        }
         if lines.len() != entry.rows as usize {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }

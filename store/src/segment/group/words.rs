@@ -47,10 +47,10 @@ const TEXT_PER_TRIGRAMS: usize = 512;
 
 const FACTORS: [u64; 2] = [bloom::FACTOR, 0x2127_599b_f432_5c37];
 
-/// What is known of a group's words but for the filter's bytes. 2^32 - 1 trigrams are none.
+/// What is known of a group's words but for the filter's bytes. Where trigrams are left out, the last number is 0.
 ///
 /// ```text
-/// filter length varint │ filter crc u32 4 │ longest varint │ inner varint │ trigrams varint
+/// filter length varint │ filter crc u32 4 │ longest varint │ inner varint │ trigrams + 1 varint
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::segment) struct Words {
@@ -90,6 +90,7 @@ impl Words {
         let Self { filter_len, filter_crc, longest, inner, trigrams } = self;
         put_varint(out, filter_len.into());
         out.extend_from_slice(&filter_crc.to_le_bytes());
+        let trigrams = trigrams.wrapping_add(1);
         [longest, inner, trigrams].into_iter().for_each(|number| put_varint(out, number.into()));
     }
 
@@ -98,6 +99,7 @@ impl Words {
         let number = if version < 5 { Cursor::u32 } else { Cursor::varint_u32 };
         let (filter_len, filter_crc) = (number(cursor)?, cursor.u32()?);
         let (longest, inner, trigrams) = (number(cursor)?, number(cursor)?, number(cursor)?);
+        let trigrams = if version < 5 { trigrams } else { trigrams.wrapping_sub(1) };
         Ok(Self { filter_len, filter_crc, longest, inner, trigrams })
     }
 

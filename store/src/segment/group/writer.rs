@@ -31,24 +31,22 @@ pub(in crate::segment) struct GroupBuilder {
     /// Where each line is in the text.
     spans: Vec<(u32, u32)>,
     metadata: MetadataBuilder,
-    level: i32,
 }
 
 impl GroupBuilder {
-    /// An empty group, whose columns are to be compressed at a level of zstd.
-    pub(in crate::segment) fn new(level: i32) -> Self {
+    /// An empty group.
+    pub(in crate::segment) fn new() -> Self {
         Self {
             timestamps: Vec::new(),
             text: Vec::new(),
             spans: Vec::new(),
             metadata: MetadataBuilder::new(),
-            level,
         }
     }
 
     /// The rows, which are then no more in here.
     pub(in crate::segment) fn take(&mut self) -> Self {
-        let empty = Self { text: Vec::with_capacity(self.text.len()), ..Self::new(self.level) };
+        let empty = Self { text: Vec::with_capacity(self.text.len()), ..Self::new() };
         std::mem::replace(self, empty)
     }
 
@@ -82,15 +80,18 @@ impl GroupBuilder {
     }
 
     /// Appends the group's header and frames to `out` and empties it. The entry's offset is that in
-    /// `out`.
-    pub(in crate::segment) fn finish(&mut self, out: &mut Vec<u8>) -> io::Result<GroupEntry> {
+    /// `out`; the sink has nothing in it, before and after.
+    pub(in crate::segment) fn finish(
+        &mut self,
+        sink: &mut Sink,
+        out: &mut Vec<u8>,
+    ) -> io::Result<GroupEntry> {
         let rows = u32::try_from(self.rows()).map_err(io::Error::other)?;
-        let mut sink = Sink::new(self.level)?;
         let mut surveyor = Surveyor::new();
         let mut listener =
             Listener { digits_min: LONG_LEN_MIN, piece: &mut |piece| surveyor.add(piece) };
-        let table = template::write(&self.text, &self.spans, &mut sink, &mut listener)?;
-        let times = Times::write(&self.timestamps, &mut sink)?;
+        let table = template::write(&self.text, &self.spans, sink, &mut listener)?;
+        let times = Times::write(&self.timestamps, sink)?;
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
         let metadata = sink.put(Kind::Texts, &column)?;

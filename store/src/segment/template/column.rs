@@ -68,6 +68,9 @@ pub(super) struct Column {
     pub(super) cell: u32,
 }
 
+/// About how many bytes of memory a column takes, with the places of its planes.
+pub(in crate::segment) const COLUMN_BYTES: usize = size_of::<Column>() + 4 * size_of::<Place>();
+
 /// See the module's drawing.
 #[derive(Debug)]
 pub(super) enum Coding {
@@ -196,7 +199,7 @@ impl Column {
             let coding = Coding::Hexadecimal { digits: stamp.len_max, is_upper, place };
             return Ok(Self::new(stamp, coding));
         }
-        let coding = match nested(texts, is_quoted, depth, stamp) {
+        let coding = match nested(texts, is_quoted, depth, stamp, sink) {
             Some(drafts) => write_smaller(texts, drafts, depth, sink)?,
             None => write_texts(texts, sink)?,
         };
@@ -280,13 +283,12 @@ impl Column {
         let (stamp, coding) = match (cursor.u8()?, earlier) {
             (NUMBERS, _) => {
                 let width = width(cursor)?;
-                let stamp = match stored {
-                    Some(stamp) => stamp,
-                    None if width == 0 => Stamp::of_numbers(Stamp::decode_lens(cursor)?),
-                    None => Stamp::of_numbers((width, width)),
+                let lens = match width {
+                    0 if stored.is_none() => Stamp::decode_lens(cursor)?,
+                    _ => (width, width),
                 };
                 let values = IntColumn::decode(cursor, count, decoding)?;
-                (stamp, Coding::Numbers { width, values })
+                (Stamp::of_numbers(lens), Coding::Numbers { width, values })
             }
             (HEXADECIMAL, _) => {
                 let (digits, is_upper) = (cursor.varint_u32()?, cursor.u8()? != 0);
@@ -303,14 +305,14 @@ impl Column {
                 (stamp, Coding::Dictionary { count: distinct, values, codes })
             }
             (TEXTS, _) => {
-                let stamp = if stored.is_some() { stored } else { Some(Stamp::decode(cursor)?) };
+                let stamp = stored.map_or_else(|| Stamp::decode(cursor), Ok)?;
                 let lengths = IntColumn::decode(cursor, count, decoding)?;
                 let word_max =
                     if decoding.version == 2 { u32::MAX } else { cursor.varint_u32()? };
                 let places: Decoded<Vec<_>> =
                     (0..cursor.count()?).map(|_| decoding.place_of_texts(cursor)).collect();
                 let coding = Coding::Texts { lengths, word_max, places: places? };
-                (stamp.unwrap_or_default(), coding)
+                (stamp, coding)
             }
             (TEMPLATES, _) if depth < DEPTH_MAX => {
                 let table = Box::new(Table::decode(cursor, depth + 1, decoding)?);
@@ -334,12 +336,18 @@ impl Column {
 }
 
 /// The templates that values may have among themselves; `None` where none are looked for, or found.
-fn nested(texts: Texts<'_>, is_quoted: bool, depth: usize, stamp: Stamp) -> Option<Vec<Draft>> {
+fn nested(
+    texts: Texts<'_>,
+    is_quoted: bool,
+    depth: usize,
+    stamp: Stamp,
+    sink: &mut Sink,
+) -> Option<Vec<Draft>> {
     if depth >= DEPTH_MAX || texts.len() < NESTED_TEXTS_MIN {
         return None;
     }
     if is_quoted && texts.total() >= texts.len() * NESTED_TEXT_LEN_MIN {
-        return Some(split(texts));
+        return Some(split(texts, &mut sink.tokens));
     }
     if stamp.has_digits() { runs::draft(texts).map(|draft| vec![draft]) } else { None }
 }

@@ -35,6 +35,11 @@ impl Decoding {
         self.cells
     }
 
+    /// How many frames its columns lie in; not known of older versions.
+    pub(in crate::segment) fn frames(&self) -> Option<u32> {
+        (!self.is_older()).then(|| self.places.frames())
+    }
+
     /// The place of the next bytes of a kind, of which there are so many.
     pub(super) fn place(
         &mut self,

@@ -35,6 +35,7 @@ use std::io;
 use self::split::Texts;
 
 pub(in crate::segment) use self::cells::Cells;
+pub(in crate::segment) use self::column::COLUMN_BYTES;
 pub(in crate::segment) use self::decoding::Decoding;
 pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;

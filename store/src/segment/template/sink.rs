@@ -8,6 +8,7 @@ use std::io;
 use super::super::codec::Decoded;
 use super::super::frame::{Frame, FrameWriter};
 use super::cells::Cells;
+use super::tokens::Token;
 
 /// Bytes of these kinds share frames where they are fewer than this: texts, which find more to refer to the more
 /// there are, planes, which have their own frequencies, and random bytes, which cost a reader nothing.
@@ -32,8 +33,9 @@ pub(in crate::segment) struct Place {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::segment) enum Kind {
     Texts,
-    /// Planes of integers of which some bytes are more frequent than others.
+    /// Planes of integers.
     Planes,
+    /// Bytes none of which are more frequent than others.
     Random,
 }
 
@@ -51,6 +53,8 @@ pub(super) struct Places {
 }
 
 impl Kind {
+    const ALL: ByKind<Self> = [Self::Texts, Self::Planes, Self::Random];
+
     /// Whether so many bytes have a frame of their own.
     pub(super) const fn has_own_frame(self, len: u32) -> bool {
         len >= OWN_FRAME_BYTES_MIN[self as usize]
@@ -58,8 +62,11 @@ impl Kind {
 }
 
 impl Places {
-    /// The place of the next bytes.
-    pub(super) const fn next(&mut self, kind: Kind, len: u32) -> Place {
+    /// The place of the next bytes; none for no bytes.
+    pub(super) fn next(&mut self, kind: Kind, len: u32) -> Place {
+        if len == 0 {
+            return Place::default();
+        }
         if kind.has_own_frame(len) {
             return Place { frame: self.next_frame(), offset: 0, len };
         }
@@ -71,6 +78,11 @@ impl Places {
         let is_full = filled >= SHARED_FRAME_BYTES;
         self.shared[kind as usize] = if is_full { None } else { Some((frame, filled)) };
         Place { frame, offset, len }
+    }
+
+    /// How many frames have been begun.
+    pub(super) const fn frames(&self) -> u32 {
+        self.frames
     }
 
     const fn next_frame(&mut self) -> u32 {
@@ -102,6 +114,8 @@ pub(in crate::segment) struct Sink {
     weighs: bool,
     is_hasty: bool,
     writer: FrameWriter,
+    /// For whoever [splits](super::split) texts; kept for its memory.
+    pub(super) tokens: Vec<Token>,
 }
 
 /// What a [`Sink`] held at some time.
@@ -137,12 +151,16 @@ impl Sink {
             weighs: false,
             is_hasty: level <= HASTY_LEVEL,
             writer: FrameWriter::new(level)?,
+            tokens: Vec::new(),
         })
     }
 
     /// Takes the bytes of a column, or of a part of one.
     pub(in crate::segment) fn put(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<Place> {
         let len = to_u32(bytes.len())?;
+        if len == 0 {
+            return Ok(Place::default());
+        }
         if kind.has_own_frame(len) {
             let frame = self.writer.frame(bytes)?;
             return self.put_frame(kind, frame, len);
@@ -212,10 +230,14 @@ impl Sink {
     /// How many bytes what came behind a mark takes, about.
     pub(super) fn weight_behind(&mut self, mark: &Mark) -> io::Result<usize> {
         let mut bytes = self.own_bytes - mark.own_bytes;
-        for (weighed, before) in self.weighed.iter().zip(mark.weighed) {
-            let weighed = &weighed[before..];
-            // By itself it is compressed without what it will share the frame's tables with.
-            bytes += self.writer.frame(weighed)?.1.len().min(weighed.len() / 2);
+        for kind in Kind::ALL {
+            let weighed = &self.weighed[kind as usize][mark.weighed[kind as usize]..];
+            let alone = self.writer.frame(weighed)?.1.len();
+            bytes += match kind {
+                Kind::Random => alone,
+                // By itself it is compressed without what it will share the frame's tables with.
+                Kind::Texts | Kind::Planes => alone.min(weighed.len() / 2),
+            };
         }
         Ok(bytes)
     }
@@ -237,17 +259,14 @@ impl Sink {
             let filled = number.filter(|number| self.places.shared(kind) != Some(*number));
             filled.map(|number| std::mem::take(&mut self.frames[number as usize]))
         });
-        let mut kind = 0..;
+        let weighed = std::array::from_fn(|kind| self.weighed[kind].split_off(mark.weighed[kind]));
         Taken {
             frames: self.frames.split_off(mark.places.frames as usize),
             places: std::mem::replace(&mut self.places, mark.places),
             shared: std::mem::replace(&mut self.shared, mark.shared.clone()),
             filled,
             own_bytes: std::mem::replace(&mut self.own_bytes, mark.own_bytes),
-            weighed: self
-                .weighed
-                .each_mut()
-                .map(|weighed| weighed.split_off(mark.weighed[kind.next().unwrap_or_default()])),
+            weighed,
         }
     }
 
@@ -267,9 +286,10 @@ impl Sink {
         }
     }
 
-    /// The frames with their bytes, in the order of their numbers.
+    /// The frames with their bytes, in the order of their numbers. There are none then.
     pub(in crate::segment) fn finish(&mut self) -> io::Result<Vec<(Frame, Vec<u8>)>> {
         let places = std::mem::take(&mut self.places);
+        self.own_bytes = 0;
         for kind in 0..places.shared.len() {
             if let Some(number) = places.shared(kind) {
                 self.seal_shared(kind, number)?;

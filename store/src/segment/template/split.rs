@@ -89,8 +89,11 @@ pub(super) struct Slot {
 
 /// Finds the templates, those of many texts first. Every text belongs to exactly one; texts that are
 /// left over to one whose only slot is the whole text.
-pub(super) fn split(texts: Texts<'_>) -> Vec<Draft> {
-    let mut cut = Cut::new(texts);
+///
+/// The tokens of many texts take more memory than the texts: a buffer that is used again saves the system from
+/// clearing that much for each group.
+pub(super) fn split(texts: Texts<'_>, buffer: &mut Vec<Token>) -> Vec<Draft> {
+    let mut cut = Cut::new(texts, std::mem::take(buffer));
     let mut drafts = Vec::new();
     let mut left_over = std::mem::take(&mut cut.uncut);
     for skeleton in std::mem::take(&mut cut.skeletons) {
@@ -112,6 +115,7 @@ pub(super) fn split(texts: Texts<'_>) -> Vec<Draft> {
         drafts.push(whole_texts(texts, left_over));
         drafts.sort_by_key(|draft| std::cmp::Reverse(draft.rows.len()));
     }
+    *buffer = cut.tokens;
     drafts
 }
 
@@ -164,10 +168,11 @@ impl Alike {
 }
 
 impl<'a> Cut<'a> {
-    fn new(texts: Texts<'a>) -> Self {
+    fn new(texts: Texts<'a>, mut tokens: Vec<Token>) -> Self {
+        tokens.clear();
         let mut cut = Self {
             texts,
-            tokens: Vec::new(),
+            tokens,
             token_starts: Vec::with_capacity(texts.len() + 1),
             skeletons: Vec::new(),
             uncut: Vec::new(),

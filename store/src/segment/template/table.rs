@@ -96,7 +96,8 @@ impl Table {
         sink: &mut Sink,
         listener: Option<&mut Listener<'_>>,
     ) -> io::Result<Self> {
-        Self::write_drafts(texts, split(texts), depth, sink, listener)
+        let drafts = split(texts, &mut sink.tokens);
+        Self::write_drafts(texts, drafts, depth, sink, listener)
     }
 
     /// Stores texts as they are.
