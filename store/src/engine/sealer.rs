@@ -10,6 +10,7 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::panic::{self, AssertUnwindSafe};
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::{self, Scope};
@@ -129,7 +130,7 @@ struct Waiting {
     heads: VecDeque<Arc<Encoding>>,
     /// No more is wanted.
     is_over: bool,
-    /// The thread panicked, and its part will never come.
+    /// A thread panicked, and its part will never come.
     is_broken: bool,
 }
 
@@ -145,17 +146,16 @@ impl Queue {
 
     /// Encodes what there is, until the end.
     fn work(&self) {
-        let _broken = TellBroken(self);
         loop {
             let mut waiting = self.waiting.lock();
             while waiting.heads.is_empty() && !waiting.is_over {
                 self.changed.wait(&mut waiting);
             }
-            if waiting.is_over {
+            if waiting.is_over || waiting.is_broken {
                 return;
             }
             drop(waiting);
-            self.encode_one();
+            self.guarded(|| self.encode_one());
         }
     }
 
@@ -174,7 +174,14 @@ impl Queue {
                 continue;
             }
             drop(waiting);
-            self.encode_one();
+            self.guarded(|| self.encode_one());
+        }
+    }
+
+    /// Does something that, should it panic, leaves the queue broken: whoever opens the store gets an error.
+    fn guarded(&self, act: impl FnOnce()) {
+        if panic::catch_unwind(AssertUnwindSafe(act)).is_err() {
+            self.change(|waiting| waiting.is_broken = true);
         }
     }
 
@@ -191,17 +198,6 @@ impl Queue {
             None => self.change(|waiting| {
                 waiting.heads.retain(|head| !Arc::ptr_eq(head, &encoding));
             }),
-        }
-    }
-}
-
-/// Says that a thread panicked, where it did.
-struct TellBroken<'a>(&'a Queue);
-
-impl Drop for TellBroken<'_> {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.change(|waiting| waiting.is_broken = true);
         }
     }
 }
@@ -277,5 +273,29 @@ impl Source {
             }
         }
         Ok(self.cutter.rest())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_an_error_of_whoever_waits() {
+        let queue = Queue::default();
+        let encoding = Arc::new(Encoding::new(&View::default().head.view()));
+        // Its parts would never come.
+        encoding.encoded.lock().under_way = 1;
+        let message = thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                queue.guarded(|| panic!("a planted panic"));
+                queue.work();
+            });
+            let message = queue.finish(&encoding).unwrap_err().to_string();
+            queue.push(Arc::clone(&encoding));
+            thread.join().unwrap();
+            message
+        });
+        assert_eq!(message, "a bug: it panicked");
     }
 }
