@@ -1,7 +1,6 @@
 //! A consistent view of the store: which streams there are, and their entries in chunks.
 
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -258,9 +257,10 @@ impl Snapshot {
     }
 
     /// What is missing from this view or damaged in it, in sentences for people: segments set aside, parts that
-    /// could not be read, label indexes that could not be asked.
+    /// could not be read, label indexes and filters that could not be asked.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
+        self.segments.iter().for_each(|live| self.note_spared_damage(live));
         let damaged = self.damaged.lock();
         self.warnings.iter().chain(damaged.values()).cloned().collect()
     }
@@ -452,20 +452,22 @@ impl Snapshot {
                 Ok(T::default())
             }
             other => {
-                self.note_index_damage(live);
+                self.note_spared_damage(live);
                 other
             }
         }
     }
 
-    /// Takes note of a label index that could not be asked, once a view.
-    fn note_index_damage(&self, live: &LiveSegment) {
-        let Some(error) = live.segment.index_damage() else { return };
-        if let Entry::Vacant(place) = self.damaged.lock().entry(live.id) {
-            place.insert(format!(
-                "{error}; its streams were looked at one by one, nothing is missing"
-            ));
-            self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+    /// Takes note of damage that costs no answer, once a view: of label indexes and filters that could not be
+    /// asked.
+    fn note_spared_damage(&self, live: &LiveSegment) {
+        for told in live.segment.spared_damage() {
+            let mut damaged = self.damaged.lock();
+            let known = damaged.entry(live.id).or_default();
+            if !known.contains(&told) {
+                *known = if known.is_empty() { told } else { format!("{known}; {told}") };
+                self.damaged_reads.fetch_add(1, Ordering::Relaxed);
+            }
         }
     }
 

@@ -368,7 +368,7 @@ impl SegmentChunk {
         if let Some(rows) = group::known_passing(key, predicate, rows.clone(), known) {
             return Ok(rows);
         }
-        if !self.segment.may_pass(self.run.block, predicate)? {
+        if !self.segment.may_pass(self.run.block, predicate) {
             return Ok(Vec::new());
         }
         let group = self.group(scratch)?;

@@ -131,7 +131,7 @@ impl Segment {
         predicate: &LinePredicate,
         scratch: &mut ReadScratch,
     ) -> Result<Arc<Hits>, StoreError> {
-        if !self.may_pass(number, predicate)? {
+        if !self.may_pass(number, predicate) {
             return Ok(Arc::new(Hits::None));
         }
         let scratch = scratch.segment.groups();

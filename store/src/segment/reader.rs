@@ -20,7 +20,7 @@ use super::v1::BlockEntry;
 use super::{SegmentMeta, table_cache};
 use crate::io::{Mapped, Vfs};
 use crate::{
-    Labels, LinePredicate, Matcher, Metadata, ReadScratch, StoreError, TenantId, TimeRange,
+    Labels, LinePredicate, Matcher, Metadata, Needle, ReadScratch, StoreError, TenantId, TimeRange,
     Timestamp,
 };
 
@@ -54,6 +54,8 @@ pub(crate) struct Segment {
     index: OnceLock<LabelIndex>,
     /// What is wrong with the index, once something was found to be. It is not asked any more then.
     index_damage: OnceLock<Damage>,
+    /// The first filter that is damaged, by the group's number.
+    filter_damage: OnceLock<(u32, Damage)>,
 }
 
 /// Where the rows of a segment are.
@@ -123,6 +125,7 @@ impl Segment {
             minutes: Lazy::default(),
             index: OnceLock::new(),
             index_damage: OnceLock::new(),
+            filter_damage: OnceLock::new(),
         }))
     }
 
@@ -318,17 +321,16 @@ impl Segment {
         block.ok_or_else(|| self.table_damage(Damage(format!("there is no block {number}"))))
     }
 
-    /// Whether a group's lines may pass, told without opening it.
-    pub(super) fn may_pass(
-        &self,
-        number: u32,
-        predicate: &LinePredicate,
-    ) -> Result<bool, StoreError> {
-        let Parts::Groups(groups) = &self.parts else { return Ok(true) };
-        let Some(entry) = groups.get(number as usize) else { return Ok(true) };
-        predicate
-            .may_hold(&|needle| entry.words.may_have(needle, || self.filter(number)))
-            .map_err(|damage| self.group_damage(number, damage))
+    /// Whether a group's lines may pass, told without opening it. A damaged filter rules nothing out, which costs
+    /// time but no answer.
+    pub(super) fn may_pass(&self, number: u32, predicate: &LinePredicate) -> bool {
+        let Parts::Groups(groups) = &self.parts else { return true };
+        let Some(entry) = groups.get(number as usize) else { return true };
+        let may_have = |needle: &Needle| entry.words.may_have(needle, || self.filter(number));
+        predicate.may_hold(&may_have).unwrap_or_else(|damage| {
+            self.filter_damage.get_or_init(|| (number, damage));
+            true
+        })
     }
 
     /// A group's filter.
@@ -465,8 +467,20 @@ impl Segment {
         }
     }
 
+    /// Damage that was found and cost no answer, in sentences.
+    pub(crate) fn spared_damage(&self) -> Vec<String> {
+        let index = self.index_damage().map(|error| {
+            format!("{error}; its streams were looked at one by one, nothing is missing")
+        });
+        let filter = self.filter_damage.get().map(|(number, damage)| {
+            let error = self.group_damage(*number, Damage(damage.0.clone()));
+            format!("{error}; its lines were searched without the filter, nothing is missing")
+        });
+        index.into_iter().chain(filter).collect()
+    }
+
     /// What was found to be wrong with the label index.
-    pub(crate) fn index_damage(&self) -> Option<StoreError> {
+    pub(super) fn index_damage(&self) -> Option<StoreError> {
         let damage = self.index_damage.get()?;
         Some(Damage(damage.0.clone()).at(&self.path, LABEL_INDEX, self.index_offset()))
     }

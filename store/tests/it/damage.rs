@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use timberline_store::{MemVfs, StoreError, TimeRange, Vfs};
+use timberline_store::{Columns, LinePredicate, MemVfs, ReadScratch, StoreError, TimeRange, Vfs};
 
 use crate::util::*;
 
@@ -69,6 +69,44 @@ fn each_start_logs_that_files_are_set_aside() {
         assert!(log[0].contains("set aside") && log[0].contains("files=2"), "{log:?}");
         assert!(log[0].contains("dir=/db/damaged"), "{log:?}");
     }
+}
+
+#[test]
+fn a_damaged_filter_is_told_and_costs_no_answer() {
+    let vfs = MemVfs::new();
+    let store = open(&vfs);
+    let id = |n: u64| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let lines: Vec<String> = (0..100).map(|n| format!("request {} is done", id(n))).collect();
+    let rows: Vec<(i64, &str)> = (0..).zip(&lines).map(|(n, line)| (n, line.as_str())).collect();
+    append(&store, "a", &rows).unwrap();
+    store.close().unwrap();
+    let segments = Path::new(DIR).join("segments");
+    let path = vfs.list(&segments).unwrap().pop().unwrap();
+    let bytes = vfs.read(&path).unwrap();
+    let mut told = 0;
+    for at in 0..bytes.len() {
+        let (vfs, mut damaged) = (vfs.crash(), bytes.clone());
+        damaged[at] ^= 0x20;
+        vfs.put(&path, damaged);
+        let store = open(&vfs);
+        let snapshot = store.snapshot();
+        let predicate = LinePredicate::contains(id(7).as_bytes());
+        let (mut found, mut scratch) = (Vec::new(), ReadScratch::new());
+        for chunk in snapshot.chunks(&tenant(), &[], TimeRange::ALL).unwrap() {
+            let read = chunk.read(TimeRange::ALL, &predicate, Columns::ALL, &mut scratch);
+            found.extend(read.into_iter().flat_map(|batch| {
+                batch.rows().iter().map(|row| row.timestamp).collect::<Vec<_>>()
+            }));
+        }
+        let warnings = snapshot.warnings().join("; ");
+        if warnings.contains("searched without the filter") {
+            told += 1;
+            assert_eq!(found, [7], "byte {at}: {warnings}");
+            assert_eq!(snapshot.warnings().join("; "), warnings);
+            assert_eq!(store.stats().damaged_reads, 1, "byte {at}");
+        }
+    }
+    assert!(told >= 64, "of {} bytes {told} are the filter's", bytes.len());
 }
 
 #[test]
