@@ -50,6 +50,8 @@ pub struct Snapshot {
     damaged_reads: Arc<AtomicU64>,
     /// Segments found damaged while this view was read, by id.
     damaged: Arc<Mutex<BTreeMap<u64, String>>>,
+    /// Damage that cost no answer.
+    spared: Arc<Mutex<BTreeSet<String>>>,
     stop: Stop,
 }
 
@@ -261,8 +263,8 @@ impl Snapshot {
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         self.segments.iter().for_each(|live| self.note_spared_damage(live));
-        let damaged = self.damaged.lock();
-        self.warnings.iter().chain(damaged.values()).cloned().collect()
+        let (damaged, spared) = (self.damaged.lock(), self.spared.lock());
+        self.warnings.iter().chain(damaged.values()).chain(&*spared).cloned().collect()
     }
 
     /// The view at the time of day `now`.
@@ -276,6 +278,7 @@ impl Snapshot {
             warnings: Arc::clone(&view.warnings),
             damaged_reads: Arc::clone(&view.damaged_reads),
             damaged: Arc::default(),
+            spared: Arc::default(),
             stop: Stop::default(),
         }
     }
@@ -462,10 +465,7 @@ impl Snapshot {
     /// asked.
     fn note_spared_damage(&self, live: &LiveSegment) {
         for told in live.segment.spared_damage() {
-            let mut damaged = self.damaged.lock();
-            let known = damaged.entry(live.id).or_default();
-            if !known.contains(&told) {
-                *known = if known.is_empty() { told } else { format!("{known}; {told}") };
+            if self.spared.lock().insert(told) {
                 self.damaged_reads.fetch_add(1, Ordering::Relaxed);
             }
         }
