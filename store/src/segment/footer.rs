@@ -94,7 +94,6 @@ impl Footer {
         let (offset, bytes) =
             footer_bytes(file).map_err(|damage| damage.at(path, "footer", file.len() as u64))?;
         let footer = Self::decode(bytes, version, offset, file.len() as u64)
-            .and_then(|footer| footer.check(offset).map(|()| footer))
             .map_err(|damage| damage.at(path, "footer", offset))?;
         let parts = footer
             .parts(version, file)
@@ -108,71 +107,40 @@ impl Footer {
             return Err(Damage::new("its version is not the header's"));
         }
         let footer = match version {
-            ..5 => Self::decode_older(cursor, version, file_bytes),
-            _ => Self::decode_parts(cursor, version, offset, file_bytes),
+            ..5 => Self::decode_older(cursor, version, offset, file_bytes)?,
+            _ => Self::decode_parts(cursor, version, file_bytes)?.placed(offset)?,
         };
         cursor.end()?;
-        footer
+        Ok(footer)
     }
 
-    /// Reads what is behind the version, of a footer that begins at `offset`: the parts end there, one
-    /// behind the other.
-    fn decode_parts(
+    /// Reads what is behind the version: all but the offsets of the parts.
+    fn decode_parts(cursor: &mut Cursor<'_>, version: u32, file_bytes: u64) -> Decoded<Self> {
+        let (rows, line_bytes, first) =
+            (cursor.varint()?, cursor.varint()?, unzigzag(cursor.varint()?));
+        let last = first.wrapping_add(cursor.varint()?.cast_signed());
+        let (streams, zstd_level) = (cursor.varint()?, cursor.u8()?);
+        Ok(Self {
+            meta: SegmentMeta { rows, line_bytes, file_bytes, first, last, streams, zstd_level },
+            streams_offset: 0,
+            streams: Frame::decode(cursor, version)?,
+            minutes: Some((0, Frame::decode(cursor, version)?)),
+            blocks_offset: 0,
+            blocks: cursor.varint_u32()?,
+            blocks_bytes: cursor.varint()?,
+            blocks_crc: cursor.u32()?,
+            index: decode_index(cursor, |cursor| Ok((0, cursor.varint()?)))?,
+        })
+    }
+
+    /// As [`decode_parts`](Self::decode_parts), of a version before 5, which has the offsets: they must be those that
+    /// [`placed`](Self::placed) finds.
+    fn decode_older(
         cursor: &mut Cursor<'_>,
         version: u32,
         offset: u64,
         file_bytes: u64,
     ) -> Decoded<Self> {
-        let (rows, line_bytes, first) =
-            (cursor.varint()?, cursor.varint()?, unzigzag(cursor.varint()?));
-        let last = first.wrapping_add(cursor.varint()?.cast_signed());
-        let (streams_count, zstd_level) = (cursor.varint()?, cursor.u8()?);
-        let (streams, minutes) = (Frame::decode(cursor, version)?, Frame::decode(cursor, version)?);
-        let (blocks, blocks_bytes, blocks_crc) =
-            (cursor.varint_u32()?, cursor.varint()?, cursor.u32()?);
-        let mut index = Vec::new();
-        for _ in 0..cursor.count()? {
-            let name = cursor.text()?.to_owned();
-            let (length, crc) = (cursor.varint()?, cursor.u32()?);
-            index.push(IndexFile { name, offset: 0, length, crc });
-        }
-        let mut end = offset;
-        let mut before = |length: u64| {
-            end =
-                end.checked_sub(length).ok_or_else(|| Damage::new("parts longer than the file"))?;
-            Ok(end)
-        };
-        for file in index.iter_mut().rev() {
-            file.offset = before(file.length)?;
-        }
-        let blocks_offset = before(blocks_bytes)?;
-        let minutes_offset = before(minutes.stored.into())?;
-        let streams_offset = before(streams.stored.into())?;
-        let meta = SegmentMeta {
-            rows,
-            line_bytes,
-            file_bytes,
-            first,
-            last,
-            streams: streams_count,
-            zstd_level,
-        };
-        let minutes = Some((minutes_offset, minutes));
-        Ok(Self {
-            meta,
-            streams_offset,
-            streams,
-            minutes,
-            blocks_offset,
-            blocks,
-            blocks_bytes,
-            blocks_crc,
-            index,
-        })
-    }
-
-    /// As [`decode_parts`](Self::decode_parts), of a version before 5.
-    fn decode_older(cursor: &mut Cursor<'_>, version: u32, file_bytes: u64) -> Decoded<Self> {
         let meta = SegmentMeta {
             rows: cursor.u64()?,
             line_bytes: cursor.u64()?,
@@ -187,75 +155,66 @@ impl Footer {
             1 => None,
             _ => Some((cursor.u64()?, Frame::decode(cursor, version)?)),
         };
-        let (blocks_offset, blocks, blocks_crc) = (cursor.u64()?, cursor.u32()?, cursor.u32()?);
+        let (blocks_offset, blocks) = (cursor.u64()?, cursor.u32()?);
         let entry_bytes = match version {
             1 => BlockEntry::ENCODED_BYTES,
             _ => GroupEntry::fixed_bytes(version),
         };
-        let blocks_bytes = u64::from(blocks) * entry_bytes as u64;
-        let mut index = Vec::new();
-        for _ in 0..cursor.count()? {
-            let name = cursor.text()?.to_owned();
-            let (offset, length, crc) = (cursor.u64()?, cursor.u64()?, cursor.u32()?);
-            index.push(IndexFile { name, offset, length, crc });
-        }
-        Ok(Self {
+        let footer = Self {
             meta,
             streams_offset,
             streams,
             minutes,
             blocks_offset,
             blocks,
-            blocks_bytes,
-            blocks_crc,
-            index,
-        })
+            blocks_bytes: u64::from(blocks) * entry_bytes as u64,
+            blocks_crc: cursor.u32()?,
+            index: decode_index(cursor, |cursor| Ok((cursor.u64()?, cursor.u64()?)))?,
+        };
+        let placed = footer.clone().placed(offset)?;
+        if placed == footer { Ok(footer) } else { Err(apart()) }
     }
 
-    /// Whether the parts follow each other from the header to the footer, which begins at `offset`.
-    fn check(&self, offset: u64) -> Decoded<()> {
-        let follow = |at: u64, length: u64, next: u64| at.checked_add(length) == Some(next);
-        let index = self.index.first().map_or(offset, |file| file.offset);
-        let behind = self.index.iter().skip(1).map(|file| file.offset).chain([offset]);
-        let behind_streams = self.minutes.map_or(self.blocks_offset, |(offset, _)| offset);
-        let in_order = self.streams_offset >= HEADER_BYTES as u64
-            && follow(self.streams_offset, u64::from(self.streams.stored), behind_streams)
-            && self.minutes.is_none_or(|(offset, minutes)| {
-                follow(offset, u64::from(minutes.stored), self.blocks_offset)
-            })
-            && follow(self.blocks_offset, self.blocks_bytes, index)
-            && self
-                .index
-                .iter()
-                .zip(behind)
-                .all(|(file, next)| follow(file.offset, file.length, next));
-        if in_order { Ok(()) } else { Err(Damage::new("its parts do not follow each other")) }
+    /// With the parts one behind the other, up to the footer, which begins at `offset`.
+    fn placed(mut self, offset: u64) -> Decoded<Self> {
+        let mut end = offset;
+        let mut before = |length: u64| {
+            end = end.checked_sub(length).ok_or_else(apart)?;
+            Ok(end)
+        };
+        for file in self.index.iter_mut().rev() {
+            file.offset = before(file.length)?;
+        }
+        self.blocks_offset = before(self.blocks_bytes)?;
+        if let Some((offset, minutes)) = &mut self.minutes {
+            *offset = before(minutes.stored.into())?;
+        }
+        self.streams_offset = before(self.streams.stored.into())?;
+        if end < HEADER_BYTES as u64 { Err(apart()) } else { Ok(self) }
     }
 
     fn parts(&self, version: u32, file: &[u8]) -> Decoded<Parts> {
         let bytes = slice(file, self.blocks_offset, self.blocks_bytes)?;
         checksum::check(bytes, self.blocks_crc)?;
         let mut offset = HEADER_BYTES as u64;
-        let mut follow = |start: u64, rows: u32, end: u64| {
-            if start != offset || rows == 0 || end > self.streams_offset {
+        let follow = |offset: &mut u64, start: u64, rows: u32, end: u64| {
+            if start != *offset || rows == 0 || end > self.streams_offset {
                 return Err(Damage(format!("{rows} rows from {start} to {end}")));
             }
-            offset = end;
+            *offset = end;
             Ok(())
         };
         let cursor = &mut Cursor::new(bytes);
         let parts = if version == 1 {
             let blocks = (0..self.blocks).map(|_| {
                 let block = BlockEntry::decode(cursor)?;
-                follow(block.offset, block.rows, block.end()).map(|()| block)
+                follow(&mut offset, block.offset, block.rows, block.end()).map(|()| block)
             });
             Parts::Blocks(blocks.collect::<Decoded<_>>()?)
         } else {
-            let mut behind = HEADER_BYTES as u64;
             let groups = (0..self.blocks).map(|_| {
-                let group = GroupEntry::decode(cursor, version, behind)?;
-                behind = group.end();
-                follow(group.offset, group.rows, behind).map(|()| group)
+                let group = GroupEntry::decode(cursor, version, offset)?;
+                follow(&mut offset, group.offset, group.rows, group.end()).map(|()| group)
             });
             Parts::Groups(groups.collect::<Decoded<_>>()?)
         };
@@ -265,6 +224,24 @@ impl Footer {
             false => Err(Damage::new("bytes before the stream table")),
         }
     }
+}
+
+/// The entries of the index files, whose offset and length `place` reads.
+fn decode_index(
+    cursor: &mut Cursor<'_>,
+    place: impl Fn(&mut Cursor<'_>) -> Decoded<(u64, u64)>,
+) -> Decoded<Vec<IndexFile>> {
+    let count = cursor.count()?;
+    let file = |_| {
+        let name = cursor.text()?.to_owned();
+        let (offset, length) = place(cursor)?;
+        Ok(IndexFile { name, offset, length, crc: cursor.u32()? })
+    };
+    (0..count).map(file).collect()
+}
+
+fn apart() -> Damage {
+    Damage::new("its parts do not follow each other")
 }
 
 /// A part of the file.

@@ -192,9 +192,7 @@ impl Table {
         }
         Ok(Self { count, numbers, templates, cell })
     }
-}
 
-impl Table {
     /// What is known of its texts: none is shorter or longer, or has another byte.
     pub(super) fn stamp(&self) -> Stamp {
         let mut stamp = Stamp { len_min: u32::MAX, ..Stamp::default() };
