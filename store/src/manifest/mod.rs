@@ -23,7 +23,8 @@
 //! Every record is there twice, one copy behind the other, written and synced together. A commit that was
 //! acted on is whole in both, so that damage in one of them costs nothing; at the end of the file, where
 //! neither is whole, the commit was never acted on. Where neither is and later ones are, the file is
-//! damaged beyond that. Opening writes it anew in one commit, under another name that then replaces it.
+//! damaged beyond that. Opening writes it anew in one commit, under another name that then replaces it; so does
+//! a commit with which less than half of the file would still be in force.
 
 mod fuzz;
 #[cfg(test)]
@@ -165,9 +166,12 @@ impl Live {
     fn edits(&self) -> Vec<Edit> {
         let mut edits = vec![Edit::Flushed(self.flushed)];
         // The last ids are named even when what they name is gone, so that they are not given out again.
-        edits.extend(self.next_id.checked_sub(1).map(Edit::Remove));
-        let last = self.next_delete.checked_sub(1);
-        edits.extend(last.map(|id| Edit::DeleteState { id, status: None }));
+        let last = self.next_id.saturating_sub(1);
+        edits.extend((last > 0 && !self.has(last)).then_some(Edit::Remove(last)));
+        let last = self.next_delete.saturating_sub(1);
+        let is_known = self.deletes.iter().any(|delete| delete.id == last);
+        let is_gone = last > 0 && !is_known;
+        edits.extend(is_gone.then_some(Edit::DeleteState { id: last, status: None }));
         edits.extend(self.segments.iter().map(|&LiveId { id, level }| Edit::Add { id, level }));
         for StoredDelete { id, status, body } in &self.deletes {
             edits.push(Edit::Delete { id: *id, body: Arc::clone(body) });
@@ -187,6 +191,8 @@ pub(crate) struct Manifest {
     next_sequence: u64,
     /// `None` after a failed commit: what the file ends with is unknown, so it is written anew.
     file: Option<Box<dyn WriteFile>>,
+    /// The file's length.
+    bytes: usize,
 }
 
 impl Manifest {
@@ -239,8 +245,8 @@ impl Manifest {
     pub(crate) fn write(vfs: Arc<dyn Vfs>, path: &Path, live: Live) -> Result<Self, StoreError> {
         let (path, next_sequence) = (path.to_owned(), FIRST_SEQUENCE);
         let mut manifest =
-            Self { vfs, path, live, has_bad_bytes: false, next_sequence, file: None };
-        manifest.rewrite()?;
+            Self { vfs, path, live, has_bad_bytes: false, next_sequence, file: None, bytes: 0 };
+        manifest.replace(&fresh(&manifest.live)?)?;
         Ok(manifest)
     }
 
@@ -268,30 +274,31 @@ impl Manifest {
     pub(crate) fn commit(&mut self, edits: &[Edit]) -> Result<(), StoreError> {
         let mut live = self.live.clone();
         live.apply(edits);
-        match self.file.take() {
-            Some(mut file) => {
-                let records = records(self.next_sequence, edits)?;
-                file.write_all(&records).map_err(io_error("write", &self.path))?;
-                file.sync().map_err(io_error("sync", &self.path))?;
-                self.file = Some(file);
-                self.next_sequence += 1;
-                self.live = live;
-                Ok(())
-            }
-            None => {
-                let before = std::mem::replace(&mut self.live, live);
-                let outcome = self.rewrite();
-                if outcome.is_err() {
-                    let next_id = self.live.next_id;
-                    self.live = Live { next_id, ..before };
-                }
-                outcome
-            }
+        let records = records(self.next_sequence, edits)?;
+        let fresh = fresh(&live)?;
+        // Where less than half of it would be in force, so that it stays as small as what it says.
+        if self.bytes + records.len() > 2 * fresh.len() {
+            self.file = None;
         }
+        match self.file.take() {
+            Some(file) => self.append(file, &records)?,
+            None => self.replace(&fresh)?,
+        }
+        self.live = live;
+        Ok(())
     }
 
-    /// Writes all that is live to a new file and puts it in place of the old one.
-    fn rewrite(&mut self) -> Result<(), StoreError> {
+    fn append(&mut self, mut file: Box<dyn WriteFile>, records: &[u8]) -> Result<(), StoreError> {
+        file.write_all(records).map_err(io_error("write", &self.path))?;
+        file.sync().map_err(io_error("sync", &self.path))?;
+        self.file = Some(file);
+        self.bytes += records.len();
+        self.next_sequence += 1;
+        Ok(())
+    }
+
+    /// Writes a new file and puts it in place of the old one.
+    fn replace(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         let temporary = self.path.with_extension("tmp");
         match self.vfs.remove(&temporary) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -299,16 +306,22 @@ impl Manifest {
             }
             _ => {}
         }
-        let mut bytes = frame::header(FORMAT, FIRST_SEQUENCE).to_vec();
-        bytes.extend(records(FIRST_SEQUENCE, &self.live.edits())?);
         let mut file = self.vfs.create(&temporary).map_err(io_error("create", &temporary))?;
-        file.write_all(&bytes).map_err(io_error("write", &temporary))?;
+        file.write_all(bytes).map_err(io_error("write", &temporary))?;
         file.sync().map_err(io_error("sync", &temporary))?;
         self.vfs.replace(&temporary, &self.path).map_err(io_error("replace", &self.path))?;
         self.file = Some(file);
+        self.bytes = bytes.len();
         self.next_sequence = FIRST_SEQUENCE + 1;
         Ok(())
     }
+}
+
+/// A file that says what is live in one commit.
+fn fresh(live: &Live) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = frame::header(FORMAT, FIRST_SEQUENCE).to_vec();
+    bytes.extend(records(FIRST_SEQUENCE, &live.edits())?);
+    Ok(bytes)
 }
 
 /// A commit, twice.

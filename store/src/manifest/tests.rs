@@ -16,6 +16,25 @@ fn open(vfs: &MemVfs) -> Manifest {
     Manifest::open(Arc::new(vfs.clone()), Path::new(PATH)).unwrap()
 }
 
+/// Segments that were there before: so many that a few commits are appended behind them.
+const EARLIER: std::ops::RangeInclusive<u64> = 101..=140;
+
+/// A manifest with one commit of the earlier segments.
+fn crowded(vfs: &MemVfs) -> Manifest {
+    let mut manifest = open(vfs);
+    manifest.commit(&EARLIER.map(add).collect::<Vec<_>>()).unwrap();
+    manifest
+}
+
+fn len(vfs: &MemVfs) -> usize {
+    vfs.read(Path::new(PATH)).unwrap().len()
+}
+
+/// The earlier segments and some more.
+fn and(later: &[u64]) -> Vec<u64> {
+    EARLIER.chain(later.iter().copied()).collect()
+}
+
 fn new_vfs() -> MemVfs {
     let vfs = MemVfs::new();
     vfs.create_dir_all(Path::new("/db")).unwrap();
@@ -48,15 +67,15 @@ impl Manifest {
 #[test]
 fn a_torn_commit_is_ignored() {
     let vfs = new_vfs();
-    let mut manifest = open(&vfs);
-    let before = vfs.read(Path::new(PATH)).unwrap().len();
+    let mut manifest = crowded(&vfs);
+    let before = len(&vfs);
     manifest.commit(&[add(1), Edit::Flushed(5)]).unwrap();
     let whole = vfs.read(Path::new(PATH)).unwrap();
     let one_copy = before + (whole.len() - before) / 2;
     for cut in before..whole.len() {
         vfs.put(Path::new(PATH), whole[..cut].to_vec());
         let expected: &[u64] = if cut < one_copy { &[] } else { &[1] };
-        assert_eq!(ids(&open(&vfs)), expected, "cut at {cut}");
+        assert_eq!(ids(&open(&vfs)), and(expected), "cut at {cut}");
     }
     vfs.put(Path::new(PATH), whole[..HEADER_BYTES + 5].to_vec());
     let refused = Manifest::open(Arc::new(vfs.clone()), Path::new(PATH));
@@ -77,9 +96,29 @@ fn after_a_failed_commit_the_file_is_written_anew() {
 }
 
 #[test]
+fn a_file_is_at_most_twice_as_long_as_what_is_in_force() {
+    let vfs = new_vfs();
+    let mut manifest = crowded(&vfs);
+    let (mut longest, mut appended, mut before) = (0, 0, len(&vfs));
+    for flush in 1..=1000 {
+        let id = manifest.take_id();
+        manifest.commit(&[Edit::Remove(id - 1), add(id), Edit::Flushed(flush)]).unwrap();
+        let bytes = len(&vfs);
+        longest = longest.max(bytes);
+        appended += usize::from(bytes > before);
+        before = bytes;
+        assert_eq!(open(&vfs.crash()).live(), manifest.live());
+    }
+    drop(open(&vfs));
+    let fresh = len(&vfs);
+    assert!(longest <= 2 * fresh + 8, "{longest} bytes, of {fresh} that are in force");
+    assert!(appended > 500, "{appended} of 1,000 commits are appended");
+}
+
+#[test]
 fn damage_to_one_copy_of_a_commit_costs_nothing() {
     let vfs = new_vfs();
-    let mut manifest = open(&vfs);
+    let mut manifest = crowded(&vfs);
     (1..=3).for_each(|id| manifest.commit(&[add(id)]).unwrap());
     let whole = vfs.read(Path::new(PATH)).unwrap();
     for byte in HEADER_BYTES..whole.len() {
@@ -87,7 +126,7 @@ fn damage_to_one_copy_of_a_commit_costs_nothing() {
         bytes[byte] ^= 0x10;
         vfs.put(Path::new(PATH), bytes);
         let manifest = open(&vfs);
-        assert_eq!(ids(&manifest), [1, 2, 3], "byte {byte}");
+        assert_eq!(ids(&manifest), and(&[1, 2, 3]), "byte {byte}");
         assert!(manifest.has_bad_bytes(), "byte {byte}");
     }
 }
@@ -95,8 +134,8 @@ fn damage_to_one_copy_of_a_commit_costs_nothing() {
 #[test]
 fn damage_to_both_copies_is_not_taken_for_a_torn_end() {
     let vfs = new_vfs();
-    let mut manifest = open(&vfs);
-    let first = vfs.read(Path::new(PATH)).unwrap().len();
+    let mut manifest = crowded(&vfs);
+    let first = len(&vfs);
     (1..=3).for_each(|id| manifest.commit(&[add(id)]).unwrap());
     let whole = vfs.read(Path::new(PATH)).unwrap();
     let copy = (whole.len() - first) / 6;
