@@ -59,7 +59,7 @@ impl Footer {
     /// Appends the footer and the tail.
     pub(super) fn encode(&self, out: &mut Vec<u8>) {
         let start = out.len();
-        out.extend_from_slice(&VERSION.to_le_bytes());
+        put_varint(out, VERSION.into());
         let meta = &self.meta;
         put_varint(out, meta.rows);
         put_varint(out, meta.line_bytes);
@@ -103,7 +103,8 @@ impl Footer {
 
     fn decode(bytes: &[u8], version: u32, offset: u64, file_bytes: u64) -> Decoded<Self> {
         let cursor = &mut Cursor::new(bytes);
-        if cursor.u32()? != version {
+        let own = if version < 6 { cursor.u32()? } else { cursor.varint_u32()? };
+        if own != version {
             return Err(Damage::new("its version is not the header's"));
         }
         let footer = match version {
@@ -272,7 +273,8 @@ fn check_header(path: &Path, file: &[u8]) -> Result<u32, StoreError> {
 
 fn footer_version(file: &[u8]) -> Option<u32> {
     let (_, bytes) = footer_bytes(file).ok()?;
-    Cursor::new(bytes).u32().ok()
+    // The lowest byte of four, or a varint.
+    bytes.first().copied().map(u32::from)
 }
 
 /// The checked bytes of the footer, and where they begin.

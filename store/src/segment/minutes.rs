@@ -5,6 +5,8 @@
 //!   minutes varint │ minutes × { minute - minute before varint │ rows varint │ line bytes varint }
 //! ```
 //!
+//! The last minute has the rows and bytes that are left of the run's, which are not stored (they are before version 6).
+//!
 //! Minutes are counted from the Unix epoch; the first is told from that of the run's first row. A minute
 //! does not have its beginning and has its end, as LogQL's windows do. A run with few rows in a minute
 //! has no minutes: its timestamps are as quickly counted.
@@ -78,10 +80,13 @@ impl Minutes {
         }
         put_varint(&mut self.bytes, self.current.len() as u64);
         let mut before = start_of(run.first);
-        for minute in self.current.drain(..) {
+        let last = self.current.len().saturating_sub(1);
+        for (number, minute) in self.current.drain(..).enumerate() {
             put_varint(&mut self.bytes, (minute.start.abs_diff(before)) / MINUTE.unsigned_abs());
-            put_varint(&mut self.bytes, minute.rows);
-            put_varint(&mut self.bytes, minute.line_bytes);
+            if number < last {
+                put_varint(&mut self.bytes, minute.rows);
+                put_varint(&mut self.bytes, minute.line_bytes);
+            }
             before = minute.start;
         }
     }
@@ -100,26 +105,36 @@ pub(super) struct MinuteTable {
 }
 
 impl MinuteTable {
-    /// Reads the minutes of runs and checks that they add up.
-    pub(super) fn decode(bytes: &[u8], runs: impl Iterator<Item = Run>) -> Decoded<Self> {
+    /// Reads the minutes of runs, of a segment of some version, and checks that they add up.
+    pub(super) fn decode(
+        bytes: &[u8],
+        runs: impl Iterator<Item = Run>,
+        version: u32,
+    ) -> Decoded<Self> {
         let cursor = &mut Cursor::new(bytes);
         let mut table = Self { minutes: Vec::new(), ends: Vec::new() };
         for run in runs {
-            let (mut before, mut rows, mut line_bytes) = (start_of(run.first), 0_u64, 0_u64);
+            let (mut before, mut rows, mut line_bytes) =
+                (start_of(run.first), u64::from(run.rows), run.line_bytes);
             let count = cursor.count()?;
-            for _ in 0..count {
+            for number in 1..=count {
                 let distance = i64::try_from(cursor.varint()?).ok();
                 let distance = distance.and_then(|distance| distance.checked_mul(MINUTE));
                 let start = distance.and_then(|distance| before.checked_add(distance));
                 let start = start.ok_or_else(|| Damage::new("a minute beyond all time"))?;
-                let minute = Minute { start, rows: cursor.varint()?, line_bytes: cursor.varint()? };
-                rows = rows.saturating_add(minute.rows);
-                line_bytes = line_bytes.saturating_add(minute.line_bytes);
+                let minute = match version >= 6 && number == count {
+                    true => Minute { start, rows, line_bytes },
+                    false => Minute { start, rows: cursor.varint()?, line_bytes: cursor.varint()? },
+                };
+                let left = rows.checked_sub(minute.rows);
+                let left = left.zip(line_bytes.checked_sub(minute.line_bytes));
+                let beyond = || Damage(format!("minutes of more than {} rows", run.rows));
+                (rows, line_bytes) = left.ok_or_else(beyond)?;
                 before = start;
                 table.minutes.push(minute);
             }
-            if count > 0 && (rows, line_bytes) != (u64::from(run.rows), run.line_bytes) {
-                return Err(Damage(format!("minutes of {rows} rows, of {}", run.rows)));
+            if count > 0 && (rows, line_bytes) != (0, 0) {
+                return Err(Damage(format!("minutes without {rows} of {} rows", run.rows)));
             }
             table.ends.push(u32::try_from(table.minutes.len()).unwrap_or(u32::MAX));
         }

@@ -13,7 +13,7 @@
 //! *minute table* how much of a run there is in each minute, and a bundled tantivy index which streams
 //! a label selects.
 //!
-//! # Format, version 5
+//! # Format, version 6
 //! Integers are little-endian. A *varint* is LEB128 of at most 10 bytes; *zigzag* maps a signed number
 //! to an unsigned one, small magnitudes first; *text* is a varint length and as many bytes. A *frame*
 //! is one zstd frame, or the bytes as they are where that is no longer: then stored and raw length are
@@ -41,15 +41,16 @@
 //!          └──────────────────────────────────────────────────────────────┘
 //!
 //! group directory, per group
-//!   length varint │ rows varint │ header: frame │ filter length varint │ filter crc u32 4
-//!   │ longest word varint │ inner varint │ trigrams + 1 varint
+//!   length varint │ rows varint │ header: frame │ longest word varint
+//!   │ filter length + 1 varint │ filter crc u32 4 │ inner varint │ trigrams + 1 varint
+//!                                                            where there is no filter, 0 in place of these
 //! frame      stored length varint │ raw length varint │ crc u32 4
 //!
 //! header of a group, one frame
-//!   frames varint │ frames × frame                           they follow the header
+//!   frames varint │ frames × { frame, or 0 u8 }              they follow the header; 0 where its bytes are at the header's end
 //!   │ lines table
 //!   │ first time zigzag varint │ unit varint │ integers      the timestamps: (time - first) / unit
-//!   │ metadata length varint
+//!   │ metadata length varint │ bytes of a frame
 //! table      texts varint │ templates varint │ integers      which template each text has; not there with one template
 //!            │ templates × { texts varint │ slots varint │ text │ slots × { column │ text } }
 //! column     kind u8, then
@@ -80,16 +81,18 @@
 //!   per stream, ascending by tenant and labels
 //!     labels varint │ labels × { name varint │ value varint }           numbers of strings
 //!     rows varint │ line bytes varint │ metadata bytes varint
-//!     first timestamp zigzag varint │ last - first varint
+//!     first - segment's first varint                                    timestamps; then the shorter of two ways to the last:
+//!     │ (segment's last - last) × 2 varint, or (last - first) × 2 + 1 varint
 //!     runs varint │ runs × { groups behind the run before varint │ first row in the group varint
-//!                          │ rows varint │ run's first - stream's first varint
+//!                          │ and, if there are several: rows varint │ run's first - stream's first varint
 //!                          │ run's last - run's first varint │ line bytes varint }
 //!
 //! minute table, before compression; per run, in the order of the stream table
 //!   minutes varint │ minutes × { minute - minute before varint │ rows varint │ line bytes varint }
+//!                                                                     the last one: without rows and bytes
 //!
 //! footer
-//!   version u32 4 │ rows varint │ line bytes varint │ first zigzag varint │ last - first varint │ streams varint
+//!   version varint │ rows varint │ line bytes varint │ first zigzag varint │ last - first varint │ streams varint
 //!   │ zstd level u8 1 │ stream table: frame │ minute table: frame
 //!   │ groups varint │ directory length varint │ directory crc u32 4
 //!   │ index files varint │ files × { name text │ length varint │ crc u32 4 }
@@ -103,22 +106,29 @@
 //! `random` says, which is 0 where they have 4 KiB) and *planes* (the others). From 4 KiB on texts and random bytes,
 //! and from 2 KiB on planes, have a frame of their own. Fewer go to the end of the frame that bytes of their kind
 //! share, all of them to the same; with 32 KiB it is full. Frames are numbered as they are begun, by one byte at the
-//! least.
+//! least. The last one that texts share may be within the header: so it is where it has less than 4 KiB.
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
 //! seconds, and the zeros would be stored with every row. Which bytes there are in some texts is told by bits, of
 //! which bit `b` is set where a text has the byte `b`, in octets: bit `n` of `octets` is set where octet `n` is not
 //! 0, and these follow; `others` is 1 where there is a byte beyond ASCII. The longest word is
 //! the longest run of ASCII letters and digits in a value, or in the group's lines. The filter tells which
-//! words the lines do not have; it, `inner` and `trigrams` are drawn in [`group`]'s `words`.
+//! words the lines do not have; groups of less than 64 KiB of lines have none; it, `inner` and `trigrams` are drawn in [`group`]'s `words`.
 //!
 //! A group ends before a row with which it would exceed 4 MiB of line bytes or 262,144 rows, and behind the
 //! one with which its distinct metadata comes to 4 MiB; one larger line has a group of its own.
 //!
 //! # Older versions
-//! All are read, and become version 5 when they are merged.
+//! All are read, and become version 6 when they are merged.
 //!
 //! ```text
+//! before version 6
+//! directory  … │ header: frame │ filter length varint │ filter crc u32 4 │ longest word varint │ inner varint │ trigrams + 1 varint
+//! header     no 0 in place of a frame
+//! stream     … │ first timestamp zigzag varint │ last - first varint │ runs with all their numbers
+//! minutes    the last one of a run, too, with its rows and bytes
+//! footer     version u32 4 │ …
+//!
 //! before version 5
 //! frame      stored length u32 4 │ raw length u32 4 │ crc u32 4
 //! directory, per group
@@ -193,10 +203,10 @@ pub(crate) use template::TemplateView;
 pub(crate) use writer::{SegmentWriter, write_parts};
 
 /// The version this module writes, and the newest it reads.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 
 /// How much there is in a segment.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct SegmentMeta {
     /// Rows.
     pub(crate) rows: u64,

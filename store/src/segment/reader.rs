@@ -387,7 +387,7 @@ impl Segment {
         let table = self.minutes.get_or_try(|| {
             let runs = self.streams()?.all_runs().map_err(|damage| self.table_damage(damage))?;
             let bytes = self.frame(offset, frame).map_err(damaged)?;
-            MinuteTable::decode(&bytes, runs.into_iter()).map_err(damaged)
+            MinuteTable::decode(&bytes, runs.into_iter(), self.version).map_err(damaged)
         })?;
         Ok(table.of_run(run as usize))
     }
@@ -524,7 +524,7 @@ impl Segment {
         let footer = &self.footer;
         let decode = || {
             let raw = self.frame(footer.streams_offset, footer.streams)?;
-            StreamTable::decode(raw, footer.meta.streams, &self.parts.rows())
+            StreamTable::decode(raw, &footer.meta, self.version, &self.parts.rows())
         };
         table_cache::table(self.identity, decode).map_err(|damage| self.table_damage(damage))
     }

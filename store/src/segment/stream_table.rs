@@ -8,7 +8,8 @@ use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag, zigzag};
+use super::SegmentMeta;
+use super::codec::{Cursor, Damage, Decoded, put_text, put_varint, unzigzag};
 use crate::{Labels, Matcher, TenantId, Timestamp};
 
 /// The part of a stream that is in one block.
@@ -52,8 +53,12 @@ pub(super) struct Totals {
     pub(super) last: Timestamp,
 }
 
-/// The table's bytes, before compression.
-pub(super) fn encode(streams: &[StreamRecord], runs: &[Run]) -> Vec<u8> {
+/// The table's bytes, before compression, of a segment with this first and last timestamp.
+pub(super) fn encode(
+    streams: &[StreamRecord],
+    runs: &[Run],
+    within: (Timestamp, Timestamp),
+) -> Vec<u8> {
     let mut numbers: HashMap<&str, u64> = HashMap::new();
     let mut strings: Vec<&str> = Vec::new();
     let mut body = Vec::new();
@@ -66,7 +71,7 @@ pub(super) fn encode(streams: &[StreamRecord], runs: &[Run]) -> Vec<u8> {
             });
             put_varint(&mut body, number);
         }
-        encode_totals(&stream.totals, &mut body);
+        encode_totals(&stream.totals, within, &mut body);
         let runs = runs.get(stream.runs.clone()).unwrap_or_default();
         encode_runs(stream.totals.first, runs, &mut body);
     }
@@ -88,12 +93,14 @@ fn encode_tenants(streams: &[StreamRecord], out: &mut Vec<u8>) {
     }
 }
 
-fn encode_totals(totals: &Totals, out: &mut Vec<u8>) {
+fn encode_totals(totals: &Totals, (first, last): (Timestamp, Timestamp), out: &mut Vec<u8>) {
     put_varint(out, totals.rows);
     put_varint(out, totals.line_bytes);
     put_varint(out, totals.metadata_bytes);
-    put_varint(out, zigzag(totals.first));
-    put_varint(out, totals.last.wrapping_sub(totals.first).cast_unsigned());
+    put_varint(out, totals.first.wrapping_sub(first).cast_unsigned());
+    let (span, to_end) = (totals.last.abs_diff(totals.first), last.abs_diff(totals.last));
+    // The two together are no more than the segment's span, so that the lesser has less than 64 bits.
+    put_varint(out, span.min(to_end) << 1 | u64::from(span < to_end));
 }
 
 fn encode_runs(first: Timestamp, runs: &[Run], out: &mut Vec<u8>) {
@@ -102,11 +109,34 @@ fn encode_runs(first: Timestamp, runs: &[Run], out: &mut Vec<u8>) {
     for run in runs {
         put_varint(out, u64::from(run.block - block));
         put_varint(out, u64::from(run.row));
+        block = run.block;
+        if runs.len() == 1 {
+            // All the stream has.
+            return;
+        }
         put_varint(out, u64::from(run.rows));
         put_varint(out, run.first.wrapping_sub(first).cast_unsigned());
         put_varint(out, run.last.wrapping_sub(run.first).cast_unsigned());
         put_varint(out, run.line_bytes);
-        block = run.block;
+    }
+}
+
+/// How the totals and runs of streams are stored.
+#[derive(Clone, Copy, Debug)]
+enum Coding {
+    /// Before version 6: each stream has its first timestamp, and each run all its numbers.
+    Older,
+    /// Timestamps refer to the first and the last of the segment, and the only run of a stream has all that
+    /// the stream has.
+    Relative { first: Timestamp, last: Timestamp },
+}
+
+impl Coding {
+    const fn of(version: u32, meta: &SegmentMeta) -> Self {
+        match version {
+            ..6 => Self::Older,
+            _ => Self::Relative { first: meta.first, last: meta.last },
+        }
     }
 }
 
@@ -114,6 +144,7 @@ fn encode_runs(first: Timestamp, runs: &[Run], out: &mut Vec<u8>) {
 #[derive(Debug)]
 pub(super) struct StreamTable {
     bytes: Vec<u8>,
+    coding: Coding,
     /// All strings in a row, and where each ends.
     strings: String,
     string_ends: Vec<u32>,
@@ -139,7 +170,15 @@ pub(super) struct Stream<'a> {
 
 impl StreamTable {
     /// Takes the decompressed bytes and parses all of them once, so that damage is seen here.
-    pub(super) fn decode(bytes: Vec<u8>, streams: u64, block_rows: &[u32]) -> Decoded<Self> {
+    ///
+    /// It is that of a segment of some version, which has so much and so many rows in each block.
+    pub(super) fn decode(
+        bytes: Vec<u8>,
+        meta: &SegmentMeta,
+        version: u32,
+        block_rows: &[u32],
+    ) -> Decoded<Self> {
+        let (coding, streams) = (Coding::of(version, meta), meta.streams);
         let cursor = &mut Cursor::new(&bytes);
         let (strings, string_ends) = decode_strings(cursor)?;
         let tenants = decode_tenants(cursor)?;
@@ -157,7 +196,7 @@ impl StreamTable {
             let offset = u32::try_from(total - cursor.remaining());
             offsets.push(offset.map_err(|_| Damage::new("over 4 GiB"))?);
             runs_before.push(runs);
-            let of_stream = check_stream(cursor, &string_ends, block_rows)?;
+            let of_stream = check_stream(cursor, coding, &string_ends, block_rows)?;
             for run in &of_stream {
                 if let Some(first) = first_of_blocks.get_mut(run.block as usize) {
                     *first = ordinal.min(*first);
@@ -167,7 +206,16 @@ impl StreamTable {
             runs = runs.saturating_add(count);
         }
         cursor.end()?;
-        Ok(Self { bytes, strings, string_ends, tenants, offsets, runs_before, first_of_blocks })
+        Ok(Self {
+            bytes,
+            coding,
+            strings,
+            string_ends,
+            tenants,
+            offsets,
+            runs_before,
+            first_of_blocks,
+        })
     }
 
     /// About how much memory it takes up.
@@ -211,7 +259,7 @@ impl StreamTable {
         for _ in 0..2 * pair_count {
             cursor.varint()?;
         }
-        let totals = decode_totals(&mut cursor)?;
+        let totals = decode_totals(&mut cursor, self.coding)?;
         let runs_before = self.runs_before.get(ordinal as usize).copied().unwrap_or_default();
         Ok(Stream { table: self, pairs, pair_count, runs: cursor, runs_before, totals })
     }
@@ -261,7 +309,7 @@ impl<'a> Stream<'a> {
 
     /// The runs, by ascending time.
     pub(super) fn runs(&self) -> Decoded<Vec<Run>> {
-        decode_runs(&mut self.runs.clone(), self.totals.first)
+        decode_runs(&mut self.runs.clone(), &self.totals, self.table.coding)
     }
 
     /// The runs with their numbers among those of all streams.
@@ -299,38 +347,65 @@ fn decode_tenants(cursor: &mut Cursor<'_>) -> Decoded<Vec<(TenantId, Range<u32>)
     Ok(tenants)
 }
 
-fn decode_totals(cursor: &mut Cursor<'_>) -> Decoded<Totals> {
+fn decode_totals(cursor: &mut Cursor<'_>, coding: Coding) -> Decoded<Totals> {
     let (rows, line_bytes, metadata_bytes) = (cursor.varint()?, cursor.varint()?, cursor.varint()?);
-    let first = unzigzag(cursor.varint()?);
-    let last = first.wrapping_add_unsigned(cursor.varint()?);
+    let (first, last) = (cursor.varint()?, cursor.varint()?);
+    let (first, last) = match coding {
+        Coding::Older => (unzigzag(first), unzigzag(first).wrapping_add_unsigned(last)),
+        Coding::Relative { first: earliest, last: latest } => {
+            let (first, distance) = (earliest.wrapping_add_unsigned(first), last >> 1);
+            match last & 1 {
+                0 => (first, latest.wrapping_sub_unsigned(distance)),
+                _ => (first, first.wrapping_add_unsigned(distance)),
+            }
+        }
+    };
     Ok(Totals { rows, line_bytes, metadata_bytes, first, last })
 }
 
-fn decode_runs(cursor: &mut Cursor<'_>, stream_first: Timestamp) -> Decoded<Vec<Run>> {
+fn decode_runs(cursor: &mut Cursor<'_>, totals: &Totals, coding: Coding) -> Decoded<Vec<Run>> {
     let count = cursor.count()?;
     let (mut runs, mut block) = (Vec::with_capacity(count.min(1024)), 0_u32);
     for _ in 0..count {
         let next = block.checked_add(cursor.varint_u32()?);
         block = next.ok_or_else(|| Damage::new("a block number over 32 bits"))?;
-        let (row, rows) = (cursor.varint_u32()?, cursor.varint_u32()?);
-        let first = stream_first.wrapping_add_unsigned(cursor.varint()?);
-        let last = first.wrapping_add_unsigned(cursor.varint()?);
-        let line_bytes = cursor.varint()?;
+        let row = cursor.varint_u32()?;
+        let whole = match coding {
+            Coding::Relative { .. } if count == 1 => Some(totals),
+            _ => None,
+        };
+        let (rows, first, last, line_bytes) = match whole {
+            Some(Totals { rows, first, last, line_bytes, .. }) => {
+                let rows = u32::try_from(*rows);
+                let rows = rows.map_err(|_| Damage::new("a run of over 4 billion rows"))?;
+                (rows, *first, *last, *line_bytes)
+            }
+            None => {
+                let rows = cursor.varint_u32()?;
+                let first = totals.first.wrapping_add_unsigned(cursor.varint()?);
+                (rows, first, first.wrapping_add_unsigned(cursor.varint()?), cursor.varint()?)
+            }
+        };
         runs.push(Run { block, row, rows, first, last, line_bytes });
     }
     Ok(runs)
 }
 
 /// Parses a stream, checks that what it refers to is there and says what runs it has.
-fn check_stream(cursor: &mut Cursor<'_>, strings: &[u32], block_rows: &[u32]) -> Decoded<Vec<Run>> {
+fn check_stream(
+    cursor: &mut Cursor<'_>,
+    coding: Coding,
+    strings: &[u32],
+    block_rows: &[u32],
+) -> Decoded<Vec<Run>> {
     for _ in 0..2 * cursor.count()? {
         let number = cursor.varint()?;
         if number >= strings.len() as u64 {
             return Err(Damage(format!("string {number} of {}", strings.len())));
         }
     }
-    let totals = decode_totals(cursor)?;
-    let runs = decode_runs(cursor, totals.first)?;
+    let totals = decode_totals(cursor, coding)?;
+    let runs = decode_runs(cursor, &totals, coding)?;
     for run in &runs {
         let rows = block_rows.get(run.block as usize).copied().unwrap_or_default();
         let fits = run.row.checked_add(run.rows).is_some_and(|end| end <= rows);

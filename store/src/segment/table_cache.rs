@@ -56,6 +56,7 @@ pub(super) fn forget(identity: u64) {
 mod tests {
     use super::*;
     use crate::segment::codec::Damage;
+    use crate::segment::{SegmentMeta, VERSION};
 
     #[test]
     fn a_table_is_decoded_once_while_its_segment_is_open() {
@@ -66,7 +67,7 @@ mod tests {
             let empty = || {
                 decoded += 1;
                 // No strings, no tenants.
-                StreamTable::decode(vec![0, 0], 0, &[])
+                StreamTable::decode(vec![0, 0], &SegmentMeta::default(), VERSION, &[])
             };
             assert!(table(identity, empty).unwrap().tenants().is_empty());
             decoded

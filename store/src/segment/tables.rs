@@ -47,7 +47,7 @@ impl Tables {
             bytes.extend_from_slice(&stored);
             io::Result::Ok(frame)
         };
-        let streams = frame(&stream_table::encode(&records, &runs))?;
+        let streams = frame(&stream_table::encode(&records, &runs, (meta.first, meta.last)))?;
         let minutes = frame(&minutes.into_bytes())?;
         let index = index::build(&records).map_err(io::Error::other)?;
         Ok(Self { meta, bytes, streams, minutes, index })

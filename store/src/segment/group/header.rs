@@ -17,15 +17,17 @@ use crate::segment::template::{COLUMN_BYTES, Decoding, Place, Table};
 /// meets more decodes them again.
 const CACHE_BYTES: u64 = 48 << 20;
 
-/// Bytes of the shortest entry of a frame.
-const FRAME_ENTRY_BYTES_MIN: usize = 6;
+/// The entry of a frame whose bytes are in the header. Others begin with a length, which is not 0.
+pub(super) const WITHIN: u8 = 0;
 
 /// A decoded header.
 #[derive(Debug)]
 pub(super) struct Header {
     pub(super) rows: u32,
     /// Where each frame is.
-    pub(super) frames: Vec<(u64, Frame)>,
+    pub(super) frames: Vec<FramePlace>,
+    /// The bytes of the frame that is in the header.
+    pub(super) within: Vec<u8>,
     pub(super) times: Times,
     pub(super) metadata: Place,
     pub(super) lines: Table,
@@ -33,6 +35,15 @@ pub(super) struct Header {
     pub(super) cells: u32,
     /// Bytes before it was decoded.
     bytes: u64,
+}
+
+/// Where the bytes of a frame are.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum FramePlace {
+    /// From an offset of the file on.
+    File(u64, Frame),
+    /// In the header, as they are.
+    Within,
 }
 
 #[derive(Clone, Debug)]
@@ -52,7 +63,7 @@ static HEADERS: LazyLock<Cache<GroupKey, Arc<Header>, ByBytes>> =
 impl Header {
     /// About how many bytes of memory it takes.
     fn memory(&self) -> u64 {
-        let frames = self.frames.len() * size_of::<(u64, Frame)>();
+        let frames = self.frames.len() * size_of::<FramePlace>();
         let columns = self.cells as usize * COLUMN_BYTES;
         self.bytes + (size_of::<Self>() + frames + columns) as u64
     }
@@ -80,25 +91,18 @@ impl Header {
 
     fn decode(entry: &GroupEntry, header: &[u8]) -> Decoded<Self> {
         let cursor = &mut Cursor::new(header);
-        let mut offset = entry.offset + u64::from(entry.header.stored);
-        let count = cursor.count()?;
-        let mut frames = Vec::with_capacity(count.min(cursor.remaining() / FRAME_ENTRY_BYTES_MIN));
-        for _ in 0..count {
-            let frame = Frame::decode(cursor, entry.version)?;
-            frames.push((offset, frame));
-            offset += u64::from(frame.stored);
-        }
-        let end = entry.frames_end();
-        if offset != end {
-            return Err(Damage(format!("frames up to {offset}, of a group up to {end}")));
-        }
+        let frames = Self::decode_frames(cursor, entry)?;
         let decoding = &mut Decoding::new(entry.version);
         let described = match entry.version {
             ..5 => Self::decode_older(cursor, entry, decoding),
             _ => Self::decode_columns(cursor, entry, decoding),
         };
         let (lines, times, metadata) = described?;
-        cursor.end()?;
+        let within = match frames.iter().filter(|frame| **frame == FramePlace::Within).count() {
+            0 => cursor.end().map(|()| Vec::new())?,
+            1 => cursor.bytes(cursor.remaining())?.to_vec(),
+            several => return Err(Damage(format!("{several} frames in the header"))),
+        };
         if let Some(begun) = decoding.frames().filter(|begun| *begun as usize != frames.len()) {
             return Err(Damage(format!("columns in {begun} frames, of {}", frames.len())));
         }
@@ -106,7 +110,29 @@ impl Header {
             return Err(Damage(format!("{} lines in {} rows", lines.len(), entry.rows)));
         }
         let (rows, bytes, cells) = (entry.rows, header.len() as u64, decoding.cells());
-        Ok(Self { rows, frames, times, metadata, lines, cells, bytes })
+        Ok(Self { rows, frames, within, times, metadata, lines, cells, bytes })
+    }
+
+    fn decode_frames(cursor: &mut Cursor<'_>, entry: &GroupEntry) -> Decoded<Vec<FramePlace>> {
+        let mut offset = entry.offset + u64::from(entry.header.stored);
+        let count = cursor.count()?;
+        let mut frames = Vec::with_capacity(count.min(cursor.remaining()));
+        for _ in 0..count {
+            let mut ahead = *cursor;
+            if entry.version >= 6 && ahead.u8()? == WITHIN {
+                frames.push(FramePlace::Within);
+                *cursor = ahead;
+                continue;
+            }
+            let frame = Frame::decode(cursor, entry.version)?;
+            frames.push(FramePlace::File(offset, frame));
+            offset += u64::from(frame.stored);
+        }
+        let end = entry.frames_end();
+        if offset != end {
+            return Err(Damage(format!("frames up to {offset}, of a group up to {end}")));
+        }
+        Ok(frames)
     }
 
     fn decode_columns(

@@ -63,7 +63,11 @@ impl GroupEntry {
             _ => (offset, cursor.varint()?, cursor.varint_u32()?),
         };
         let header = Frame::decode(cursor, version)?;
-        let words = if version < 4 { Words::UNKNOWN } else { Words::decode(cursor, version)? };
+        let words = match version {
+            ..4 => Words::UNKNOWN,
+            4 | 5 => Words::decode_older(cursor, version)?,
+            _ => Words::decode(cursor)?,
+        };
         let least = u64::from(header.stored) + u64::from(words.filter_len());
         if least > length || rows as usize > GROUP_ROWS_MAX {
             return Err(Damage(format!("a group of {rows} rows in {length} bytes")));

@@ -6,10 +6,9 @@ use std::sync::Arc;
 use super::super::codec::{Damage, Decoded};
 use super::super::column::MetadataColumn;
 use super::super::footer::slice;
-use super::super::frame::Frame;
 use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source};
 use super::GroupEntry;
-use super::header::Header;
+use super::header::{FramePlace, Header};
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
 use crate::inspect::GroupReport;
 use crate::{LineColumn, Needle, Projector, Row, Timestamp};
@@ -36,11 +35,19 @@ impl Source for Frames<'_> {
         if place.len == 0 {
             return read(&[]);
         }
-        let (frame, stored) = self.frame(place.frame)?;
         let start = place.offset as usize;
         let part = start..start.saturating_add(place.len as usize);
-        let key = (self.group.key, place.frame);
-        self.scratch.borrow_mut().with(key, frame, stored, part, read)
+        match self.frame(place.frame)? {
+            FramePlace::Within => {
+                let part = self.group.header.within.get(part);
+                read(part.ok_or_else(|| Damage::new("texts beyond the header"))?)
+            }
+            FramePlace::File(offset, frame) => {
+                let stored = slice(self.file, *offset, u64::from(frame.stored))?;
+                let key = (self.group.key, place.frame);
+                self.scratch.borrow_mut().with(key, *frame, stored, part, read)
+            }
+        }
     }
 
     fn cells(&self) -> &Cells {
@@ -48,12 +55,10 @@ impl Source for Frames<'_> {
     }
 }
 
-impl<'a> Frames<'a> {
-    /// A frame and its bytes in the file.
-    fn frame(&self, number: u32) -> Decoded<(Frame, &'a [u8])> {
+impl Frames<'_> {
+    fn frame(&self, number: u32) -> Decoded<&FramePlace> {
         let frame = self.group.header.frames.get(number as usize);
-        let (offset, frame) = frame.ok_or_else(|| Damage(format!("frame {number}")))?;
-        Ok((*frame, slice(self.file, *offset, u64::from(frame.stored))?))
+        frame.ok_or_else(|| Damage(format!("frame {number}")))
     }
 }
 
@@ -72,8 +77,12 @@ impl Group {
 
     /// Checks every frame, whether or not anybody reads it.
     pub(in crate::segment) fn verify(&self, file: &[u8]) -> Decoded<()> {
-        self.header.frames.iter().try_for_each(|(offset, frame)| {
-            frame.check(slice(file, *offset, u64::from(frame.stored))?)
+        self.header.frames.iter().try_for_each(|frame| match frame {
+            FramePlace::File(offset, frame) => {
+                frame.check(slice(file, *offset, u64::from(frame.stored))?)
+            }
+            // Checked with the header.
+            FramePlace::Within => Ok(()),
         })
     }
 

@@ -47,10 +47,11 @@ const TEXT_PER_TRIGRAMS: usize = 512;
 
 const FACTORS: [u64; 2] = [bloom::FACTOR, 0x2127_599b_f432_5c37];
 
-/// What is known of a group's words but for the filter's bytes. Where trigrams are left out, the last number is 0.
+/// What is known of a group's words but for the filter's bytes. Where trigrams are left out, the last number is 0;
+/// where there is no filter, its length + 1 is, and nothing follows.
 ///
 /// ```text
-/// filter length varint │ filter crc u32 4 │ longest varint │ inner varint │ trigrams + 1 varint
+/// longest varint │ filter length + 1 varint │ filter crc u32 4 │ inner varint │ trigrams + 1 varint
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(in crate::segment) struct Words {
@@ -80,6 +81,11 @@ impl Words {
         self.filter_len
     }
 
+    /// Without a filter.
+    pub(super) const fn unfiltered(self) -> Self {
+        Self { longest: self.longest, ..Self::UNKNOWN }
+    }
+
     /// Whether these bytes are the filter.
     pub(in crate::segment) fn check(self, filter: &[u8]) -> Decoded<()> {
         checksum::check(filter, self.filter_crc)
@@ -88,14 +94,28 @@ impl Words {
 
     pub(super) fn encode(self, out: &mut Vec<u8>) {
         let Self { filter_len, filter_crc, longest, inner, trigrams } = self;
-        put_varint(out, filter_len.into());
+        put_varint(out, longest.into());
+        if self == self.unfiltered() {
+            return out.push(0);
+        }
+        put_varint(out, u64::from(filter_len) + 1);
         out.extend_from_slice(&filter_crc.to_le_bytes());
-        let trigrams = trigrams.wrapping_add(1);
-        [longest, inner, trigrams].into_iter().for_each(|number| put_varint(out, number.into()));
+        put_varint(out, inner.into());
+        put_varint(out, trigrams.wrapping_add(1).into());
     }
 
-    /// Reads what a version from 4 on has.
-    pub(super) fn decode(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
+    pub(super) fn decode(cursor: &mut Cursor<'_>) -> Decoded<Self> {
+        let longest = cursor.varint_u32()?;
+        let Some(filter_len) = cursor.varint_u32()?.checked_sub(1) else {
+            return Ok(Self { longest, ..Self::UNKNOWN });
+        };
+        let (filter_crc, inner) = (cursor.u32()?, cursor.varint_u32()?);
+        let trigrams = cursor.varint_u32()?.wrapping_sub(1);
+        Ok(Self { filter_len, filter_crc, longest, inner, trigrams })
+    }
+
+    /// Reads what versions 4 and 5 have.
+    pub(super) fn decode_older(cursor: &mut Cursor<'_>, version: u32) -> Decoded<Self> {
         let number = if version < 5 { Cursor::u32 } else { Cursor::varint_u32 };
         let (filter_len, filter_crc) = (number(cursor)?, cursor.u32()?);
         let (longest, inner, trigrams) = (number(cursor)?, number(cursor)?, number(cursor)?);
@@ -118,7 +138,7 @@ impl Words {
         let asks_trigrams =
             self.trigrams != NO_TRIGRAMS && trigrams::grams_of(needle.bytes()).next().is_some();
         let asks_words = needle.word_len() >= LONG_LEN_MIN && !needle.ignores_case();
-        if self == Self::UNKNOWN || !(asks_trigrams || asks_words) {
+        if self == self.unfiltered() || !(asks_trigrams || asks_words) {
             return Ok(true);
         }
         let filter = Filter::new(filter()?)?;

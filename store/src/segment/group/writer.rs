@@ -6,7 +6,8 @@ use super::super::VERSION;
 use super::super::codec::put_varint;
 use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
-use super::super::template::{self, Kind, Listener, Sink};
+use super::super::template::{self, Finished, Kind, Listener, Sink};
+use super::header::WITHIN;
 use super::times::Times;
 use super::words::{LONG_LEN_MIN, Surveyor};
 use super::{GROUP_ROWS_MAX, GroupEntry};
@@ -19,6 +20,9 @@ use crate::{Metadata, Timestamp};
 /// kept from; but it is held in memory while it is written, and a reader that wants a few rows decodes
 /// whole columns of it.
 pub(in crate::segment) const GROUP_BYTES_MAX: usize = 4 << 20;
+
+/// Groups of fewer bytes of lines have no filter: they are as quickly searched.
+const FILTERED_BYTES_MIN: usize = 64 << 10;
 
 /// zstd's level for headers: they are small, and the first that a reader decompresses.
 const HEADER_LEVEL: i32 = 6;
@@ -95,20 +99,30 @@ impl GroupBuilder {
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
         let metadata = sink.put(Kind::Texts, &column)?;
-        let frames = sink.finish()?;
+        let Finished { frames, within } = sink.finish()?;
         let mut header = Vec::new();
         put_varint(&mut header, frames.len() as u64);
-        frames.iter().for_each(|(frame, _)| frame.encode(&mut header));
+        for frame in &frames {
+            match frame {
+                Some((frame, _)) => frame.encode(&mut header),
+                None => header.push(WITHIN),
+            }
+        }
         // In the order in which they were put, which tells their places.
         table.encode(&mut header);
         times.encode(&mut header);
         put_varint(&mut header, metadata.len.into());
+        header.extend_from_slice(&within);
         let (header, stored) = FrameWriter::new(HEADER_LEVEL)?.frame(&header)?;
         let offset = out.len();
         out.extend_from_slice(&stored);
-        frames.iter().for_each(|(_, stored)| out.extend_from_slice(stored));
-        let (words, filter) = surveyor.finish(self.text.len());
-        out.extend_from_slice(&filter);
+        frames.iter().flatten().for_each(|(_, stored)| out.extend_from_slice(stored));
+        let (mut words, filter) = surveyor.finish(self.text.len());
+        if self.text.len() < FILTERED_BYTES_MIN {
+            words = words.unfiltered();
+        } else {
+            out.extend_from_slice(&filter);
+        }
         self.timestamps.clear();
         self.text.clear();
         self.spans.clear();

@@ -41,7 +41,7 @@ pub(in crate::segment) use self::hits::Hits;
 pub(in crate::segment) use self::ints::IntColumn;
 pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::project::Projections;
-pub(in crate::segment) use self::sink::{Kind, Place, Sink, Source};
+pub(in crate::segment) use self::sink::{Finished, Kind, Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
 pub(crate) use self::view::TemplateView;
 

@@ -17,6 +17,10 @@ const OWN_FRAME_BYTES_MIN: ByKind<u32> = [4 * 1024, 2 * 1024, 4 * 1024];
 /// A shared frame is full with so many bytes: what a reader of one small column has to decompress.
 const SHARED_FRAME_BYTES: u32 = 32 * 1024;
 
+/// The last frame that texts share goes into the header where it has fewer bytes: texts there have much in
+/// common with those of templates, and whoever reads a header has read as much as from many others.
+const WITHIN_BYTES_END: usize = 4 * 1024;
+
 /// Up to this level zstd takes little time, and nothing else should take much.
 const HASTY_LEVEL: i32 = 1;
 
@@ -137,6 +141,16 @@ pub(super) struct Taken {
     filled: ByKind<Option<(Frame, Vec<u8>)>>,
     own_bytes: usize,
     weighed: ByKind<Vec<u8>>,
+}
+
+/// What came of a [`Sink`].
+#[derive(Debug, Default)]
+pub(in crate::segment) struct Finished {
+    /// Frames with their bytes, in the order of their numbers. In place of one there may be none: its bytes
+    /// belong into the header, to be compressed with it.
+    pub(in crate::segment) frames: Vec<Option<(Frame, Vec<u8>)>>,
+    /// These.
+    pub(in crate::segment) within: Vec<u8>,
 }
 
 impl Sink {
@@ -287,15 +301,24 @@ impl Sink {
     }
 
     /// The frames with their bytes, in the order of their numbers. There are none then.
-    pub(in crate::segment) fn finish(&mut self) -> io::Result<Vec<(Frame, Vec<u8>)>> {
+    pub(in crate::segment) fn finish(&mut self) -> io::Result<Finished> {
         let places = std::mem::take(&mut self.places);
         self.own_bytes = 0;
-        for kind in 0..places.shared.len() {
-            if let Some(number) = places.shared(kind) {
-                self.seal_shared(kind, number)?;
+        let mut within = None;
+        for kind in Kind::ALL {
+            let Some(number) = places.shared(kind as usize) else { continue };
+            if kind == Kind::Texts && self.shared[kind as usize].len() < WITHIN_BYTES_END {
+                within = Some((number as usize, std::mem::take(&mut self.shared[kind as usize])));
+            } else {
+                self.seal_shared(kind as usize, number)?;
             }
         }
-        Ok(std::mem::take(&mut self.frames))
+        let mut frames: Vec<_> = std::mem::take(&mut self.frames).into_iter().map(Some).collect();
+        let within = within.map_or_else(Vec::new, |(number, bytes)| {
+            frames[number] = None;
+            bytes
+        });
+        Ok(Finished { frames, within })
     }
 }
 
