@@ -24,7 +24,7 @@
 //! acted on is whole in both, so that damage in one of them costs nothing; at the end of the file, where
 //! neither is whole, the commit was never acted on. Where neither is and later ones are, the file is
 //! damaged beyond that. Opening writes it anew in one commit, under another name that then replaces it; so does
-//! a commit with which less than half of the file would still be in force.
+//! a commit with which it would be more than twice as long as it was then.
 
 mod fuzz;
 #[cfg(test)]
@@ -191,8 +191,9 @@ pub(crate) struct Manifest {
     next_sequence: u64,
     /// `None` after a failed commit: what the file ends with is unknown, so it is written anew.
     file: Option<Box<dyn WriteFile>>,
-    /// The file's length.
+    /// The file's length, and what it was when it was written anew.
     bytes: usize,
+    fresh_bytes: usize,
 }
 
 impl Manifest {
@@ -243,9 +244,16 @@ impl Manifest {
     /// # Errors
     /// Refusals of the file system.
     pub(crate) fn write(vfs: Arc<dyn Vfs>, path: &Path, live: Live) -> Result<Self, StoreError> {
-        let (path, next_sequence) = (path.to_owned(), FIRST_SEQUENCE);
-        let mut manifest =
-            Self { vfs, path, live, has_bad_bytes: false, next_sequence, file: None, bytes: 0 };
+        let mut manifest = Self {
+            vfs,
+            path: path.to_owned(),
+            live,
+            has_bad_bytes: false,
+            next_sequence: FIRST_SEQUENCE,
+            file: None,
+            bytes: 0,
+            fresh_bytes: 0,
+        };
         manifest.replace(&fresh(&manifest.live)?)?;
         Ok(manifest)
     }
@@ -275,14 +283,11 @@ impl Manifest {
         let mut live = self.live.clone();
         live.apply(edits);
         let records = records(self.next_sequence, edits)?;
-        let fresh = fresh(&live)?;
-        // Where less than half of it would be in force, so that it stays as small as what it says.
-        if self.bytes + records.len() > 2 * fresh.len() {
-            self.file = None;
-        }
-        match self.file.take() {
+        // So that it stays about as small as what it says, however long it is open.
+        let is_long = self.bytes + records.len() > 2 * self.fresh_bytes;
+        match self.file.take().filter(|_| !is_long) {
             Some(file) => self.append(file, &records)?,
-            None => self.replace(&fresh)?,
+            None => self.replace(&fresh(&live)?)?,
         }
         self.live = live;
         Ok(())
@@ -311,7 +316,7 @@ impl Manifest {
         file.sync().map_err(io_error("sync", &temporary))?;
         self.vfs.replace(&temporary, &self.path).map_err(io_error("replace", &self.path))?;
         self.file = Some(file);
-        self.bytes = bytes.len();
+        (self.bytes, self.fresh_bytes) = (bytes.len(), bytes.len());
         self.next_sequence = FIRST_SEQUENCE + 1;
         Ok(())
     }

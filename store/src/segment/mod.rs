@@ -106,7 +106,7 @@
 //! `random` says, which is 0 where they have 4 KiB) and *planes* (the others). From 4 KiB on texts and random bytes,
 //! and from 2 KiB on planes, have a frame of their own. Fewer go to the end of the frame that bytes of their kind
 //! share, all of them to the same; with 32 KiB it is full. Frames are numbered as they are begun, by one byte at the
-//! least. The last one that texts share may be within the header: so it is where it has less than 4 KiB.
+//! least. The last one that texts share may be within the header, at its end: so it is where it has less than 4 KiB.
 //!
 //! `unit` is 1, 1,000, 1,000,000 or 1,000,000,000: many agents stamp in micro-, milli- or whole
 //! seconds, and the zeros would be stored with every row. Which bytes there are in some texts is told by bits, of

@@ -73,7 +73,7 @@ pub(super) fn encode(
         }
         encode_totals(&stream.totals, within, &mut body);
         let runs = runs.get(stream.runs.clone()).unwrap_or_default();
-        encode_runs(stream.totals.first, runs, &mut body);
+        encode_runs(&stream.totals, runs, &mut body);
     }
     let mut out = Vec::with_capacity(body.len());
     put_varint(&mut out, strings.len() as u64);
@@ -103,19 +103,21 @@ fn encode_totals(totals: &Totals, (first, last): (Timestamp, Timestamp), out: &m
     put_varint(out, span.min(to_end) << 1 | u64::from(span < to_end));
 }
 
-fn encode_runs(first: Timestamp, runs: &[Run], out: &mut Vec<u8>) {
+fn encode_runs(totals: &Totals, runs: &[Run], out: &mut Vec<u8>) {
     put_varint(out, runs.len() as u64);
     let mut block = 0;
     for run in runs {
         put_varint(out, u64::from(run.block - block));
         put_varint(out, u64::from(run.row));
         block = run.block;
-        if runs.len() == 1 {
+        if let [only] = runs {
             // All the stream has.
+            debug_assert_eq!((u64::from(only.rows), only.first), (totals.rows, totals.first));
+            debug_assert_eq!((only.last, only.line_bytes), (totals.last, totals.line_bytes));
             return;
         }
         put_varint(out, u64::from(run.rows));
-        put_varint(out, run.first.wrapping_sub(first).cast_unsigned());
+        put_varint(out, run.first.wrapping_sub(totals.first).cast_unsigned());
         put_varint(out, run.last.wrapping_sub(run.first).cast_unsigned());
         put_varint(out, run.line_bytes);
     }

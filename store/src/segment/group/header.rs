@@ -17,6 +17,9 @@ use crate::segment::template::{COLUMN_BYTES, Decoding, Place, Table};
 /// meets more decodes them again.
 const CACHE_BYTES: u64 = 48 << 20;
 
+/// Bytes of the shortest entry of a frame that has its bytes elsewhere.
+const FRAME_ENTRY_BYTES_MIN: usize = 6;
+
 /// The entry of a frame whose bytes are in the header. Others begin with a length, which is not 0.
 pub(super) const WITHIN: u8 = 0;
 
@@ -98,10 +101,9 @@ impl Header {
             _ => Self::decode_columns(cursor, entry, decoding),
         };
         let (lines, times, metadata) = described?;
-        let within = match frames.iter().filter(|frame| **frame == FramePlace::Within).count() {
-            0 => cursor.end().map(|()| Vec::new())?,
-            1 => cursor.bytes(cursor.remaining())?.to_vec(),
-            several => return Err(Damage(format!("{several} frames in the header"))),
+        let within = match frames.contains(&FramePlace::Within) {
+            false => cursor.end().map(|()| Vec::new())?,
+            true => cursor.bytes(cursor.remaining())?.to_vec(),
         };
         if let Some(begun) = decoding.frames().filter(|begun| *begun as usize != frames.len()) {
             return Err(Damage(format!("columns in {begun} frames, of {}", frames.len())));
@@ -116,10 +118,15 @@ impl Header {
     fn decode_frames(cursor: &mut Cursor<'_>, entry: &GroupEntry) -> Decoded<Vec<FramePlace>> {
         let mut offset = entry.offset + u64::from(entry.header.stored);
         let count = cursor.count()?;
-        let mut frames = Vec::with_capacity(count.min(cursor.remaining()));
+        let most = cursor.remaining() / FRAME_ENTRY_BYTES_MIN + 1;
+        let mut frames = Vec::with_capacity(count.min(most));
+        let mut is_one_within = false;
         for _ in 0..count {
             let mut ahead = *cursor;
             if entry.version >= 6 && ahead.u8()? == WITHIN {
+                if std::mem::replace(&mut is_one_within, true) {
+                    return Err(Damage::new("two frames in the header"));
+                }
                 frames.push(FramePlace::Within);
                 *cursor = ahead;
                 continue;
