@@ -326,9 +326,9 @@ impl Ingester {
         rules.event(bytes, sender, core.now(), |second| core.stamp_of(second))
     }
 
-    /// A time that no other entry without one has.
-    pub(crate) fn stamp(&self) -> Timestamp {
-        self.core.stamp()
+    /// Times that no other entry without one has, one after the other; the first of them.
+    pub(crate) fn stamps(&self, count: usize) -> Timestamp {
+        self.core.stamps(count)
     }
 
     /// Takes in a request that came over gRPC. When it returns `Ok`, every entry is durable.

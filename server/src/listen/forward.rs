@@ -325,7 +325,7 @@ impl Receiver {
         &self,
         messages: &Bytes,
     ) -> Result<(Result<usize, Closed>, Vec<u8>), Closed> {
-        let stamp = self.ingester.stamp();
+        let stamp = self.ingester.stamps(ForwardRules::stamps_for(messages.len()));
         let push = || {
             let (rules, messages) = (Arc::clone(&self.rules), messages.clone());
             self.ingester.push_forward(&self.tenant, rules, messages, stamp)

@@ -77,14 +77,37 @@ impl Recent {
     }
 }
 
+/// A nanosecond within an event's second stands for so many of the time it comes behind that second, which is then
+/// told for 64 seconds: those of one second rarely come within one second.
+const NANOS_PER_OFFSET: i64 = 64;
+
+/// Events come before their second, too, where a sender's clock is fast.
+const EARLIEST: i64 = -8 * NANOS_PER_SECOND;
+
+/// Bytes of an event: a list, a time of four bytes, a map.
+const EVENT_BYTES_MIN: usize = 7;
+
 /// What gives times of whole seconds their nanoseconds, in the order in which events come.
 #[derive(Clone, Copy, Debug)]
-struct Offset(i64);
+struct Offset {
+    arrival: Timestamp,
+    /// How many events came before with this time of arrival.
+    events: i64,
+}
 
 impl Offset {
     fn add_to(&mut self, second: i64) -> Timestamp {
-        self.0 = (self.0 + 1).rem_euclid(NANOS_PER_SECOND);
-        second.saturating_mul(NANOS_PER_SECOND).saturating_add(self.0)
+        let start = second.saturating_mul(NANOS_PER_SECOND);
+        let behind = self.arrival.saturating_sub(start).saturating_sub(EARLIEST);
+        let offset = behind.rem_euclid(NANOS_PER_OFFSET * NANOS_PER_SECOND) / NANOS_PER_OFFSET;
+        self.events += 1;
+        start.saturating_add((offset + self.events) % NANOS_PER_SECOND)
+    }
+
+    /// The time of an event that has none.
+    fn next(&mut self) -> Timestamp {
+        self.events += 1;
+        self.arrival.saturating_add(self.events)
     }
 }
 
@@ -114,6 +137,11 @@ impl ForwardRules {
             ..FieldRules::default()
         };
         Self { rules, recent: Mutex::default() }
+    }
+
+    /// How many times the events of so many bytes of messages take up, where they are not compressed.
+    pub(crate) const fn stamps_for(bytes: usize) -> usize {
+        (bytes / EVENT_BYTES_MIN + 1).saturating_mul(NANOS_PER_OFFSET as usize)
     }
 
     /// The first of whole messages; `None` where it is wrong.
@@ -154,8 +182,9 @@ impl ForwardRules {
     }
 
     /// Adds the events of all messages, up to the first that is wrong: of that one, nothing. Gives how
-    /// many messages were added, and what is wrong with the next. `stamp` is the time of events
-    /// without one; its nanoseconds tell events of the same second apart.
+    /// many messages were added, and what is wrong with the next. `stamp` is the first of
+    /// [so many times](Self::stamps_for): events without one have them, and those of whole seconds what makes
+    /// them unlike others.
     ///
     /// # Errors
     /// Events that stand for too much: [`DecodeError::Busy`] may be mended by waiting.
@@ -165,13 +194,13 @@ impl ForwardRules {
         stamp: Timestamp,
         out: &mut Gathered<'a, '_, '_>,
     ) -> Result<(usize, Option<String>), DecodeError> {
-        let mut offset = Offset(stamp.rem_euclid(NANOS_PER_SECOND));
+        let mut offset = Offset { arrival: stamp, events: 0 };
         for (count, (envelope, events)) in opened.messages.iter().enumerate() {
             let mark = out.mark();
             let chunk = envelope.chunk.as_ref();
             let mut known = chunk.and_then(|it| self.recent.lock().of(it.as_bytes(), offset));
             let offset = known.as_mut().unwrap_or(&mut offset);
-            match self.add(envelope, events, stamp, offset, out) {
+            match self.add(envelope, events, offset, out) {
                 Ok(()) => {}
                 Err(DecodeError::Malformed(fault)) => {
                     out.back_to(mark);
@@ -187,7 +216,6 @@ impl ForwardRules {
         &self,
         envelope: &Envelope<'a>,
         events: &'a [u8],
-        stamp: Timestamp,
         offset: &mut Offset,
         out: &mut Gathered<'a, '_, '_>,
     ) -> Result<(), DecodeError> {
@@ -195,11 +223,11 @@ impl ForwardRules {
         let malformed = |error: Invalid| DecodeError::malformed(error.to_string());
         match envelope.events {
             Events::None => return Ok(()),
-            Events::One(_) => self.add_event(envelope, &mut input, stamp, offset, out)?,
+            Events::One(_) => self.add_event(envelope, &mut input, offset, out)?,
             Events::Listed { .. } | Events::Packed { .. } => {
                 while !input.is_empty() {
                     input.array_of(2, "an event").map_err(malformed)?;
-                    self.add_event(envelope, &mut input, stamp, offset, out)?;
+                    self.add_event(envelope, &mut input, offset, out)?;
                 }
             }
         }
@@ -210,7 +238,6 @@ impl ForwardRules {
         &self,
         envelope: &Envelope<'a>,
         input: &mut Reader<'a>,
-        stamp: Timestamp,
         offset: &mut Offset,
         out: &mut Gathered<'a, '_, '_>,
     ) -> Result<(), DecodeError> {
@@ -223,7 +250,7 @@ impl ForwardRules {
         let time = match time {
             Some(record::Time::Exact(time)) => time,
             Some(record::Time::Second(second)) => offset.add_to(second),
-            None => offset.add_to(stamp.div_euclid(NANOS_PER_SECOND)),
+            None => offset.next(),
         };
         let whole = || record::to_json(record).map_or_else(|_| text(record), Cow::Owned);
         self.rules.add(&mut fields, whole, || time, out)

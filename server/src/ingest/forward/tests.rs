@@ -37,6 +37,10 @@ type Seen = (String, i64, String, Vec<(String, String)>);
 
 /// What messages make, how many of them are good, and what is wrong with the next.
 fn read(messages: &[u8]) -> (Vec<Seen>, usize, Option<String>) {
+    read_at(messages, STAMP)
+}
+
+fn read_at(messages: &[u8], stamp: i64) -> (Vec<Seen>, usize, Option<String>) {
     let (budget, limits) = (Budget::new(1 << 24), IngestLimits::default());
     let (mut opening, mut share) =
         (budget.share(&TenantId::default()), budget.share(&TenantId::default()));
@@ -44,7 +48,7 @@ fn read(messages: &[u8]) -> (Vec<Seen>, usize, Option<String>) {
     let rules = ForwardRules::new(&config);
     let opened = ForwardRules::open(messages, &limits, &mut opening);
     let mut gathered = Gathered::new(&limits, &mut share);
-    let (count, fault) = rules.add_all(&opened, STAMP, &mut gathered).unwrap();
+    let (count, fault) = rules.add_all(&opened, stamp, &mut gathered).unwrap();
     let (push, _) = gathered.finish();
     let mut seen = Vec::new();
     for stream in &push.streams {
@@ -143,12 +147,25 @@ fn whole_seconds_become_times_of_their_own() {
     let times =
         |messages: &[u8]| -> Vec<i64> { read(messages).0.iter().map(|seen| seen.1).collect() };
     let plain = times(&[bytes(&message(Value::Nil)), bytes(&message(Value::Nil))].concat());
-    assert_eq!(plain, [6, 7, 8, 9].map(|nanos| STAMP - 5 + nanos));
+    assert!(plain.is_sorted_by(|one, next| one < next), "{plain:?}");
     let chunk = |id: &str| bytes(&message(map(&[("chunk", id.into())])));
     let again = times(&[chunk("a"), chunk("a"), chunk("b")].concat());
     assert_eq!(again[..2], again[2..4], "what is sent again is the same");
     assert!(again[..2] != again[4..], "what is not is not");
-    assert!(again.iter().all(|time| time / NANOS_PER_SECOND == SECOND));
+    let all = plain.iter().chain(&again);
+    assert!(all.into_iter().all(|time| time / NANOS_PER_SECOND == SECOND));
+}
+
+#[test]
+fn events_of_a_second_are_in_the_order_in_which_they_come() {
+    let event = |second: i64| Value::Array(vec!["t".into(), second.into(), map(&[])]);
+    let times: Vec<i64> = [-2_000_000_000, -1, 0, 1, 999_999_999, 1_000_000_000, 40_000_000_000]
+        .into_iter()
+        .flat_map(|late| read_at(&bytes(&event(SECOND)), SECOND * NANOS_PER_SECOND + late).0)
+        .map(|(_, time, ..)| time)
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert!(times.iter().all(|time| time / NANOS_PER_SECOND == SECOND), "{times:?}");
 }
 
 #[test]
