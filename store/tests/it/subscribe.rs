@@ -1,7 +1,7 @@
 //! Subscriptions: every new entry once, in order, with a bound.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Barrier};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -178,13 +178,17 @@ fn count(snapshot: &Snapshot) -> usize {
 #[test]
 fn a_view_and_what_comes_behind_it_have_every_entry_once() {
     const WRITERS: usize = 3;
+    const LISTENERS: usize = 4;
     const EACH: usize = 400;
     let store = open(&MemVfs::new());
     let done = Arc::new(AtomicBool::new(false));
+    // Nobody writes before each listener has a subscription: all may be written before one gets a core.
+    let begun = Arc::new(Barrier::new(WRITERS + LISTENERS));
     let writers: Vec<_> = (0..WRITERS)
         .map(|writer| {
-            let store = store.clone();
+            let (store, begun) = (store.clone(), Arc::clone(&begun));
             thread::spawn(move || {
+                begun.wait();
                 for entry in 0..EACH {
                     let line = format!("{writer} {entry}");
                     let time = i64::try_from(entry).unwrap();
@@ -202,15 +206,19 @@ fn a_view_and_what_comes_behind_it_have_every_entry_once() {
             }
         }
     });
-    let listeners: Vec<_> = (0..4)
+    let listeners: Vec<_> = (0..LISTENERS)
         .map(|_| {
-            let (store, done) = (store.clone(), Arc::clone(&done));
+            let (store, done, begun) = (store.clone(), Arc::clone(&done), Arc::clone(&begun));
             thread::spawn(move || {
-                let mut rounds = Vec::new();
-                while !done.load(Ordering::SeqCst) && rounds.len() < 200 {
+                let listen = || {
                     let subscription = store.subscribe(&tenant(), &[], usize::MAX).unwrap();
                     let (snapshot, position) = store.snapshot_with_position();
-                    rounds.push((subscription, count(&snapshot), position));
+                    (subscription, count(&snapshot), position)
+                };
+                let mut rounds = vec![listen()];
+                begun.wait();
+                while !done.load(Ordering::SeqCst) && rounds.len() < 200 {
+                    rounds.push(listen());
                     if rounds.len() % 3 == 0 {
                         rounds.truncate(rounds.len() - 2);
                     }
@@ -237,5 +245,5 @@ fn a_view_and_what_comes_behind_it_have_every_entry_once() {
             checked += 1;
         }
     }
-    assert!(checked > 0);
+    assert!(checked >= LISTENERS);
 }
