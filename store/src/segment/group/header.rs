@@ -120,11 +120,10 @@ impl Header {
         let count = cursor.count()?;
         let most = cursor.remaining() / FRAME_ENTRY_BYTES_MIN + 1;
         let mut frames = Vec::with_capacity(count.min(most));
-        let mut is_one_within = false;
         for _ in 0..count {
             let mut ahead = *cursor;
             if entry.version >= 6 && ahead.u8()? == WITHIN {
-                if std::mem::replace(&mut is_one_within, true) {
+                if frames.contains(&FramePlace::Within) {
                     return Err(Damage::new("two frames in the header"));
                 }
                 frames.push(FramePlace::Within);
