@@ -87,7 +87,9 @@ const EARLIEST: i64 = -8 * NANOS_PER_SECOND;
 /// Bytes of an event: a list, a time of four bytes, a map.
 const EVENT_BYTES_MIN: usize = 7;
 
-/// What gives times of whole seconds their nanoseconds, in the order in which events come.
+/// What gives times of whole seconds their nanoseconds, in the order in which events come. Unlike those of
+/// [`Stamps`](super::fields::Stamps) they depend on nothing but the time of arrival: what is sent or tried again is
+/// to have the same.
 #[derive(Clone, Copy, Debug)]
 struct Offset {
     arrival: Timestamp,
