@@ -142,9 +142,20 @@ impl WriteBatch {
         (self.entries, self.has_stream, self.timestamp) = (0, false, 0);
     }
 
+    /// How many bytes of lines, labels and metadata there is room for.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.capacity()
+    }
+
     /// The items in the form of the log.
     pub(crate) fn as_bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// The items. Their labels and metadata are not looked at: this batch has made them itself.
+    pub(crate) fn items(&self) -> Items<'_> {
+        Items { is_checked: true, ..items(&self.bytes) }
     }
 }
 
@@ -168,7 +179,8 @@ pub(crate) struct Entry<'a> {
 
 /// The items of a batch in the form of the log. Ends with an `Err` at the first byte that is no item.
 pub(crate) fn items(bytes: &[u8]) -> Items<'_> {
-    Items { reader: Reader::new(bytes), timestamp: 0, has_stream: false, metadata: &[] }
+    let reader = Reader::new(bytes);
+    Items { reader, timestamp: 0, has_stream: false, metadata: &[], is_checked: false }
 }
 
 /// See [`items`].
@@ -179,6 +191,8 @@ pub(crate) struct Items<'a> {
     has_stream: bool,
     /// The last that was seen to be right: most entries have that of the one before.
     metadata: &'a [u8],
+    /// All labels and metadata are known to be right.
+    is_checked: bool,
 }
 
 /// Bytes that are no batch.
@@ -190,7 +204,7 @@ impl<'a> Items<'a> {
         match self.reader.u8()? {
             STREAM => {
                 let labels = self.reader.bytes()?;
-                codec::read_pairs(labels)?;
+                self.check(labels)?;
                 self.has_stream = true;
                 Some(Item::Stream(labels))
             }
@@ -202,7 +216,7 @@ impl<'a> Items<'a> {
                 if tag == ENTRY_WITH_METADATA {
                     metadata = self.reader.bytes()?;
                     if metadata != self.metadata {
-                        codec::read_pairs(metadata)?;
+                        self.check(metadata)?;
                         self.metadata = metadata;
                     }
                 }
@@ -210,6 +224,11 @@ impl<'a> Items<'a> {
             }
             _ => None,
         }
+    }
+
+    /// `None` for bytes that are no pairs.
+    fn check(&self, pairs: &[u8]) -> Option<()> {
+        (self.is_checked || codec::pairs(pairs).all(|pair| pair.is_some())).then_some(())
     }
 }
 

@@ -1,6 +1,8 @@
 //! The small encodings that log records are made of: varints, zigzag and length-prefixed bytes.
 
-use crate::{Labels, StoreError};
+use std::iter;
+
+use crate::{InvalidLabels, Labels, StoreError};
 
 /// Appends `value`, seven bits a byte, the lowest first.
 pub(crate) fn put_varint(out: &mut Vec<u8>, mut value: u64) {
@@ -105,32 +107,42 @@ pub(crate) fn put_pairs<'a>(out: &mut Vec<u8>, pairs: impl Iterator<Item = (&'a 
     }
 }
 
-/// The pairs of [`put_pairs`], all of `bytes`, checked to be sorted with each name once.
-pub(crate) fn read_pairs(bytes: &[u8]) -> Option<Vec<(&str, &str)>> {
-    let mut reader = Reader::new(bytes);
-    let mut pairs: Vec<(&str, &str)> = Vec::new();
-    while !reader.is_empty() {
-        let pair = (reader.text()?, reader.text()?);
-        if pairs.last().is_some_and(|last| last.0 >= pair.0) {
+/// The pairs of [`put_pairs`], all of `bytes`, checked to be sorted with each name once: a `None` where they are not,
+/// or are no pairs.
+pub(crate) fn pairs(bytes: &[u8]) -> impl Iterator<Item = Option<(&str, &str)>> {
+    let (mut reader, mut before) = (Reader::new(bytes), None);
+    iter::from_fn(move || {
+        if reader.is_empty() {
             return None;
         }
-        pairs.push(pair);
-    }
-    Some(pairs)
+        let pair = reader.text().zip(reader.text());
+        let pair = pair.filter(|pair| before.is_none_or(|before| before < pair.0));
+        match pair {
+            Some((name, _)) => before = Some(name),
+            None => reader = Reader::new(&[]),
+        }
+        Some(pair)
+    })
 }
 
 /// A stream's labels from [`put_pairs`] bytes that were checked already.
 pub(crate) fn labels(bytes: &[u8]) -> Result<Labels, StoreError> {
-    let pairs = read_pairs(bytes)
-        .ok_or_else(|| StoreError::Invalid("labels that cannot be read".to_owned()))?;
-    Labels::from_pairs(pairs).map_err(|error| StoreError::Invalid(error.to_string()))
+    set(bytes, Labels::from_pairs, "labels that cannot be read")
 }
 
 /// An entry's metadata from [`put_pairs`] bytes that were checked already.
 pub(crate) fn metadata(bytes: &[u8]) -> Result<Labels, StoreError> {
-    let pairs = read_pairs(bytes)
-        .ok_or_else(|| StoreError::Invalid("metadata that cannot be read".to_owned()))?;
-    Labels::metadata(pairs).map_err(|error| StoreError::Invalid(error.to_string()))
+    set(bytes, Labels::metadata, "metadata that cannot be read")
+}
+
+fn set<'a>(
+    bytes: &'a [u8],
+    of: impl FnOnce(Vec<(&'a str, &'a str)>) -> Result<Labels, InvalidLabels>,
+    fault: &str,
+) -> Result<Labels, StoreError> {
+    let pairs: Option<Vec<_>> = pairs(bytes).collect();
+    let pairs = pairs.ok_or_else(|| StoreError::Invalid(fault.to_owned()))?;
+    of(pairs).map_err(|error| StoreError::Invalid(error.to_string()))
 }
 
 #[cfg(test)]
@@ -167,8 +179,10 @@ mod tests {
     fn pairs_must_be_sorted() {
         let mut out = Vec::new();
         put_pairs(&mut out, [("a", "1"), ("b", "")].into_iter());
-        assert_eq!(read_pairs(&out).unwrap(), [("a", "1"), ("b", "")]);
-        put_pairs(&mut out, [("b", "2")].into_iter());
-        assert_eq!(read_pairs(&out), None);
+        let (a, b) = (Some(("a", "1")), Some(("b", "")));
+        assert_eq!(pairs(&out).collect::<Vec<_>>(), [a, b]);
+        put_pairs(&mut out, [("b", "2"), ("c", "3")].into_iter());
+        assert_eq!(pairs(&out).collect::<Vec<_>>(), [a, b, None]);
+        assert_eq!(pairs(&out[..out.len() - 9]).collect::<Vec<_>>(), [a, None]);
     }
 }

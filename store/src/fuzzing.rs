@@ -10,7 +10,7 @@ pub fn replay_wal(bytes: &[u8]) {
     for (_, payload) in records {
         let Some((_, batch)) = wal::split(payload) else { continue };
         if let Ok(pending) = Pending::new(batch) {
-            std::hint::black_box(pending.entries());
+            std::hint::black_box(pending.len());
         }
     }
     // Checksums keep most inputs out of the batch decoder, so it gets the bytes as they are, too.

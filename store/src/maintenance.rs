@@ -219,7 +219,7 @@ impl StoreDirectory {
         let mut is_unreadable = false;
         let replayed = replay(&*self.vfs, &self.paths, live.flushed, |_, _, batch| {
             match Pending::new(batch) {
-                Ok(pending) => report.log_entries += pending.entries(),
+                Ok(pending) => report.log_entries += pending.len(),
                 Err(_) => is_unreadable = true,
             }
             Ok(())

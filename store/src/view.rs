@@ -1,16 +1,17 @@
 //! What there is at one moment: the head, the head that is being flushed, and the segments.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use crate::ReadScratch;
 use crate::batch::Entry;
 use crate::deletes::{ActiveDelete, Hidden};
-use crate::head::{Head, PendingStream};
+use crate::head::{Head, HeadRun, HeadStream, PendingStream};
 use crate::newest::NewestTimes;
 use crate::retention::Retention;
 use crate::segment::Segment;
-use crate::{Labels, StoreError, TenantId, Timestamp};
+use crate::{Labels, Metadata, StoreError, TenantId, Timestamp};
 
 /// What there is. Replaced as a whole, so that entries on their way from the head to a segment are seen
 /// in exactly one place.
@@ -60,8 +61,8 @@ impl View {
 
     /// A time that no entry of a stream outside the head is newer than.
     ///
-    /// Segments that are older than all that is pending are not asked about the stream: how new they are
-    /// themselves is enough to know that nothing of it is there already.
+    /// Segments that are older than `oldest`, which is that of all that is pending, are not asked about the stream: how
+    /// new they are themselves is enough to know that nothing of it is there already.
     ///
     /// # Errors
     /// Labels that cannot be read.
@@ -69,6 +70,7 @@ impl View {
         &self,
         tenant: &TenantId,
         stream: &PendingStream<'_>,
+        oldest: Timestamp,
     ) -> Result<Timestamp, StoreError> {
         if let Some(frozen) = &self.frozen {
             let view = frozen.head.view();
@@ -80,7 +82,6 @@ impl View {
         if let Some(newest) = self.newest.get(tenant, stream.label_bytes) {
             return Ok(newest);
         }
-        let oldest = stream.entries.first().map_or(Timestamp::MAX, |first| first.timestamp);
         let (asked, older): (Vec<_>, Vec<_>) =
             self.segments.iter().partition(|live| live.segment.meta().last >= oldest);
         let mut newest = older.iter().map(|live| live.segment.meta().last).max();
@@ -95,34 +96,71 @@ impl View {
         Ok(newest.unwrap_or(Timestamp::MIN))
     }
 
-    /// Whether an entry like this one is outside the head and not deleted. What cannot be read has none: to
-    /// store an entry twice is better than to lose it.
-    pub(crate) fn sealed_contains(
-        &self,
-        tenant: &TenantId,
+    /// What is outside the head of a stream, which the frozen head may have, and has entries at these times; `None` for
+    /// nothing.
+    ///
+    /// # Errors
+    /// Labels that cannot be read.
+    pub(crate) fn sealed<'v>(
+        &'v self,
+        tenant: &'v TenantId,
         stream: &PendingStream<'_>,
-        labels: &Labels,
-        entry: &Entry<'_>,
-        scratch: &mut ReadScratch,
-    ) -> bool {
-        if let Some(frozen) = &self.frozen {
-            let view = frozen.head.view();
-            let stream = view.stream_by_bytes(tenant, stream.label_bytes);
-            if stream.is_some_and(|stream| stream.contains(entry)) {
-                return true;
-            }
+        in_frozen: Option<&'v HeadStream>,
+        times: &RangeInclusive<Timestamp>,
+    ) -> Result<Option<SealedStream<'v>>, StoreError> {
+        let runs: Vec<_> = in_frozen.into_iter().flat_map(|stream| stream.runs_at(times)).collect();
+        let segments = self.segments.iter().filter(|live| {
+            let meta = live.segment.meta();
+            meta.first <= *times.end() && *times.start() <= meta.last
+        });
+        let segments: Vec<_> = segments.collect();
+        if runs.is_empty() && segments.is_empty() {
+            return Ok(None);
+        }
+        let (labels, deletes) = (stream.labels()?, &self.deletes[..]);
+        Ok(Some(SealedStream { tenant, labels, runs, segments, deletes }))
+    }
+}
+
+/// What is outside the head of one stream, as far as it may have what is pending.
+#[derive(Debug)]
+pub(crate) struct SealedStream<'v> {
+    tenant: &'v TenantId,
+    labels: Labels,
+    runs: Vec<&'v HeadRun>,
+    segments: Vec<&'v LiveSegment>,
+    deletes: &'v [Arc<ActiveDelete>],
+}
+
+impl SealedStream<'_> {
+    /// Whether an entry like this one is here and not deleted. What cannot be read has none: to store an entry
+    /// twice is better than to lose it.
+    pub(crate) fn contains(&self, entry: &Entry<'_>, scratch: &mut ReadScratch) -> bool {
+        if self.runs.iter().any(|run| run.contains(entry)) {
+            return true;
+        }
+        if self.segments.is_empty() {
+            return false;
         }
         let Ok(metadata) = crate::codec::metadata(entry.metadata) else { return false };
-        let told = (entry.timestamp, entry.line, &metadata);
-        self.segments.iter().any(|live| {
-            let meta = live.segment.meta();
-            meta.first <= entry.timestamp
-                && entry.timestamp <= meta.last
-                && live
-                    .segment
-                    .contains(tenant, labels, entry.timestamp, entry.line, &metadata, scratch)
-                    .unwrap_or(false)
-                && !Hidden::takes(&self.deletes, tenant, live.level, labels, told)
-        })
+        self.segments.iter().any(|live| self.segment_contains(live, entry, &metadata, scratch))
+    }
+
+    fn segment_contains(
+        &self,
+        live: &LiveSegment,
+        entry: &Entry<'_>,
+        metadata: &Metadata,
+        scratch: &mut ReadScratch,
+    ) -> bool {
+        let &Entry { timestamp, line, .. } = entry;
+        let (tenant, labels, meta) = (self.tenant, &self.labels, live.segment.meta());
+        meta.first <= timestamp
+            && timestamp <= meta.last
+            && live
+                .segment
+                .contains(tenant, labels, timestamp, line, metadata, scratch)
+                .unwrap_or(false)
+            && !Hidden::takes(self.deletes, tenant, live.level, labels, (timestamp, line, metadata))
     }
 }

@@ -158,7 +158,7 @@ impl Core {
         if batch.is_empty() {
             return Ok(AppendReport::default());
         }
-        let mut pending = Pending::new(batch.as_bytes())
+        let mut pending = Pending::of(batch)
             .map_err(|_| StoreError::Invalid("a batch that cannot be read".to_owned()))?;
         self.hold_back()?;
         let report = {
@@ -197,7 +197,7 @@ impl Core {
         } else {
             view.head.apply(tenant, pending, &sealed_newest, now, None)?;
         }
-        Ok(AppendReport { appended: pending.entries(), duplicates: pending.duplicates })
+        Ok(AppendReport { appended: pending.len(), duplicates: pending.duplicates })
     }
 
     /// Waits while the head is far over its budget because a flush is behind.
@@ -364,30 +364,27 @@ fn drop_sealed(
 ) -> Result<Vec<Timestamp>, StoreError> {
     let mut all_newest = Vec::with_capacity(pending.streams.len());
     let mut scratch = ReadScratch::new();
+    let frozen = view.frozen.as_ref().map(|frozen| frozen.head.view());
     for (place, in_head) in view.head.newest_of(tenant, pending).into_iter().enumerate() {
-        let stream = &pending.streams[place];
-        let has_old =
-            |newest| stream.entries.first().is_some_and(|first| first.timestamp <= newest);
-        if in_head.is_some_and(|newest| !has_old(newest)) {
-            all_newest.extend(in_head);
-            continue;
-        }
-        let newest = in_head.map_or_else(|| view.sealed_newest(tenant, stream), Ok)?;
+        let (stream, entries) = (&pending.streams[place], pending.entries_of(place));
+        let oldest = entries.first().map_or(Timestamp::MAX, |first| first.timestamp);
+        let newest = match in_head {
+            Some(newest) => newest,
+            None => view.sealed_newest(tenant, stream, oldest)?,
+        };
         all_newest.push(newest);
-        if !has_old(newest) {
+        if oldest > newest {
             continue;
         }
-        let labels = stream.labels()?;
-        let is_known: Vec<bool> = stream
-            .entries
-            .iter()
-            .map(|entry| {
-                entry.timestamp <= newest
-                    && view.sealed_contains(tenant, stream, &labels, entry, &mut scratch)
-            })
-            .collect();
-        let mut is_known = is_known.into_iter();
-        pending.drop_known(place, |_| is_known.next().unwrap_or(false));
+        let until = entries.last().map_or(newest, |last| newest.min(last.timestamp));
+        let in_frozen =
+            frozen.as_ref().and_then(|frozen| frozen.stream_by_bytes(tenant, stream.label_bytes));
+        let sealed = view.sealed(tenant, stream, in_frozen, &(oldest..=until))?;
+        if let Some(sealed) = sealed {
+            pending.drop_known(place, |entry| {
+                entry.timestamp <= newest && sealed.contains(entry, &mut scratch)
+            });
+        }
     }
     Ok(all_newest)
 }

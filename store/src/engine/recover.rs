@@ -71,7 +71,7 @@ pub(crate) fn open(options: Options, paths: Paths) -> Result<Core, StoreError> {
             };
             let sealed_newest = drop_sealed(&view, tenant, &mut pending)?;
             view.head.apply(tenant, &mut pending, &sealed_newest, now, None)?;
-            counters.replayed_entries.fetch_add(pending.entries(), Ordering::Relaxed);
+            counters.replayed_entries.fetch_add(pending.len(), Ordering::Relaxed);
             if view.head.size().bytes >= options.head_bytes_max {
                 sealer.freeze(sequence.saturating_add(1), &mut manifest, &mut view)?;
             }

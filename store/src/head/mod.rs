@@ -24,7 +24,6 @@ pub(crate) use self::rows::HeadRows;
 pub(crate) use self::run::HeadRun;
 pub(crate) use self::table::HeadStream;
 use self::table::StreamTable;
-use crate::batch::Entry;
 use crate::{Labels, Matcher, StoreError, TenantId, Timestamp, codec};
 
 /// Entries in memory. Swapped for an empty one at a flush and not changed after that.
@@ -106,18 +105,19 @@ impl Head {
         }
         let Some(head) = tenants.get_mut(tenant) else { return Ok(()) };
         for (place, &newest) in sealed_newest.iter().enumerate().take(pending.streams.len()) {
-            if pending.streams[place].entries.is_empty() {
+            if pending.entries_of(place).is_empty() {
                 continue;
             }
             let stream = head.stream(&pending.streams[place], newest, size)?;
             drop_held(stream, pending, place);
-            let entries = &pending.streams[place].entries;
+            let entries = pending.entries_of(place);
             let Some(added) = &mut added else {
                 size.bytes += stream.append(entries)?;
                 size.entries += entries.len() as u64;
                 continue;
             };
-            for run in HeadRun::build(entries)? {
+            for run in HeadRun::build(entries, &[]) {
+                let run = run?;
                 size.entries += run.rows().len() as u64;
                 size.bytes += run.bytes_of(0..run.rows().len());
                 added.push(NewRun { labels: stream.labels.clone(), run: Arc::clone(&run) });
@@ -141,14 +141,15 @@ impl Head {
 
 /// Leaves out what the stream's runs have.
 fn drop_held(stream: &HeadStream, pending: &mut Pending<'_>, place: usize) {
-    let newest = stream.newest;
-    if pending.streams[place].entries.first().is_none_or(|first| first.timestamp > newest) {
+    let entries = pending.entries_of(place);
+    let (Some(first), Some(last)) = (entries.first(), entries.last()) else { return };
+    if first.timestamp > stream.newest {
         return;
     }
-    let runs = &stream.runs;
-    pending.drop_known(place, |entry| {
-        entry.timestamp <= newest && runs.iter().any(|run| run.contains(entry))
-    });
+    let runs: Vec<_> = stream.runs_at(&(first.timestamp..=last.timestamp)).collect();
+    if !runs.is_empty() {
+        pending.drop_known(place, |entry| runs.iter().any(|run| run.contains(entry)));
+    }
 }
 
 impl TenantHead {
@@ -222,12 +223,5 @@ impl HeadView {
     /// All rows in the order of a segment.
     pub(crate) fn rows(&self) -> HeadRows {
         HeadRows::new(self.all())
-    }
-}
-
-impl HeadStream {
-    /// Whether an entry like this one is in the runs.
-    pub(crate) fn contains(&self, entry: &Entry<'_>) -> bool {
-        self.runs.iter().any(|run| run.contains(entry))
     }
 }

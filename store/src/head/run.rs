@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, LazyLock, OnceLock};
 
 use foldhash::{HashMap, HashMapExt};
@@ -18,8 +18,12 @@ use crate::{
 /// The most text in a run, but for one that is a single longer line.
 pub(crate) const RUN_BYTES_MAX: usize = 256 << 10;
 
-/// A run that is not smaller does not grow: of what a usual push has for a stream nothing is copied again.
-pub(super) const SMALL_RUN_BYTES: usize = 16 << 10;
+/// A run that is not smaller is not merged with others, nor put behind one: of what a usual push has for a stream nothing
+/// is copied again.
+pub(super) const SMALL_RUN_BYTES: usize = 4 << 10;
+
+/// A run that is not smaller does not grow.
+const GROWING_RUN_BYTES: usize = 16 << 10;
 
 /// A run of more distinct sets of metadata does not grow: each new entry's is compared with all of them.
 const GROWING_SETS_MAX: usize = 16;
@@ -47,29 +51,16 @@ pub(crate) struct HeadRun {
 static NO_METADATA: LazyLock<Arc<Vec<Metadata>>> =
     LazyLock::new(|| Arc::new(vec![Metadata::default()]));
 
-/// Puts a run together from entries that come in order.
+/// Rows and their text, put together from entries that come in order.
 #[derive(Debug)]
 struct Builder {
     rows: Vec<Row>,
     text: Vec<u8>,
-    /// The distinct sets behind the empty one.
-    metadata: Vec<Metadata>,
-    metadata_bytes: u64,
-    /// How many bytes each set has, that of none in front.
-    set_bytes: Vec<u64>,
-    sets: HashMap<Metadata, u32>,
 }
 
 impl Builder {
     fn new(rows: usize, text_bytes: usize) -> Self {
-        Self {
-            rows: Vec::with_capacity(rows),
-            text: Vec::with_capacity(text_bytes),
-            metadata: Vec::new(),
-            metadata_bytes: 0,
-            set_bytes: vec![0],
-            sets: HashMap::new(),
-        }
+        Self { rows: Vec::with_capacity(rows), text: Vec::with_capacity(text_bytes) }
     }
 
     fn push(&mut self, timestamp: Timestamp, line: &[u8], metadata: u32) -> Result<(), StoreError> {
@@ -81,56 +72,116 @@ impl Builder {
             projection: None,
         };
         self.text.extend_from_slice(line);
-        self.metadata_bytes += self.set_bytes[metadata as usize];
         self.rows.push(row);
         Ok(())
     }
 
     /// Adds all of a run, whose sets have these numbers here.
-    fn extend(&mut self, run: &HeadRun, sets: &[u32]) -> Result<(), StoreError> {
+    fn extend(&mut self, run: &HeadRun, number: impl Fn(u32) -> u32) -> Result<(), StoreError> {
         let start = to_u32(self.text.len())?;
         to_u32(self.text.len() + run.text.len())?;
         self.text.extend_from_slice(&run.text);
-        self.metadata_bytes += run.metadata_bytes;
         self.rows.extend(run.rows.iter().map(|row| Row {
             line_start: row.line_start + start,
-            metadata: sets[row.metadata as usize],
+            metadata: number(row.metadata),
             ..*row
         }));
         Ok(())
     }
 
-    /// The set's number here.
-    fn set(&mut self, metadata: &Metadata) -> Result<u32, StoreError> {
-        if metadata.is_empty() {
-            return Ok(0);
-        }
-        if let Some(&number) = self.sets.get(metadata) {
-            return Ok(number);
-        }
-        self.metadata.push(metadata.clone());
-        self.set_bytes.push(metadata.text_bytes() as u64);
-        let number = to_u32(self.metadata.len())?;
-        self.sets.insert(metadata.clone(), number);
-        Ok(number)
+    fn finish(self, metadata: Arc<Vec<Metadata>>, metadata_bytes: u64) -> HeadRun {
+        let (rows, text, hashes) = (self.rows, Arc::new(self.text), OnceLock::new());
+        HeadRun { rows, text, metadata, metadata_bytes, hashes }
+    }
+}
+
+/// The sets of the entries that a run is made of.
+struct Sets<'a> {
+    /// Sets that entries before these had, to be shared rather than made again.
+    known: &'a [Metadata],
+    /// The distinct ones behind the empty one; nothing at all where there is but that.
+    distinct: Vec<Metadata>,
+    /// Their numbers and how many bytes each has.
+    numbers: HashMap<&'a [u8], (u32, u64)>,
+    /// The bytes of all entries' sets.
+    total_bytes: u64,
+    /// That of the entry before: entries of one sender often share their set, and neighbours most of all.
+    last: (&'a [u8], u32, u64),
+}
+
+impl<'a> Sets<'a> {
+    fn new(known: &'a [Metadata]) -> Self {
+        let (distinct, numbers) = (Vec::new(), HashMap::new());
+        Self { known, distinct, numbers, total_bytes: 0, last: (&[], 0, 0) }
     }
 
-    fn finish(mut self) -> HeadRun {
-        let metadata = match self.metadata.is_empty() {
-            true => Arc::clone(&NO_METADATA),
-            false => {
-                self.metadata.insert(0, Metadata::default());
-                Arc::new(self.metadata)
-            }
-        };
-        HeadRun {
-            rows: self.rows,
-            text: Arc::new(self.text),
-            metadata,
-            metadata_bytes: self.metadata_bytes,
-            hashes: OnceLock::new(),
+    /// The number of the next entry's set.
+    fn number(&mut self, metadata: &'a [u8]) -> Result<u32, StoreError> {
+        if metadata != self.last.0 {
+            let (number, bytes) = match self.numbers.get(metadata) {
+                _ if metadata.is_empty() => (0, 0),
+                Some(&told) => told,
+                None => self.add(metadata)?,
+            };
+            self.last = (metadata, number, bytes);
         }
+        self.total_bytes += self.last.2;
+        Ok(self.last.1)
     }
+
+    fn add(&mut self, metadata: &'a [u8]) -> Result<(u32, u64), StoreError> {
+        let set = match self.known.iter().find(|set| is_set(set, metadata)) {
+            Some(set) => set.clone(),
+            None => codec::metadata(metadata)?,
+        };
+        if self.distinct.is_empty() {
+            self.distinct.push(Metadata::default());
+        }
+        let told = (to_u32(self.distinct.len())?, set.text_bytes() as u64);
+        self.distinct.push(set);
+        self.numbers.insert(metadata, told);
+        Ok(told)
+    }
+
+    /// The distinct sets, and the bytes of all entries' sets.
+    fn finish(self) -> (Arc<Vec<Metadata>>, u64) {
+        let distinct = match self.distinct.is_empty() {
+            true => Arc::clone(&NO_METADATA),
+            false => Arc::new(self.distinct),
+        };
+        (distinct, self.total_bytes)
+    }
+}
+
+/// Whether the bytes of an entry's metadata stand for this set.
+fn is_set(set: &Metadata, metadata: &[u8]) -> bool {
+    set.iter().map(Some).eq(codec::pairs(metadata))
+}
+
+/// The sets of two runs: those of the first with their numbers, then the others of the second. Gives the numbers of
+/// the second's.
+fn unite(
+    first: &Arc<Vec<Metadata>>,
+    second: &[Metadata],
+) -> Result<(Arc<Vec<Metadata>>, Vec<u32>), StoreError> {
+    let mut united = Arc::clone(first);
+    let mut by_set = HashMap::new();
+    if first.len() > GROWING_SETS_MAX {
+        by_set.extend(first.iter().zip(0_u32..));
+    }
+    let mut numbers = Vec::with_capacity(second.len());
+    for set in second {
+        let known = match by_set.is_empty() {
+            true => first.iter().position(|known| known == set),
+            false => by_set.get(set).map(|number| *number as usize),
+        };
+        let number = known.unwrap_or_else(|| {
+            Arc::make_mut(&mut united).push(set.clone());
+            united.len() - 1
+        });
+        numbers.push(to_u32(number)?);
+    }
+    Ok((united, numbers))
 }
 
 /// Makes room for more, and for a quarter of what is there then: little is held in vain, and what comes one by one is
@@ -146,47 +197,56 @@ fn to_u32(value: usize) -> Result<u32, StoreError> {
 }
 
 impl HeadRun {
-    /// Runs of entries that come by ascending time; none where there are no entries.
-    pub(crate) fn build(mut entries: &[Entry<'_>]) -> Result<Vec<Arc<Self>>, StoreError> {
-        let mut runs = Vec::new();
-        while !entries.is_empty() {
+    /// Runs of entries that come by ascending time; none where there are no entries. Of their sets those that are
+    /// among `known` are shared.
+    pub(crate) fn build<'a>(
+        entries: &'a [Entry<'a>],
+        known: &'a [Metadata],
+    ) -> impl Iterator<Item = Result<Arc<Self>, StoreError>> {
+        let mut rest = entries;
+        std::iter::from_fn(move || {
             let (mut count, mut bytes) = (0, 0);
-            for entry in entries {
+            for entry in rest {
                 if count > 0 && bytes + entry.line.len() > RUN_BYTES_MAX {
                     break;
                 }
                 bytes += entry.line.len();
                 count += 1;
             }
-            let (now, later) = entries.split_at(count);
-            runs.push(Arc::new(Self::build_one(now, bytes)?));
-            entries = later;
-        }
-        Ok(runs)
+            let (now, later) = rest.split_at(count);
+            rest = later;
+            (count > 0).then(|| Self::build_one(now, bytes, known).map(Arc::new))
+        })
     }
 
-    fn build_one(entries: &[Entry<'_>], text_bytes: usize) -> Result<Self, StoreError> {
+    fn build_one<'a>(
+        entries: &'a [Entry<'a>],
+        text_bytes: usize,
+        known: &'a [Metadata],
+    ) -> Result<Self, StoreError> {
         let mut builder = Builder::new(entries.len(), text_bytes);
-        // Entries of one sender often share their set, and neighbours most of all: the bytes tell without
-        // building it again.
-        let mut sets: HashMap<&[u8], u32> = HashMap::new();
-        let mut last: (&[u8], u32) = (&[], 0);
+        let mut sets = Sets::new(known);
         for entry in entries {
-            if entry.metadata != last.0 {
-                let set = match sets.get(entry.metadata) {
-                    _ if entry.metadata.is_empty() => 0,
-                    Some(&set) => set,
-                    None => {
-                        let set = builder.set(&codec::metadata(entry.metadata)?)?;
-                        sets.insert(entry.metadata, set);
-                        set
-                    }
-                };
-                last = (entry.metadata, set);
-            }
-            builder.push(entry.timestamp, entry.line, last.1)?;
+            let set = sets.number(entry.metadata)?;
+            builder.push(entry.timestamp, entry.line, set)?;
         }
-        Ok(builder.finish())
+        let (metadata, metadata_bytes) = sets.finish();
+        Ok(builder.finish(metadata, metadata_bytes))
+    }
+
+    /// Its sets, if they are so few that it takes no time to go over them.
+    pub(super) fn few_sets(&self) -> &[Metadata] {
+        if self.metadata.len() > GROWING_SETS_MAX { &[] } else { &self.metadata }
+    }
+
+    /// Whether it has an entry at one of these times.
+    pub(super) fn has_any_at(&self, times: &RangeInclusive<Timestamp>) -> bool {
+        let (first, last) = self.bounds();
+        if last < *times.start() || *times.end() < first {
+            return false;
+        }
+        let next = self.rows.partition_point(|row| row.timestamp < *times.start());
+        self.rows.get(next).is_some_and(|row| row.timestamp <= *times.end())
     }
 
     /// Adds entries that come by ascending time, if the run is small and has none that are newer, and nobody reads
@@ -194,16 +254,20 @@ impl HeadRun {
     pub(super) fn grow(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
         let Some(first) = entries.first() else { return Ok(Some(0)) };
         let is_behind = first.timestamp >= self.bounds().1;
-        if self.weight() >= SMALL_RUN_BYTES || !is_behind {
+        if self.weight() >= GROWING_RUN_BYTES || !is_behind {
             return Ok(None);
         }
         let line_bytes: usize = entries.iter().map(|entry| entry.line.len()).sum();
+        if line_bytes + entries.len() * size_of::<Row>() >= SMALL_RUN_BYTES {
+            return Ok(None);
+        }
         let has_room = self.text.len() + line_bytes <= RUN_BYTES_MAX;
         if !has_room || Arc::get_mut(&mut self.text).is_none() {
             return Ok(None);
         }
-        let sets_before = self.metadata.len();
-        let Some(sets) = self.sets_of(entries)? else {
+        let (rows_before, sets_before) = (self.rows.len(), self.metadata.len());
+        let Some(metadata_bytes) = self.grow_rows(entries)? else {
+            self.rows.truncate(rows_before);
             if self.metadata.len() > sets_before {
                 Arc::make_mut(&mut self.metadata).truncate(sets_before);
             }
@@ -211,16 +275,7 @@ impl HeadRun {
         };
         let Some(text) = Arc::get_mut(&mut self.text) else { return Ok(None) };
         make_room(text, line_bytes);
-        make_room(&mut self.rows, entries.len());
-        let mut metadata_bytes = 0;
-        for (entry, metadata) in entries.iter().zip(sets) {
-            // A run is far below 4 GiB.
-            let (line_start, line_len) = (text.len() as u32, entry.line.len() as u32);
-            let timestamp = entry.timestamp;
-            self.rows.push(Row { timestamp, line_len, line_start, metadata, projection: None });
-            text.extend_from_slice(entry.line);
-            metadata_bytes += self.metadata[metadata as usize].text_bytes() as u64;
-        }
+        entries.iter().for_each(|entry| text.extend_from_slice(entry.line));
         self.metadata_bytes += metadata_bytes;
         if let Some(hashes) = self.hashes.get_mut() {
             hashes.extend(entries.iter().map(|entry| hash(entry.timestamp, entry.line)));
@@ -228,27 +283,37 @@ impl HeadRun {
         Ok(Some(line_bytes as u64 + metadata_bytes))
     }
 
-    /// The number of each entry's set, which is added where it is new; `None` where they are too many.
-    fn sets_of(&mut self, entries: &[Entry<'_>]) -> Result<Option<Vec<u32>>, StoreError> {
-        let mut sets = Vec::with_capacity(entries.len());
-        let mut last: (&[u8], u32) = (&[], 0);
+    /// Adds rows for entries whose lines come behind the text as it is, and their sets where these are new. Gives how
+    /// many bytes the sets have, each as often as it is there; `None` where there are too many.
+    fn grow_rows(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
+        make_room(&mut self.rows, entries.len());
+        let (mut line_start, mut bytes) = (self.text.len(), 0);
+        let mut last: (&[u8], u32, u64) = (&[], 0, 0);
         for entry in entries {
             if entry.metadata != last.0 {
                 let Some(set) = self.set(entry.metadata)? else { return Ok(None) };
-                last = (entry.metadata, set);
+                last = (entry.metadata, set, self.metadata[set as usize].text_bytes() as u64);
             }
-            sets.push(last.1);
+            let (_, metadata, set_bytes) = last;
+            self.rows.push(Row {
+                timestamp: entry.timestamp,
+                line_len: to_u32(entry.line.len())?,
+                line_start: to_u32(line_start)?,
+                metadata,
+                projection: None,
+            });
+            line_start += entry.line.len();
+            bytes += set_bytes;
         }
-        Ok(Some(sets))
+        Ok(Some(bytes))
     }
 
     fn set(&mut self, metadata: &[u8]) -> Result<Option<u32>, StoreError> {
-        let set = codec::metadata(metadata)?;
-        let number = match self.metadata.iter().position(|known| *known == set) {
+        let number = match self.metadata.iter().position(|known| is_set(known, metadata)) {
             Some(number) => number,
             None if self.metadata.len() > GROWING_SETS_MAX => return Ok(None),
             None => {
-                Arc::make_mut(&mut self.metadata).push(set);
+                Arc::make_mut(&mut self.metadata).push(codec::metadata(metadata)?);
                 self.metadata.len() - 1
             }
         };
@@ -264,32 +329,25 @@ impl HeadRun {
     pub(crate) fn merge(older: &Self, newer: &Self) -> Result<Self, StoreError> {
         let mut builder =
             Builder::new(older.rows.len() + newer.rows.len(), older.text.len() + newer.text.len());
-        let mut sets: [Vec<u32>; 2] = [Vec::new(), Vec::new()];
-        for (sets, run) in sets.iter_mut().zip([older, newer]) {
-            for metadata in run.metadata.iter() {
-                sets.push(builder.set(metadata)?);
-            }
-        }
+        let (metadata, numbers) = unite(&older.metadata, &newer.metadata)?;
+        let metadata_bytes = older.metadata_bytes + newer.metadata_bytes;
+        let number = |number: u32| numbers[number as usize];
         if older.bounds().1 <= newer.bounds().0 {
-            builder.extend(older, &sets[0])?;
-            builder.extend(newer, &sets[1])?;
-            return Ok(builder.finish());
+            builder.extend(older, |number| number)?;
+            builder.extend(newer, number)?;
+            return Ok(builder.finish(metadata, metadata_bytes));
         }
         let mut newer_rows = newer.rows.iter().peekable();
         for row in &older.rows {
             while let Some(first) = newer_rows.next_if(|next| next.timestamp < row.timestamp) {
-                builder.push(
-                    first.timestamp,
-                    newer.line(first),
-                    sets[1][first.metadata as usize],
-                )?;
+                builder.push(first.timestamp, newer.line(first), number(first.metadata))?;
             }
-            builder.push(row.timestamp, older.line(row), sets[0][row.metadata as usize])?;
+            builder.push(row.timestamp, older.line(row), row.metadata)?;
         }
         for row in newer_rows {
-            builder.push(row.timestamp, newer.line(row), sets[1][row.metadata as usize])?;
+            builder.push(row.timestamp, newer.line(row), number(row.metadata))?;
         }
-        Ok(builder.finish())
+        Ok(builder.finish(metadata, metadata_bytes))
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -360,11 +418,7 @@ impl HeadRun {
     }
 
     fn has_metadata(&self, row: &Row, entry: &Entry<'_>) -> bool {
-        let metadata = self.metadata(row);
-        match codec::read_pairs(entry.metadata) {
-            Some(pairs) => metadata.iter().eq(pairs),
-            None => false,
-        }
+        is_set(self.metadata(row), entry.metadata)
     }
 
     fn hash_rows(&self) -> HashSet<u64> {
@@ -457,7 +511,7 @@ mod tests {
 
     fn run(entries: &[(Timestamp, &str)]) -> Arc<HeadRun> {
         let entries: Vec<_> = entries.iter().map(|&(time, line)| entry(time, line)).collect();
-        HeadRun::build(&entries).unwrap().remove(0)
+        HeadRun::build(&entries, &[]).next().unwrap().unwrap()
     }
 
     fn lines(run: &HeadRun) -> Vec<&str> {
@@ -469,6 +523,36 @@ mod tests {
         let merged =
             HeadRun::merge(&run(&[(1, "a"), (3, "b"), (3, "c")]), &run(&[(0, "d"), (3, "e")]));
         assert_eq!(lines(&merged.unwrap()), ["d", "a", "b", "c", "e"]);
+    }
+
+    #[test]
+    fn merged_runs_have_each_set_once_and_share_it() {
+        for count in [2, GROWING_SETS_MAX, 3 * GROWING_SETS_MAX] {
+            // The second has one half of the sets of the first, and as many others.
+            let sets = |numbers: Range<usize>| -> Vec<Vec<u8>> {
+                let values = numbers.map(|number| "v".repeat(number));
+                let bytes = |value: String| {
+                    let mut bytes = Vec::new();
+                    codec::put_pairs(&mut bytes, [("trace", &*value)].into_iter());
+                    bytes
+                };
+                values.map(bytes).collect()
+            };
+            let (first, second) = (sets(0..count), sets(count / 2..count / 2 + count));
+            let build = |sets: &[Vec<u8>], known: &[Metadata]| {
+                let entry = |metadata| Entry { timestamp: 7, line: b"x", metadata };
+                let entries: Vec<_> = sets.iter().map(|set| entry(&set[..])).collect();
+                HeadRun::build(&entries, known).next().unwrap().unwrap()
+            };
+            let older = build(&first, &[]);
+            let newer = build(&second, older.few_sets());
+            let merged = HeadRun::merge(&older, &newer).unwrap();
+            assert_eq!(merged.metadata.len(), 1 + count + count / 2);
+            let expected = first.iter().chain(&second).map(|set| codec::metadata(set).unwrap());
+            assert!(merged.rows().iter().map(|row| merged.metadata(row).clone()).eq(expected));
+            let bytes = |sets: &[Vec<u8>]| sets.iter().map(|set| set.len() as u64 - 2).sum::<u64>();
+            assert_eq!(merged.metadata_bytes, bytes(&first) + bytes(&second), "two lengths each");
+        }
     }
 
     #[test]
@@ -489,7 +573,7 @@ mod tests {
     fn equal_entries_are_found_among_many_of_one_timestamp() {
         let texts: Vec<String> = (0..100).map(|number| number.to_string()).collect();
         let entries: Vec<_> = texts.iter().map(|text| entry(7, text)).collect();
-        let run = HeadRun::build(&entries).unwrap().remove(0);
+        let run = HeadRun::build(&entries, &[]).next().unwrap().unwrap();
         assert!(entries.iter().all(|entry| run.contains(entry)));
         assert!(!run.contains(&entry(7, "100")) && !run.contains(&entry(8, "1")));
     }
@@ -497,7 +581,8 @@ mod tests {
     #[test]
     fn large_runs_are_cut_and_a_huge_line_has_its_own() {
         let huge = "x".repeat(RUN_BYTES_MAX + 1);
-        let runs = HeadRun::build(&[entry(1, "a"), entry(2, &huge), entry(3, "b")]).unwrap();
-        assert_eq!(runs.iter().map(|run| run.rows().len()).collect::<Vec<_>>(), [1, 1, 1]);
+        let entries = [entry(1, "a"), entry(2, &huge), entry(3, "b")];
+        let runs = HeadRun::build(&entries, &[]).map(|run| run.unwrap().rows().len());
+        assert_eq!(runs.collect::<Vec<_>>(), [1, 1, 1]);
     }
 }
