@@ -6,6 +6,7 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
+use std::mem;
 
 use ::http::HeaderMap;
 use ::http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderName};
@@ -149,12 +150,13 @@ impl Envelope {
     }
 
     /// The JSON or protobuf of a body. What it takes up beside `body` is added to `share`, which must
-    /// live as long.
+    /// live as long. A buffer that it needs may be taken from `spare`.
     pub(crate) fn open<'a>(
         &self,
         body: &'a [u8],
         limits: &IngestLimits,
         share: &mut Share<'_>,
+        spare: &mut Vec<u8>,
     ) -> Result<Cow<'a, [u8]>, DecodeError> {
         let (sent_max, max) = (limits.max_recv_msg_size, limits.max_decompressed_size);
         if body.len() > sent_max {
@@ -168,11 +170,11 @@ impl Envelope {
             Encoding::Snappy if body.starts_with(SNAPPY_FRAMES) => {
                 inflate(snap::read::FrameDecoder::new(body), max, share)?.into()
             }
-            Encoding::Snappy => snappy(body, max, share)?.into(),
+            Encoding::Snappy => snappy(body, max, share, mem::take(spare))?.into(),
             Encoding::Lz4 => inflate(Lz4Frames(FrameDecoder::new(body)), max, share)?.into(),
         };
         match self.format {
-            Format::Protobuf => snappy(&body, max, share).map(Cow::Owned),
+            Format::Protobuf => snappy(&body, max, share, mem::take(spare)).map(Cow::Owned),
             _ if body.len() > max => Err(too_large(body.len(), max)),
             _ => Ok(body),
         }
@@ -300,7 +302,12 @@ fn zstd(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, Decod
     inflate(decoder, max, share)
 }
 
-fn snappy(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, DecodeError> {
+fn snappy(
+    body: &[u8],
+    max: usize,
+    share: &mut Share<'_>,
+    mut out: Vec<u8>,
+) -> Result<Vec<u8>, DecodeError> {
     let corrupt = |_| DecodeError::malformed("snappy: corrupt input");
     let len = snap::raw::decompress_len(body).map_err(corrupt)?;
     if len > max {
@@ -311,7 +318,9 @@ fn snappy(body: &[u8], max: usize, share: &mut Share<'_>) -> Result<Vec<u8>, Dec
         return Err(DecodeError::malformed("snappy: corrupt input"));
     }
     share.grow(len)?;
-    snap::raw::Decoder::new().decompress_vec(body).map_err(corrupt)
+    out.resize(len, 0);
+    snap::raw::Decoder::new().decompress(body, &mut out).map_err(corrupt)?;
+    Ok(out)
 }
 
 #[cfg(test)]
@@ -349,7 +358,10 @@ mod tests {
         limits: &IngestLimits,
     ) -> Result<Vec<u8>, DecodeError> {
         let budget = Budget::new(usize::MAX);
-        envelope.open(body, limits, &mut budget.share(&TenantId::default())).map(Cow::into_owned)
+        let mut share = budget.share(&TenantId::default());
+        // Whatever is in the buffer is not in the body.
+        let mut spare = vec![7; 100];
+        envelope.open(body, limits, &mut share, &mut spare).map(Cow::into_owned)
     }
 
     fn compressed(body: &[u8]) -> [(&'static str, Vec<u8>); 5] {
@@ -458,15 +470,18 @@ mod tests {
                 Envelope::from_headers(&headers(content_type, encoding), Dialect::V1).unwrap();
             let budget = Budget::new(2 * (2 * body.len() + 50_000));
             let share = || budget.share(&TenantId::default());
+            let open = |share: &mut Share<'_>| {
+                envelope.open(&sent, &limits, share, &mut Vec::new()).map(Cow::into_owned)
+            };
             let (mut one, mut two, mut three) = (share(), share(), share());
-            assert!(envelope.open(&sent, &limits, &mut one).is_ok(), "{encoding}");
-            assert!(envelope.open(&sent, &limits, &mut two).is_ok(), "{encoding}");
-            let busy = envelope.open(&sent, &limits, &mut three);
+            assert!(open(&mut one).is_ok(), "{encoding}");
+            assert!(open(&mut two).is_ok(), "{encoding}");
+            let busy = open(&mut three);
             assert_eq!(busy, Err(DecodeError::Busy), "{encoding}");
             drop((one, three));
-            assert!(envelope.open(&sent, &limits, &mut share()).is_ok(), "{encoding}");
+            assert!(open(&mut share()).is_ok(), "{encoding}");
             let small = Budget::new(body.len());
-            let never = envelope.open(&sent, &limits, &mut small.share(&TenantId::default()));
+            let never = open(&mut small.share(&TenantId::default()));
             assert!(matches!(never, Err(DecodeError::TooLarge(_))), "{encoding}: {never:?}");
         }
     }

@@ -23,19 +23,22 @@ use super::metrics::{Discards, IngestMetrics};
 use super::push::{self, DecodeError, Push};
 use super::rate::{Rate, RateLimiter};
 use super::reason::Reason;
+use super::spares::Spares;
 use super::streams::{KnownStream, StreamCaches};
 use super::window::{Refusal, Window};
-use super::write::{Backend, fill};
+use super::write::{Backend, Sink as _, fill};
 use super::{json, legacy_json, otlp, protobuf};
 use crate::config::LiveLimits;
 
 /// The write path over a store.
-pub(crate) struct Core<B> {
+pub(crate) struct Core<B: Backend> {
     backend: B,
     limits: Arc<LiveLimits>,
     clock: Clock,
     /// What the bodies of pushes may take up together.
     pub(crate) memory: Budget,
+    opened: Spares<Vec<u8>>,
+    batches: Spares<B::Batch>,
     streams: StreamCaches,
     tenant_rates: RateLimiter<TenantId>,
     stream_rates: RateLimiter<(TenantId, Labels)>,
@@ -43,7 +46,7 @@ pub(crate) struct Core<B> {
     stamps: Stamps,
 }
 
-impl<B> fmt::Debug for Core<B> {
+impl<B: Backend> fmt::Debug for Core<B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Core").field("limits", &self.limits).finish_non_exhaustive()
     }
@@ -83,6 +86,8 @@ impl<B: Backend> Core<B> {
             memory: Budget::new(memory_bytes_max(&limits)),
             limits,
             clock,
+            opened: Spares::default(),
+            batches: Spares::default(),
             streams: StreamCaches::default(),
             tenant_rates: RateLimiter::default(),
             stream_rates: RateLimiter::default(),
@@ -127,12 +132,19 @@ impl<B: Backend> Core<B> {
         let mut share = self.memory.share(tenant);
         // Whoever read it holds it.
         share.beside(body.len());
+        let mut spare = self.opened.take();
         let opened = match envelope {
-            Some(envelope) => envelope.open(body, &limits.ingest, &mut share),
+            Some(envelope) => envelope.open(body, &limits.ingest, &mut share, &mut spare),
             None => Ok(Cow::Borrowed(body)),
         };
-        let done = opened.map_err(Refused::from);
-        let done = done.and_then(|opened| work(&opened, &limits.ingest, &mut share));
+        let done = opened.map_err(Refused::from).and_then(|opened| {
+            let done = work(&opened, &limits.ingest, &mut share);
+            if let Cow::Owned(opened) = opened {
+                spare = opened;
+            }
+            done
+        });
+        self.opened.give(spare);
         done.map_err(|refused| match refused {
             Refused::Push(error) => error,
             Refused::Unreadable(error) => {
@@ -423,10 +435,13 @@ impl<B: Backend> Core<B> {
         let window = Window { backend, limits, rates, rate: stream_rate(limits), tenant, now };
         let refusals = window.check(push, known, checked);
         if checked.lines > 0 {
-            let mut batch = B::Batch::default();
+            let mut batch = self.batches.take();
+            batch.clear();
             fill(&mut batch, push, known, &checked.kept, limits.discover_log_levels)
                 .map_err(|error| internal(&error))?;
-            self.backend.append(tenant, &batch).map_err(|error| {
+            let stored = self.backend.append(tenant, &batch);
+            self.batches.give(batch);
+            stored.map_err(|error| {
                 tracing::error!(%tenant, %error, "push not stored");
                 PushError::store(&error)
             })?;

@@ -14,6 +14,7 @@ use super::fields::FieldRules;
 use super::forward::{Envelope as ForwardEnvelope, ForwardRules, Greeting, Scanner};
 use super::journal::{JournalRules, entries_end as journal_end};
 use super::proto::logproto::PushRequest;
+use super::spares::Spare;
 use super::syslog::{Frames, SyslogRules};
 use super::write::{Backend, Sink};
 use super::{lines, protobuf};
@@ -194,7 +195,15 @@ impl Backend for Forgetful {
     }
 }
 
+impl Spare for Nothing {
+    fn capacity(&self) -> usize {
+        0
+    }
+}
+
 impl Sink for Nothing {
+    fn clear(&mut self) {}
+
     fn stream(&mut self, _: &Labels) {}
 
     fn push(

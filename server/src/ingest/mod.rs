@@ -38,6 +38,7 @@ mod protobuf;
 mod push;
 mod rate;
 mod reason;
+mod spares;
 mod streams;
 mod syslog;
 mod window;

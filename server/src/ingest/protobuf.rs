@@ -14,11 +14,15 @@ use super::push::{DecodeError, Push, text};
 /// The longest label text of one stream, in bytes.
 const LABELS_BYTES_MAX: usize = 16 << 20;
 
+/// Hardly any entry is longer on the average, and what there is room for takes less than the body.
+const ENTRY_BYTES: usize = 256;
+
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// Reads a `logproto.PushRequest`.
 pub(crate) fn decode(body: &[u8]) -> Result<Push<'_>, DecodeError> {
     let mut push = Push::default();
+    push.entries.reserve(body.len() / ENTRY_BYTES);
     let mut fields = Fields::of(body);
     while let Some((tag, wire)) = fields.next()? {
         match tag {

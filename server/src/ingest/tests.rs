@@ -4,6 +4,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use timberline_store::StoreError;
 
+use super::super::spares::Spare;
 use super::super::write::Sink;
 use super::*;
 use crate::config::LimitsConfig;
@@ -26,7 +27,17 @@ struct MemoryBatch {
     entries: Vec<Stored>,
 }
 
+impl Spare for MemoryBatch {
+    fn capacity(&self) -> usize {
+        self.entries.capacity()
+    }
+}
+
 impl Sink for MemoryBatch {
+    fn clear(&mut self) {
+        self.entries.clear();
+    }
+
     fn stream(&mut self, labels: &Labels) {
         self.stream = labels.clone();
     }

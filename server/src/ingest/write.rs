@@ -6,6 +6,7 @@ use timberline_store::{InvalidLabels, Labels, Store, StoreError, TenantId, Times
 
 use super::level::{self, LEVEL_NAME};
 use super::push::{Entry, Push};
+use super::spares::Spare;
 use super::streams::KnownStream;
 
 /// About what an entry takes in a batch beside its line.
@@ -14,7 +15,7 @@ const ENTRY_BYTES: usize = 32;
 /// What the write path needs of a store.
 pub(crate) trait Backend: Send + Sync + 'static {
     /// Entries to be appended together.
-    type Batch: Sink + Default;
+    type Batch: Sink + Spare + Send;
 
     /// As [`Store::append`].
     fn append(&self, tenant: &TenantId, batch: &Self::Batch) -> Result<(), StoreError>;
@@ -28,6 +29,9 @@ pub(crate) trait Backend: Send + Sync + 'static {
 
 /// What takes in entries, stream by stream.
 pub(crate) trait Sink {
+    /// As [`WriteBatch::clear`].
+    fn clear(&mut self);
+
     /// As [`WriteBatch::reserve`]; nothing where there is nothing to reserve.
     fn reserve(&mut self, _bytes: usize) {}
 
@@ -59,7 +63,17 @@ impl Backend for Store {
     }
 }
 
+impl Spare for WriteBatch {
+    fn capacity(&self) -> usize {
+        self.capacity()
+    }
+}
+
 impl Sink for WriteBatch {
+    fn clear(&mut self) {
+        self.clear();
+    }
+
     fn reserve(&mut self, bytes: usize) {
         self.reserve(bytes);
     }
