@@ -119,7 +119,9 @@ pub(crate) fn of_line(line: &str) -> &'static str {
 }
 
 fn looks_like_json(line: &str) -> bool {
-    line.trim_start().starts_with('{') && line.trim_end().ends_with('}')
+    // Bytes: a character is compared as text, which takes far longer.
+    line.trim_start().as_bytes().first() == Some(&b'{')
+        && line.trim_end().as_bytes().last() == Some(&b'}')
 }
 
 #[cfg(test)]

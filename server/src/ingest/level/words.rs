@@ -1,67 +1,59 @@
 //! The first word of a line that is a level's name.
 
-/// What may stand before a word.
-const LEFT: u8 = 1;
+use std::array;
+
+/// So many places are looked at together.
+const PLACES: usize = 16;
+
 /// What may stand behind a word.
-const RIGHT: u8 = 2;
-/// What a level's name begins with, in either case: two bits above the one for what may stand before it.
-const INITIAL: u8 = LEFT << 2;
-
-const CLASSES: [u8; 256] = classes();
-
-const fn classes() -> [u8; 256] {
-    let mut classes = [0; 256];
-    let sets: [(&[u8], u8); 3] =
-        [(b" \t\n[({\"=", LEFT), (b" \t\n[](){}:,!\"=", RIGHT), (b"tdfcewiTDFCEWI", INITIAL)];
-    let mut set = 0;
-    while set < sets.len() {
-        let (members, class) = sets[set];
-        let mut member = 0;
-        while member < members.len() {
-            classes[members[member] as usize] |= class;
-            member += 1;
-        }
-        set += 1;
-    }
-    classes
-}
-
-fn has(byte: u8, class: u8) -> bool {
-    CLASSES[usize::from(byte)] & class != 0
-}
+const RIGHT: &[u8] = b" \t\n[](){}:,!\"=";
 
 /// The level that the first word with a boundary on both sides names. Case does not matter.
 pub(super) fn first(line: &[u8]) -> Option<&'static str> {
     if let Some(level) = word_at(line) {
         return Some(level);
     }
-    let behind = line.get(1..)?;
-    let (eights, rest) = behind.as_chunks::<8>();
-    for (number, eight) in eights.iter().enumerate() {
-        let start = 8 * number;
-        // Most have no place where a name could begin, which is seen without a branch for each.
-        let mut begins = 0;
-        for (before, byte) in line[start..start + 8].iter().zip(eight) {
-            begins |= beginning(*before, *byte);
+    let mut rest = line;
+    while let Some((befores, _)) = rest.split_first_chunk::<PLACES>()
+        && let Some((firsts, _)) = rest[1..].split_first_chunk::<PLACES>()
+        && let Some((seconds, _)) = rest[2..].split_first_chunk::<PLACES>()
+    {
+        let begins: [u8; PLACES] =
+            array::from_fn(|at| may_begin(befores[at], firsts[at], seconds[at]).into());
+        // Nearly always none, which is seen for all of them at once.
+        let mut begins = u128::from_le_bytes(begins);
+        while begins != 0 {
+            let at = begins.trailing_zeros() as usize / 8;
+            if let Some(level) = word_at(&rest[at + 1..]) {
+                return Some(level);
+            }
+            begins &= begins - 1;
         }
-        if begins != 0
-            && let Some(level) = first_behind(&line[start..], 8)
-        {
-            return Some(level);
-        }
+        rest = &rest[PLACES..];
     }
-    first_behind(&line[8 * eights.len()..], rest.len())
+    let places = rest.iter().zip(rest.get(1..)?).zip(rest.get(2..)?).enumerate();
+    let mut begins =
+        places.filter(|(_, ((before, first), second))| may_begin(**before, **first, **second));
+    begins.find_map(|(at, _)| word_at(&rest[at + 1..]))
 }
 
-/// The level that a word names which begins at one of the `count` places behind the first.
-fn first_behind(line: &[u8], count: usize) -> Option<&'static str> {
-    let mut places = (0..count).filter(|place| beginning(line[*place], line[place + 1]) != 0);
-    places.find_map(|place| word_at(&line[place + 1..]))
-}
-
-/// Not 0 where a level's name may begin behind a byte.
-fn beginning(before: u8, byte: u8) -> u8 {
-    CLASSES[usize::from(before)] & CLASSES[usize::from(byte)] >> 2 & LEFT
+/// Whether a level's name may begin with two bytes behind a third. Without branches and tables, so that the compiler
+/// does this for many places at once.
+#[inline]
+const fn may_begin(before: u8, first: u8, second: u8) -> bool {
+    let (first, second) = (first | 0x20, second | 0x20);
+    // Space or quote, either of two brackets, and those that have no neighbour.
+    let left = (before | 0x02 == b'"')
+        | (before | 0x20 == b'{')
+        | (before == b'(')
+        | (before == b'=')
+        | (before == b'\t')
+        | (before == b'\n');
+    let name = (second == b'r') & ((first == b'e') | (first == b't') | (first == b'c'))
+        | (second == b'a') & ((first == b'w') | (first == b'f'))
+        | (second == b'e') & (first == b'd')
+        | (second == b'n') & (first == b'i');
+    left & name
 }
 
 fn word_at(rest: &[u8]) -> Option<&'static str> {
@@ -76,7 +68,7 @@ fn word_at(rest: &[u8]) -> Option<&'static str> {
         _ => &[],
     };
     let (_, level) = candidates.iter().find(|(word, _)| {
-        let bounded = rest.get(word.len()).is_none_or(|&next| has(next, RIGHT));
+        let bounded = rest.get(word.len()).is_none_or(|next| RIGHT.contains(next));
         bounded && rest[..word.len().min(rest.len())].eq_ignore_ascii_case(word.as_bytes())
     })?;
     Some(level)
@@ -109,10 +101,28 @@ mod tests {
     }
 
     #[test]
+    fn a_name_begins_as_a_level_does() {
+        let names = ["trace", "debug", "fatal", "critical", "error", "err", "warning", "info"];
+        for (first, second) in (0..=255_u8).flat_map(|first| (0..=255_u8).map(move |b| (first, b)))
+        {
+            let begun = [first, second].to_ascii_lowercase();
+            let expected = names.iter().any(|name| name.as_bytes().starts_with(&begun));
+            assert_eq!(may_begin(b' ', first, second), expected, "{first} {second}");
+            assert!(!may_begin(b'-', first, second));
+        }
+    }
+
+    #[test]
     fn words_are_found_wherever_they_stand() {
         for before in 0..40 {
             let line = format!("{} an error: x", "-".repeat(before));
             assert_eq!(first(line.as_bytes()), Some("error"), "{line}");
+            for left in 0..=255 {
+                let mut line = format!("{} info", "-".repeat(before)).into_bytes();
+                line[before] = left;
+                let level = b" \t\n[({\"=".contains(&left).then_some("info");
+                assert_eq!(first(&line), level, "{before} {left}");
+            }
             for end in ["", "s", "=", "/"] {
                 let line = format!("{} warn{end}", ".".repeat(before));
                 let level = (end != "s" && end != "/").then_some("warn");
