@@ -24,6 +24,7 @@ use foldhash::{HashSet, HashSetExt};
 
 use super::super::checksum;
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::super::template::Listener;
 use super::bloom::{self, BITS_PER_GRAM, Filter, filter_of};
 use super::trigrams::{self, Trigrams};
 use crate::Needle;
@@ -191,15 +192,16 @@ impl Surveyor {
     /// nothing.
     pub(super) fn add(&mut self, text: &[u8]) {
         self.trigrams.add(text);
-        for_each_long(text, |word| {
-            let word = &text[word];
-            self.grams.extend(first_gram(word));
-            self.longest = self.longest.max(word.len());
-            if word.len() >= WINDOW_LEN {
-                self.wide.extend_from_slice(word);
-                self.wide_ends.push(self.wide.len());
-            }
-        });
+        for_each_long(text, |word| self.add_long(&text[word]));
+    }
+
+    fn add_long(&mut self, word: &[u8]) {
+        self.grams.extend(first_gram(word));
+        self.longest = self.longest.max(word.len());
+        if word.len() >= WINDOW_LEN {
+            self.wide.extend_from_slice(word);
+            self.wide_ends.push(self.wide.len());
+        }
     }
 
     /// What is known of them, where the lines have so many bytes, and the filter. That is empty where there are
@@ -218,6 +220,23 @@ impl Surveyor {
         let filter_len = u32::try_from(filter.len()).unwrap_or(u32::MAX);
         let filter_crc = crc32c::crc32c(&filter);
         (Words { filter_len, filter_crc, longest, inner, trigrams }, filter)
+    }
+}
+
+impl Listener for Surveyor {
+    fn digits_min(&self) -> usize {
+        LONG_LEN_MIN
+    }
+
+    fn piece(&mut self, text: &[u8]) {
+        self.add(text);
+    }
+
+    fn number(&mut self, digits: &[u8]) {
+        // A word, and no three letters.
+        if digits.len() >= LONG_LEN_MIN {
+            self.add_long(digits);
+        }
     }
 }
 

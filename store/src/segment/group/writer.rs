@@ -6,10 +6,10 @@ use super::super::VERSION;
 use super::super::codec::put_varint;
 use super::super::column::MetadataBuilder;
 use super::super::frame::{FRAME_BYTES_MAX, FrameWriter};
-use super::super::template::{self, Finished, Kind, Listener, Sink};
+use super::super::template::{self, Finished, Kind, Sink};
 use super::header::WITHIN;
 use super::times::Times;
-use super::words::{LONG_LEN_MIN, Surveyor};
+use super::words::Surveyor;
 use super::{GROUP_ROWS_MAX, GroupEntry};
 use crate::{Metadata, Timestamp};
 
@@ -92,9 +92,7 @@ impl GroupBuilder {
     ) -> io::Result<GroupEntry> {
         let rows = u32::try_from(self.rows()).map_err(io::Error::other)?;
         let mut surveyor = Surveyor::new();
-        let mut listener =
-            Listener { digits_min: LONG_LEN_MIN, piece: &mut |piece| surveyor.add(piece) };
-        let table = template::write(&self.text, &self.spans, sink, &mut listener)?;
+        let table = template::write(&self.text, &self.spans, sink, &mut surveyor)?;
         let times = Times::write(&self.timestamps, sink)?;
         let mut column = Vec::new();
         self.metadata.finish(&mut column);
@@ -148,10 +146,8 @@ mod tests {
             of_lines.add(line.as_bytes());
         }
         let mut of_pieces = Surveyor::new();
-        let mut listener =
-            Listener { digits_min: LONG_LEN_MIN, piece: &mut |piece| of_pieces.add(piece) };
         let mut sink = Sink::new(1).unwrap();
-        template::write(text.as_bytes(), &spans, &mut sink, &mut listener).unwrap();
+        template::write(text.as_bytes(), &spans, &mut sink, &mut of_pieces).unwrap();
         [of_pieces.finish(text.len()), of_lines.finish(text.len())]
     }
 

@@ -22,6 +22,7 @@ use super::super::codec::{Cursor, Damage, Decoded, put_varint};
 use super::Listener;
 use super::decoding::Decoding;
 use super::ints::{IntColumn, distinct};
+use super::numbers::{Numbers, numbers};
 use super::runs;
 use super::sink::{Kind, Place, Sink};
 use super::split::{Draft, Texts, split};
@@ -110,15 +111,6 @@ impl Survey {
         }
     }
 
-    /// Tells the values that it is of, as far as they are wanted.
-    fn tell(&self, texts: Texts<'_>, listener: &mut Listener<'_>) {
-        let is_wanted =
-            !self.stamp.is_digits() || self.stamp.len_max as usize >= listener.digits_min;
-        if is_wanted {
-            texts.iter().for_each(|text| (listener.piece)(text));
-        }
-    }
-
     /// The width that numbers are padded to, 0 for none; `None` where not all are numbers.
     fn width(&self) -> Option<u32> {
         let Stamp { len_min, len_max, .. } = self.stamp;
@@ -142,16 +134,24 @@ impl Column {
         is_quoted: bool,
         depth: usize,
         sink: &mut Sink,
-        listener: Option<&mut Listener<'_>>,
+        listener: Option<&mut dyn Listener>,
     ) -> io::Result<Self> {
+        let takes_few = takes_few_values(texts);
+        if !takes_few && let Some(Numbers { stamp, width, values }) = numbers(texts) {
+            if let Some(listener) = listener {
+                tell(texts, &stamp, listener);
+            }
+            let values = IntColumn::write(&values, sink)?;
+            return Ok(Self::new(stamp, Coding::Numbers { width, values }));
+        }
         // What takes few values is known by these.
-        let dictionary_first = takes_few_values(texts).then(|| dictionary(texts));
+        let dictionary_first = takes_few.then(|| dictionary(texts));
         let found = dictionary_first.as_ref().and_then(Option::as_ref);
         let distinct = found.map_or(texts.spans, |(distinct, _)| distinct);
         let distinct = Texts { bytes: texts.bytes, spans: distinct };
         let survey = Survey::of(distinct);
         if let Some(listener) = listener {
-            survey.tell(distinct, listener);
+            tell(distinct, &survey.stamp, listener);
         }
         if let Some(width) = survey.width() {
             let values = match found {
@@ -332,6 +332,15 @@ impl Column {
             }
         };
         Ok(Self { stamp: stored.unwrap_or(stamp), coding, cell })
+    }
+}
+
+/// Tells values, as far as they are wanted.
+fn tell(texts: Texts<'_>, stamp: &Stamp, listener: &mut dyn Listener) {
+    if !stamp.is_digits() {
+        texts.iter().for_each(|text| listener.piece(text));
+    } else if stamp.len_max as usize >= listener.digits_min() {
+        texts.iter().for_each(|digits| listener.number(digits));
     }
 }
 

@@ -14,6 +14,7 @@
 //! with planes where it is short. So many of the lowest planes as `random` says are as good as random, and share
 //! frames with bytes that are.
 
+use std::array;
 use std::io;
 
 use foldhash::{HashMap, HashMapExt};
@@ -62,38 +63,30 @@ pub(in crate::segment) struct Planes {
 impl IntColumn {
     /// Stores values in the smallest form.
     pub(in crate::segment) fn write(values: &[u64], sink: &mut Sink) -> io::Result<Self> {
-        let (Some(&min), Some(&max)) = (values.iter().min(), values.iter().max()) else {
-            return Ok(Self::Constant(0));
-        };
-        if min == max {
-            return Ok(Self::Constant(min));
-        }
+        let (min, max) = bounds(values);
         if let Some((distinct, codes)) = dictionary(values, max - min) {
             let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
-            let values = Box::new(Self::write_plain(&distinct, sink)?);
-            let codes = Box::new(Self::write_plain(&codes, sink)?);
+            let values = Box::new(Self::write_plain(&distinct, (min, max), sink)?);
+            let codes = Box::new(Self::write_plain(&codes, bounds(&codes), sink)?);
             return Ok(Self::Dictionary { count, values, codes });
         }
-        Self::write_plain(values, sink)
+        Self::write_plain(values, (min, max), sink)
     }
 
-    fn write_plain(values: &[u64], sink: &mut Sink) -> io::Result<Self> {
-        let (Some(&min), Some(&max)) = (values.iter().min(), values.iter().max()) else {
-            return Ok(Self::Constant(0));
-        };
+    /// Stores values between two bounds, which are among them.
+    fn write_plain(values: &[u64], (min, max): (u64, u64), sink: &mut Sink) -> io::Result<Self> {
         if min == max {
             return Ok(Self::Constant(min));
         }
         let bits = bits_of(max - min);
         let offsets = || values.iter().map(|value| value - min);
-        let deltas = deltas_of(values);
         let offset_bits: u64 = offsets().map(|value| u64::from(bits_of(value))).sum();
-        let delta_bits: u64 = deltas.iter().map(|value| u64::from(bits_of(*value))).sum();
+        let delta_bits: u64 = deltas_of(values).map(|value| u64::from(bits_of(value))).sum();
         // Differences carry the noise of two values: they must be clearly smaller.
         let is_smooth = delta_bits + values.len() as u64 <= offset_bits;
         let planes = match is_smooth {
-            true => planes_of(deltas.iter().copied()),
-            false => planes_of(offsets()),
+            true => planes_of(&deltas_of(values).collect::<Vec<_>>()),
+            false => planes_of(&offsets().collect::<Vec<_>>()),
         };
         let packed_len = (values.len() * bits as usize).div_ceil(8);
         let planes = if packed_len >= PACKED_BYTES_MIN {
@@ -339,20 +332,34 @@ fn bits_of(value: u64) -> u32 {
     u64::BITS - value.leading_zeros()
 }
 
-fn deltas_of(values: &[u64]) -> Vec<u64> {
+/// The least and the largest value; 0 where there is none.
+fn bounds(values: &[u64]) -> (u64, u64) {
+    let first = values.first().copied().unwrap_or_default();
+    // Four at a time, none of which waits for another.
+    let (fours, rest) = values.as_chunks::<4>();
+    let (mut least, mut largest) = ([first; 4], [first; 4]);
+    for four in fours {
+        least = array::from_fn(|lane| least[lane].min(four[lane]));
+        largest = array::from_fn(|lane| largest[lane].max(four[lane]));
+    }
+    let least = least.iter().chain(rest).fold(first, |least, value| least.min(*value));
+    (least, largest.iter().chain(rest).fold(first, |largest, value| largest.max(*value)))
+}
+
+fn deltas_of(values: &[u64]) -> impl Iterator<Item = u64> {
     let mut last = 0;
-    let delta = |value: &u64| {
+    values.iter().map(move |value| {
         let delta = value.wrapping_sub(last).cast_signed();
         last = *value;
         zigzag(delta)
-    };
-    values.iter().map(delta).collect()
+    })
 }
 
 /// The bytes of values, the lowest of all first. As many planes as the largest value has bytes.
-fn planes_of(values: impl Iterator<Item = u64> + Clone) -> Vec<Vec<u8>> {
-    let width = bits_of(values.clone().max().unwrap_or_default()).div_ceil(8).max(1);
-    let plane = |byte: u32| values.clone().map(|value| (value >> (8 * byte)) as u8).collect();
+fn planes_of(values: &[u64]) -> Vec<Vec<u8>> {
+    let all = values.iter().fold(0, |all, value| all | value);
+    let width = bits_of(all).div_ceil(8).max(1);
+    let plane = |byte: u32| values.iter().map(|value| (value >> (8 * byte)) as u8).collect();
     (0..width).map(plane).collect()
 }
 

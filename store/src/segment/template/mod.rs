@@ -15,6 +15,7 @@ mod describe;
 mod hits;
 mod ints;
 mod lazy;
+mod numbers;
 mod project;
 mod raw;
 mod runs;
@@ -47,11 +48,15 @@ pub(crate) use self::view::TemplateView;
 
 /// Is told what the texts of a table are made of, in pieces. Every run of letters and digits of a text is in one of
 /// them as a whole. What many texts have alike is mostly told once.
-pub(in crate::segment) struct Listener<'l> {
-    /// Numbers of fewer digits are not told.
-    pub(in crate::segment) digits_min: usize,
-    /// Is called with each piece.
-    pub(in crate::segment) piece: &'l mut dyn FnMut(&[u8]),
+pub(in crate::segment) trait Listener {
+    /// Numbers of fewer decimal digits are not told.
+    fn digits_min(&self) -> usize;
+
+    /// There is this piece.
+    fn piece(&mut self, text: &[u8]);
+
+    /// There is a piece of decimal digits alone.
+    fn number(&mut self, digits: &[u8]);
 }
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are: where those are
@@ -69,7 +74,7 @@ pub(in crate::segment) fn write(
     bytes: &[u8],
     spans: &[(u32, u32)],
     sink: &mut Sink,
-    listener: &mut Listener<'_>,
+    listener: &mut dyn Listener,
 ) -> io::Result<Table> {
     let texts = Texts { bytes, spans };
     let mark = sink.mark();

@@ -208,7 +208,7 @@ impl<'a> Cut<'a> {
     }
 
     fn tokens(&self, row: u32) -> &[Token] {
-        let [start, end] = [row as usize, row as usize + 1].map(|at| self.token_starts[at]);
+        let (start, end) = (self.token_starts[row as usize], self.token_starts[row as usize + 1]);
         &self.tokens[start as usize..end as usize]
     }
 

@@ -1,6 +1,7 @@
 //! What is known of a column's values without reading them.
 
 use super::super::codec::{Cursor, Damage, Decoded, put_varint};
+use super::numbers::are_digits;
 use super::split::Texts;
 use crate::Needle;
 
@@ -95,16 +96,6 @@ fn is_short_number(bytes: &[u8], start: usize, len: usize) -> bool {
         9..=16 => are_digits(bytes as u64, 8) && are_digits((bytes >> 64) as u64, len - 8),
         _ => false,
     }
-}
-
-/// Whether the first `len` of eight bytes, one at the least, are decimal digits.
-const fn are_digits(bytes: u64, len: usize) -> bool {
-    const ONES: u64 = u64::MAX / 0xff;
-    // Those behind are shifted out, and zeros come in.
-    let bytes = (bytes ^ (ONES * 0x30)) << (64 - 8 * len);
-    // What is more than nine reaches into the high half; nothing reaches into the next byte.
-    let more = (bytes & (ONES * 0x0f)) + ONES * 6;
-    (bytes | more) & (ONES * 0xf0) == 0
 }
 
 impl Stamp {

@@ -94,7 +94,7 @@ impl Table {
         texts: Texts<'_>,
         depth: usize,
         sink: &mut Sink,
-        listener: Option<&mut Listener<'_>>,
+        listener: Option<&mut dyn Listener>,
     ) -> io::Result<Self> {
         let drafts = split(texts, &mut sink.tokens);
         Self::write_drafts(texts, drafts, depth, sink, listener)
@@ -112,7 +112,7 @@ impl Table {
         drafts: Vec<Draft>,
         depth: usize,
         sink: &mut Sink,
-        mut listener: Option<&mut Listener<'_>>,
+        mut listener: Option<&mut dyn Listener>,
     ) -> io::Result<Self> {
         let numbers = match drafts.len() {
             0 | 1 => None,
@@ -128,11 +128,12 @@ impl Table {
         for draft in drafts {
             let mut slots: Vec<Column> = Vec::with_capacity(draft.slots.len());
             for slot in &draft.slots {
-                let listener = listener.as_deref_mut();
+                let listener =
+                    listener.as_mut().map(|listener| &mut **listener as &mut dyn Listener);
                 slots.push(write_slot(texts, &draft.slots, &slots, slot, depth, sink, listener)?);
             }
             if let Some(listener) = &mut listener {
-                draft.statics.iter().for_each(|text| (listener.piece)(text));
+                draft.statics.iter().for_each(|text| listener.piece(text));
             }
             let count = u32::try_from(draft.rows.len()).unwrap_or(u32::MAX);
             let mut statics = Statics::default();
@@ -282,7 +283,7 @@ fn write_slot(
     slot: &Slot,
     depth: usize,
     sink: &mut Sink,
-    listener: Option<&mut Listener<'_>>,
+    listener: Option<&mut dyn Listener>,
 ) -> io::Result<Column> {
     let values = Texts { bytes: texts.bytes, spans: &slot.spans };
     for (place, (earlier, column)) in (0..).zip(all.iter().zip(written)) {

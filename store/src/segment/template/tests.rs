@@ -19,6 +19,19 @@ pub(super) struct Frames {
     cells: Cells,
 }
 
+/// Does not listen.
+struct Nobody;
+
+impl Listener for Nobody {
+    fn digits_min(&self) -> usize {
+        0
+    }
+
+    fn piece(&mut self, _: &[u8]) {}
+
+    fn number(&mut self, _: &[u8]) {}
+}
+
 impl Frames {
     /// What was put in a sink, with so many cells for its columns.
     pub(super) fn of(mut sink: Sink, cells: u32) -> Self {
@@ -57,8 +70,7 @@ fn stored(texts: &[Vec<u8>]) -> (Table, Frames) {
         spans.push((start, u32::try_from(bytes.len()).unwrap()));
     }
     let mut sink = Sink::new(1).unwrap();
-    let mut listener = Listener { digits_min: 0, piece: &mut |_| {} };
-    let table = write(&bytes, &spans, &mut sink, &mut listener).unwrap();
+    let table = write(&bytes, &spans, &mut sink, &mut Nobody).unwrap();
     let mut described = Vec::new();
     table.encode(&mut described);
     let mut decoding = Decoding::new(VERSION);
