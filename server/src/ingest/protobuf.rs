@@ -15,7 +15,7 @@ use super::push::{DecodeError, Push, text};
 const LABELS_BYTES_MAX: usize = 16 << 20;
 
 /// Hardly any entry is longer on the average, and what there is room for takes less than the body.
-const ENTRY_BYTES: usize = 256;
+const ENTRY_BYTES: usize = 128;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 

@@ -232,10 +232,10 @@ impl Listener for Surveyor {
         self.add(text);
     }
 
-    fn number(&mut self, digits: &[u8]) {
-        // A word, and no three letters.
-        if digits.len() >= LONG_LEN_MIN {
-            self.add_long(digits);
+    fn word(&mut self, text: &[u8]) {
+        self.trigrams.add(text);
+        if text.len() >= LONG_LEN_MIN {
+            self.add_long(text);
         }
     }
 }

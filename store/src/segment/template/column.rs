@@ -337,10 +337,12 @@ impl Column {
 
 /// Tells values, as far as they are wanted.
 fn tell(texts: Texts<'_>, stamp: &Stamp, listener: &mut dyn Listener) {
-    if !stamp.is_digits() {
-        texts.iter().for_each(|text| listener.piece(text));
-    } else if stamp.len_max as usize >= listener.digits_min() {
-        texts.iter().for_each(|digits| listener.number(digits));
+    if stamp.is_digits() && (stamp.len_max as usize) < listener.digits_min() {
+        return;
+    }
+    match stamp.is_words() {
+        true => texts.iter().for_each(|text| listener.word(text)),
+        false => texts.iter().for_each(|text| listener.piece(text)),
     }
 }
 

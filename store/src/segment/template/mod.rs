@@ -55,8 +55,8 @@ pub(in crate::segment) trait Listener {
     /// There is this piece.
     fn piece(&mut self, text: &[u8]);
 
-    /// There is a piece of decimal digits alone.
-    fn number(&mut self, digits: &[u8]);
+    /// There is a piece of ASCII letters and digits alone.
+    fn word(&mut self, text: &[u8]);
 }
 
 /// Templates that save less than this, as a ratio, are weighed against the texts as they are: where those are

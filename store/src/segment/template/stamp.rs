@@ -13,6 +13,12 @@ pub(super) struct Stamp {
     pub(super) bytes: ByteSet,
 }
 
+/// ASCII letters and digits.
+const WORDS: ByteSet = ByteSet {
+    ascii: ((1 << 10) - 1) << b'0' | ((1 << 26) - 1) << b'A' | ((1 << 26) - 1) << b'a',
+    others: false,
+};
+
 /// A set of bytes. Those beyond ASCII are all in it, or none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ByteSet {
@@ -137,6 +143,11 @@ impl Stamp {
     /// Whether values may have that length.
     pub(super) fn may_be_long(&self, len: usize) -> bool {
         (self.len_min as usize..=self.len_max as usize).contains(&len)
+    }
+
+    /// Whether values are of ASCII letters and digits alone.
+    pub(super) fn is_words(&self) -> bool {
+        self.bytes.is_in(WORDS)
     }
 
     /// Whether values are of digits alone.

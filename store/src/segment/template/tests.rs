@@ -29,7 +29,7 @@ impl Listener for Nobody {
 
     fn piece(&mut self, _: &[u8]) {}
 
-    fn number(&mut self, _: &[u8]) {}
+    fn word(&mut self, _: &[u8]) {}
 }
 
 impl Frames {
