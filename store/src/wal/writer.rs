@@ -444,8 +444,8 @@ impl Wal {
                 Err(error) => return Led { outcome: Err(Failure::from(error)), ..led },
             },
         };
-        let path = self.paths.wal_file(number);
-        led.outcome = file.write_all(records).map_err(|error| Failure::new("write", &path, &error));
+        let failure = |action, error| Failure::new(action, &self.paths.wal_file(number), &error);
+        led.outcome = file.write_all(records).map_err(|error| failure("write", error));
         // Behind a failed write, too: what was acknowledged without a sync must not wait for a file that
         // nobody has open.
         if stage == Stage::Durable || led.outcome.is_err() {
@@ -457,8 +457,7 @@ impl Wal {
                 }
                 Err(error) => {
                     led.is_unsure = true;
-                    let failure = Failure::new("sync", &path, &error);
-                    led.outcome = led.outcome.and(Err(failure));
+                    led.outcome = led.outcome.and(Err(failure("sync", error)));
                 }
             }
         }

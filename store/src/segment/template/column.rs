@@ -145,7 +145,7 @@ impl Column {
             return Ok(Self::new(stamp, Coding::Numbers { width, values }));
         }
         // What takes few values is known by these.
-        let dictionary_first = takes_few.then(|| dictionary(texts));
+        let dictionary_first = takes_few.then(|| dictionary(texts, FEW_VALUES.1));
         let found = dictionary_first.as_ref().and_then(Option::as_ref);
         let distinct = found.map_or(texts.spans, |(distinct, _)| distinct);
         let distinct = Texts { bytes: texts.bytes, spans: distinct };
@@ -164,7 +164,7 @@ impl Column {
             let values = IntColumn::write(&values, sink)?;
             return Ok(Self::new(survey.stamp, Coding::Numbers { width, values }));
         }
-        let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts));
+        let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts, DICTIONARY_TRIAL.1));
         if let Some((distinct, codes)) = dictionary {
             let count = u32::try_from(distinct.len()).unwrap_or(u32::MAX);
             let distinct = Texts { bytes: texts.bytes, spans: &distinct };
@@ -448,14 +448,15 @@ fn takes_few_values(texts: Texts<'_>) -> bool {
 type Dictionary = (Vec<(u32, u32)>, Vec<u64>);
 
 /// The distinct texts, in the order in which they come first, and which of them each text is, where
-/// there are few enough.
-fn dictionary(texts: Texts<'_>) -> Option<Dictionary> {
+/// there are few enough. There is room at once for `distinct_about`.
+fn dictionary(texts: Texts<'_>, distinct_about: usize) -> Option<Dictionary> {
     let (trial, trial_max) = DICTIONARY_TRIAL;
     if texts.len() < DICTIONARY_TEXTS_MIN {
         return None;
     }
-    let mut numbers: HashMap<&[u8], u64> = HashMap::new();
-    let mut distinct = Vec::new();
+    let distinct_about = distinct_about.min(texts.len());
+    let mut numbers: HashMap<&[u8], u64> = HashMap::with_capacity(distinct_about);
+    let mut distinct = Vec::with_capacity(distinct_about);
     let mut distinct_bytes = 0;
     let mut codes = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {

@@ -54,7 +54,7 @@ impl<'a> Texts<'a> {
     pub(super) fn take_at_most(&self, few: usize, sample: usize) -> bool {
         let mut seen: Vec<&[u8]> = Vec::with_capacity(few);
         self.iter().take(sample).all(|text| {
-            let is_known = seen.contains(&text);
+            let is_known = seen.iter().any(|known| is_same(known, text));
             if !is_known {
                 seen.push(text);
             }
@@ -350,7 +350,8 @@ fn is_same(text: &[u8], other: &[u8]) -> bool {
         1 => text[0] == other[0],
         2..4 => ends_alike!(u16),
         4..8 => ends_alike!(u32),
-        8..=16 => ends_alike!(u64),
+        8..16 => ends_alike!(u64),
+        16..=32 => ends_alike!(u128),
         _ => text == other,
     }
 }
