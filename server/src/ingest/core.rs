@@ -408,14 +408,16 @@ impl<B: Backend> Core<B> {
         limits: &IngestLimits,
     ) -> Result<Vec<Arc<KnownStream>>, PushError> {
         let streams = self.streams.of(limits);
-        let known = |stream: &super::push::Stream<'_>| {
-            streams.get(&stream.labels, limits).map_err(|error| {
+        let mut all = Vec::with_capacity(push.streams.len());
+        for stream in &push.streams {
+            let known = streams.get(&stream.labels, limits).map_err(|error| {
                 self.discard(tenant, Reason::InvalidLabels, push.entries.len(), 0);
                 let text = format!("couldn't parse labels: {error}");
                 PushError::new(StatusCode::BAD_REQUEST, text)
-            })
-        };
-        push.streams.iter().map(known).collect()
+            });
+            all.push(known?);
+        }
+        Ok(all)
     }
 
     /// Stores what passed the checks and the rules that depend on what came before.

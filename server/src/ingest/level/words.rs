@@ -5,6 +5,9 @@ use std::array;
 /// So many places are looked at together.
 const PLACES: usize = 16;
 
+/// Bytes that these are told from: a name has two behind its place, at the least.
+const PLACES_BYTES: usize = PLACES + 2;
+
 /// What may stand behind a word.
 const RIGHT: &[u8] = b" \t\n[](){}:,!\"=";
 
@@ -13,28 +16,45 @@ pub(super) fn first(line: &[u8]) -> Option<&'static str> {
     if let Some(level) = word_at(line) {
         return Some(level);
     }
-    let mut rest = line;
-    while let Some((befores, _)) = rest.split_first_chunk::<PLACES>()
-        && let Some((firsts, _)) = rest[1..].split_first_chunk::<PLACES>()
-        && let Some((seconds, _)) = rest[2..].split_first_chunk::<PLACES>()
-    {
-        let begins: [u8; PLACES] =
-            array::from_fn(|at| may_begin(befores[at], firsts[at], seconds[at]).into());
-        // Nearly always none, which is seen for all of them at once.
-        let mut begins = u128::from_le_bytes(begins);
-        while begins != 0 {
-            let at = begins.trailing_zeros() as usize / 8;
-            if let Some(level) = word_at(&rest[at + 1..]) {
-                return Some(level);
-            }
-            begins &= begins - 1;
+    let Some(last) = line.len().checked_sub(PLACES_BYTES) else { return first_of_few(line) };
+    let mut at = 0;
+    loop {
+        if let Some(level) = first_behind(line, at) {
+            return Some(level);
         }
-        rest = &rest[PLACES..];
+        if at == last {
+            return None;
+        }
+        // The last places are looked at with some before them once more.
+        at = (at + PLACES).min(last);
     }
-    let places = rest.iter().zip(rest.get(1..)?).zip(rest.get(2..)?).enumerate();
-    let mut begins =
-        places.filter(|(_, ((before, first), second))| may_begin(**before, **first, **second));
-    begins.find_map(|(at, _)| word_at(&rest[at + 1..]))
+}
+
+/// The level that a word names which begins behind one of the places from `at` on.
+fn first_behind(line: &[u8], at: usize) -> Option<&'static str> {
+    let befores = line[at..].first_chunk::<PLACES>()?;
+    let firsts = line[at + 1..].first_chunk::<PLACES>()?;
+    let seconds = line[at + 2..].first_chunk::<PLACES>()?;
+    let begins: [u8; PLACES] =
+        array::from_fn(|place| may_begin(befores[place], firsts[place], seconds[place]).into());
+    // Nearly always none, which is seen for all of them at once.
+    let mut begins = u128::from_le_bytes(begins);
+    while begins != 0 {
+        let place = begins.trailing_zeros() as usize / 8;
+        if let Some(level) = word_at(&line[at + place + 1..]) {
+            return Some(level);
+        }
+        begins &= begins - 1;
+    }
+    None
+}
+
+/// As [`first`] behind the first byte, of a line that has less than [`PLACES_BYTES`].
+fn first_of_few(line: &[u8]) -> Option<&'static str> {
+    let mut places = line.windows(3).enumerate();
+    places.find_map(|(at, bytes)| {
+        may_begin(bytes[0], bytes[1], bytes[2]).then(|| word_at(&line[at + 1..]))?
+    })
 }
 
 /// Whether a level's name may begin with two bytes behind a third. Without branches and tables, so that the compiler
