@@ -116,7 +116,7 @@ impl Head {
                 size.entries += entries.len() as u64;
                 continue;
             };
-            for run in HeadRun::build(entries, &[]) {
+            for run in HeadRun::build(entries, None) {
                 let run = run?;
                 size.entries += run.rows().len() as u64;
                 size.bytes += run.bytes_of(0..run.rows().len());

@@ -9,6 +9,9 @@ use crate::{Labels, StoreError, WriteBatch, codec};
 /// With more entries of one timestamp than this, equal ones are looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 8;
 
+/// There is room at once for so many streams of a batch.
+const STREAMS_ABOUT: usize = 24;
+
 /// A stream with entries in one batch.
 #[derive(Debug)]
 pub(crate) struct PendingStream<'a> {
@@ -52,9 +55,14 @@ impl<'a> Pending<'a> {
     }
 
     fn sort_out(items: Items<'a>, entries_about: usize) -> Result<Self, BadBatch> {
-        let (mut streams, mut pieces) = (Vec::new(), Vec::new());
+        let mut streams = Vec::with_capacity(STREAMS_ABOUT);
+        let mut pieces = Vec::with_capacity(STREAMS_ABOUT);
         let mut entries = Vec::with_capacity(entries_about);
-        let mut places: HashMap<&[u8], usize, foldhash::fast::RandomState> = HashMap::default();
+        let mut places: HashMap<&[u8], usize, foldhash::fast::RandomState> =
+            HashMap::with_capacity_and_hasher(
+                STREAMS_ABOUT,
+                foldhash::fast::RandomState::default(),
+            );
         for item in items {
             match item? {
                 Item::Stream(label_bytes) => {

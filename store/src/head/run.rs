@@ -28,6 +28,9 @@ const GROWING_RUN_BYTES: usize = 16 << 10;
 /// A run of more distinct sets of metadata does not grow: each new entry's is compared with all of them.
 const GROWING_SETS_MAX: usize = 16;
 
+/// So many sets of a run are told from others by a look at each.
+const FEW_SETS: usize = 8;
+
 /// With more entries of one timestamp than this, an equal one is looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 16;
 
@@ -97,59 +100,59 @@ impl Builder {
 
 /// The sets of the entries that a run is made of.
 struct Sets<'a> {
-    /// Sets that entries before these had, to be shared rather than made again.
-    known: &'a [Metadata],
-    /// The distinct ones behind the empty one; nothing at all where there is but that.
-    distinct: Vec<Metadata>,
-    /// Their numbers and how many bytes each has.
-    numbers: HashMap<&'a [u8], (u32, u64)>,
+    /// The distinct ones, the empty one in front.
+    distinct: Arc<Vec<Metadata>>,
+    /// Those behind the first few.
+    numbers: HashMap<&'a [u8], Told<'a>>,
     /// The bytes of all entries' sets.
     total_bytes: u64,
-    /// That of the entry before: entries of one sender often share their set, and neighbours most of all.
-    last: (&'a [u8], u32, u64),
+    /// Those met last: entries of one sender share a few, and neighbours most of all.
+    recent: [Told<'a>; 2],
 }
 
+/// A set: its bytes in the batch, its number, and how many bytes its texts have.
+type Told<'a> = (&'a [u8], u32, u64);
+
 impl<'a> Sets<'a> {
-    fn new(known: &'a [Metadata]) -> Self {
-        let (distinct, numbers) = (Vec::new(), HashMap::new());
-        Self { known, distinct, numbers, total_bytes: 0, last: (&[], 0, 0) }
+    /// Begins with those of the run before, if there is one and they are few: most entries have one of them.
+    fn new(before: Option<&HeadRun>) -> Self {
+        let known = before.filter(|run| run.metadata.len() <= FEW_SETS);
+        let distinct = known.map_or(&*NO_METADATA, |run| &run.metadata);
+        Self {
+            distinct: Arc::clone(distinct),
+            numbers: HashMap::new(),
+            total_bytes: 0,
+            recent: [(&[], 0, 0); 2],
+        }
     }
 
     /// The number of the next entry's set.
     fn number(&mut self, metadata: &'a [u8]) -> Result<u32, StoreError> {
-        if metadata != self.last.0 {
-            let (number, bytes) = match self.numbers.get(metadata) {
-                _ if metadata.is_empty() => (0, 0),
-                Some(&told) => told,
-                None => self.add(metadata)?,
-            };
-            self.last = (metadata, number, bytes);
+        if metadata != self.recent[0].0 {
+            self.recent.swap(0, 1);
         }
-        self.total_bytes += self.last.2;
-        Ok(self.last.1)
+        if metadata != self.recent[0].0 {
+            self.recent[0] = self.find(metadata)?;
+        }
+        let (_, number, bytes) = self.recent[0];
+        self.total_bytes += bytes;
+        Ok(number)
     }
 
-    fn add(&mut self, metadata: &'a [u8]) -> Result<(u32, u64), StoreError> {
-        let set = match self.known.iter().find(|set| is_set(set, metadata)) {
-            Some(set) => set.clone(),
-            None => codec::metadata(metadata)?,
-        };
-        if self.distinct.is_empty() {
-            self.distinct.push(Metadata::default());
+    fn find(&mut self, metadata: &'a [u8]) -> Result<Told<'a>, StoreError> {
+        if let Some(told) = self.numbers.get(metadata) {
+            return Ok(*told);
         }
-        let told = (to_u32(self.distinct.len())?, set.text_bytes() as u64);
-        self.distinct.push(set);
-        self.numbers.insert(metadata, told);
+        let mut few = self.distinct.iter().take(FEW_SETS);
+        let place = few.position(|set| is_set(set, metadata)).unwrap_or(self.distinct.len());
+        if place == self.distinct.len() {
+            Arc::make_mut(&mut self.distinct).push(codec::metadata(metadata)?);
+        }
+        let told = (metadata, to_u32(place)?, self.distinct[place].text_bytes() as u64);
+        if place >= FEW_SETS {
+            self.numbers.insert(metadata, told);
+        }
         Ok(told)
-    }
-
-    /// The distinct sets, and the bytes of all entries' sets.
-    fn finish(self) -> (Arc<Vec<Metadata>>, u64) {
-        let distinct = match self.distinct.is_empty() {
-            true => Arc::clone(&NO_METADATA),
-            false => Arc::new(self.distinct),
-        };
-        (distinct, self.total_bytes)
     }
 }
 
@@ -197,11 +200,11 @@ fn to_u32(value: usize) -> Result<u32, StoreError> {
 }
 
 impl HeadRun {
-    /// Runs of entries that come by ascending time; none where there are no entries. Of their sets those that are
-    /// among `known` are shared.
+    /// Runs of entries that come by ascending time; none where there are no entries. They may share the sets of the run
+    /// before.
     pub(crate) fn build<'a>(
         entries: &'a [Entry<'a>],
-        known: &'a [Metadata],
+        before: Option<&'a Self>,
     ) -> impl Iterator<Item = Result<Arc<Self>, StoreError>> {
         let mut rest = entries;
         std::iter::from_fn(move || {
@@ -215,28 +218,22 @@ impl HeadRun {
             }
             let (now, later) = rest.split_at(count);
             rest = later;
-            (count > 0).then(|| Self::build_one(now, bytes, known).map(Arc::new))
+            (count > 0).then(|| Self::build_one(now, bytes, before).map(Arc::new))
         })
     }
 
     fn build_one<'a>(
         entries: &'a [Entry<'a>],
         text_bytes: usize,
-        known: &'a [Metadata],
+        before: Option<&Self>,
     ) -> Result<Self, StoreError> {
         let mut builder = Builder::new(entries.len(), text_bytes);
-        let mut sets = Sets::new(known);
+        let mut sets = Sets::new(before);
         for entry in entries {
             let set = sets.number(entry.metadata)?;
             builder.push(entry.timestamp, entry.line, set)?;
         }
-        let (metadata, metadata_bytes) = sets.finish();
-        Ok(builder.finish(metadata, metadata_bytes))
-    }
-
-    /// Its sets, if they are so few that it takes no time to go over them.
-    pub(super) fn few_sets(&self) -> &[Metadata] {
-        if self.metadata.len() > GROWING_SETS_MAX { &[] } else { &self.metadata }
+        Ok(builder.finish(sets.distinct, sets.total_bytes))
     }
 
     /// Whether it has an entry at one of these times.
@@ -511,7 +508,7 @@ mod tests {
 
     fn run(entries: &[(Timestamp, &str)]) -> Arc<HeadRun> {
         let entries: Vec<_> = entries.iter().map(|&(time, line)| entry(time, line)).collect();
-        HeadRun::build(&entries, &[]).next().unwrap().unwrap()
+        HeadRun::build(&entries, None).next().unwrap().unwrap()
     }
 
     fn lines(run: &HeadRun) -> Vec<&str> {
@@ -539,13 +536,13 @@ mod tests {
                 values.map(bytes).collect()
             };
             let (first, second) = (sets(0..count), sets(count / 2..count / 2 + count));
-            let build = |sets: &[Vec<u8>], known: &[Metadata]| {
+            let build = |sets: &[Vec<u8>], before| {
                 let entry = |metadata| Entry { timestamp: 7, line: b"x", metadata };
                 let entries: Vec<_> = sets.iter().map(|set| entry(&set[..])).collect();
-                HeadRun::build(&entries, known).next().unwrap().unwrap()
+                HeadRun::build(&entries, before).next().unwrap().unwrap()
             };
-            let older = build(&first, &[]);
-            let newer = build(&second, older.few_sets());
+            let older = build(&first, None);
+            let newer = build(&second, Some(&older));
             let merged = HeadRun::merge(&older, &newer).unwrap();
             assert_eq!(merged.metadata.len(), 1 + count + count / 2);
             let expected = first.iter().chain(&second).map(|set| codec::metadata(set).unwrap());
@@ -573,7 +570,7 @@ mod tests {
     fn equal_entries_are_found_among_many_of_one_timestamp() {
         let texts: Vec<String> = (0..100).map(|number| number.to_string()).collect();
         let entries: Vec<_> = texts.iter().map(|text| entry(7, text)).collect();
-        let run = HeadRun::build(&entries, &[]).next().unwrap().unwrap();
+        let run = HeadRun::build(&entries, None).next().unwrap().unwrap();
         assert!(entries.iter().all(|entry| run.contains(entry)));
         assert!(!run.contains(&entry(7, "100")) && !run.contains(&entry(8, "1")));
     }
@@ -582,7 +579,7 @@ mod tests {
     fn large_runs_are_cut_and_a_huge_line_has_its_own() {
         let huge = "x".repeat(RUN_BYTES_MAX + 1);
         let entries = [entry(1, "a"), entry(2, &huge), entry(3, "b")];
-        let runs = HeadRun::build(&entries, &[]).map(|run| run.unwrap().rows().len());
+        let runs = HeadRun::build(&entries, None).map(|run| run.unwrap().rows().len());
         assert_eq!(runs.collect::<Vec<_>>(), [1, 1, 1]);
     }
 }

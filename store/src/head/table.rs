@@ -40,10 +40,9 @@ impl HeadStream {
             self.newest = self.newest.max(run.bounds().1);
             return Ok(bytes);
         }
-        let newest = self.runs.last().map(Arc::clone);
-        let known = newest.as_deref().map_or(&[][..], HeadRun::few_sets);
+        let before = self.runs.last().map(Arc::clone);
         let mut bytes = 0;
-        for run in HeadRun::build(entries, known) {
+        for run in HeadRun::build(entries, before.as_deref()) {
             let run = run?;
             bytes += run.bytes_of(0..run.rows().len());
             self.push(run)?;
@@ -130,7 +129,7 @@ mod tests {
         let mut stream = stream("a");
         for timestamp in 0..10_000 {
             let entry = Entry { timestamp, line: b"some words of a line", metadata: &[] };
-            stream.push(HeadRun::build(&[entry], &[]).next().unwrap().unwrap()).unwrap();
+            stream.push(HeadRun::build(&[entry], None).next().unwrap().unwrap()).unwrap();
         }
         assert!(stream.runs.len() < 100, "{} runs", stream.runs.len());
         assert_eq!(stream.runs.iter().map(|run| run.rows().len()).sum::<usize>(), 10_000);
