@@ -3,6 +3,7 @@
 mod bloom;
 mod filter;
 mod header;
+mod kept;
 mod reader;
 mod scratch;
 mod times;

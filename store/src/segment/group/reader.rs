@@ -2,11 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::super::codec::{Damage, Decoded};
 use super::super::column::MetadataColumn;
 use super::super::footer::slice;
-use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source};
+use super::super::template::{Cells, Hits, Lazy, Place, Projections, Source, are_few};
 use super::GroupEntry;
 use super::header::{FramePlace, Header};
 use super::scratch::{FrameScratch, GroupKey, GroupScratch};
@@ -21,6 +22,8 @@ pub(in crate::segment) struct Group {
     timestamps: Lazy<Arc<Vec<Timestamp>>>,
     metadata: Lazy<MetadataColumn>,
     cells: Cells,
+    /// Whether a few of its lines were made.
+    gave_few: AtomicBool,
 }
 
 /// The frames of a group.
@@ -72,7 +75,27 @@ impl Group {
     ) -> Decoded<Self> {
         let header = Header::of(key, entry, file, scratch)?;
         let cells = Cells::new(header.cells);
-        Ok(Self { key, header, timestamps: Lazy::default(), metadata: Lazy::default(), cells })
+        let (timestamps, metadata) = (Lazy::default(), Lazy::default());
+        Ok(Self { key, header, timestamps, metadata, cells, gave_few: AtomicBool::new(false) })
+    }
+
+    /// Whether it is likely that somebody wants more of what was read of it.
+    pub(super) fn is_worth_keeping(&self) -> bool {
+        self.gave_few.load(Ordering::Relaxed)
+    }
+
+    /// About how many bytes of memory it takes, beside its header, which is kept anyway.
+    pub(super) fn memory_bytes(&self) -> usize {
+        let timestamps = self.timestamps.loaded().map_or(0, |all| size_of_val(&all[..]));
+        // Sets are as long as they are stored, and each is an allocation.
+        let metadata = self.metadata.loaded().map_or(0, |_| 2 * self.header.metadata.len as usize);
+        size_of::<Self>() + timestamps + metadata + self.cells.memory_bytes()
+    }
+
+    fn note_wanted(&self, rows: &[u32]) {
+        if are_few(rows, self.rows()) {
+            self.gave_few.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Checks every frame, whether or not anybody reads it.
@@ -165,6 +188,7 @@ impl Group {
         out: &mut Vec<u8>,
         rows: &mut [Row],
     ) -> Decoded<()> {
+        self.note_wanted(numbers);
         let source = self.source(file, scratch);
         let table = self.header.lines.load_projected(numbers, projections, &source)?;
         for (number, row) in numbers.iter().zip(rows) {
@@ -189,6 +213,7 @@ impl Group {
         if what == LineColumn::None {
             return Ok(());
         }
+        self.note_wanted(numbers);
         let source = self.source(file, scratch);
         let table = self.header.lines.load_these(numbers, &source)?;
         for (number, row) in numbers.iter().zip(rows) {

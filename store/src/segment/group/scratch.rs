@@ -8,7 +8,7 @@ use parking_lot::Mutex;
 use super::super::codec::{Damage, Decoded};
 use super::super::frame::{Frame, FrameReader};
 use super::super::template::Hits;
-use super::Group;
+use super::{Group, kept};
 use crate::{LinePredicate, Metadata, Needle};
 
 /// How many groups a thread keeps open. Chunks come stream by stream, so that small streams meet the
@@ -30,6 +30,12 @@ pub(in crate::segment) struct GroupScratch {
     passing: Passing,
     pub(super) frames: FrameScratch,
     no_metadata: Option<Arc<Vec<Metadata>>>,
+}
+
+impl Drop for GroupScratch {
+    fn drop(&mut self) {
+        self.let_go(0);
+    }
 }
 
 /// Which rows of groups pass a predicate.
@@ -108,12 +114,18 @@ impl GroupScratch {
                     Some(group) => group,
                     None => shared.add(key.1, open(self)?),
                 };
-                self.groups.truncate(GROUPS_MAX - 1);
+                self.let_go(GROUPS_MAX - 1);
                 self.groups.insert(0, (key, group));
                 self.forget_hits();
             }
         }
         Ok(Arc::clone(&self.groups[0].1))
+    }
+
+    /// Lets go of all groups but so many.
+    fn let_go(&mut self, left: usize) {
+        let left = left.min(self.groups.len());
+        self.groups.drain(left..).for_each(|(_, group)| kept::let_go(group));
     }
 
     fn forget_hits(&mut self) {

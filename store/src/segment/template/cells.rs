@@ -23,6 +23,11 @@ impl Cells {
     pub(in crate::segment) fn new(count: u32) -> Self {
         Self { values: Pages::new(count), raw: Pages::new(count) }
     }
+
+    /// Bytes of memory of what is kept.
+    pub(in crate::segment) fn memory_bytes(&self) -> usize {
+        self.values.sum(Values::memory_bytes) + self.raw.sum(RawInts::memory_bytes)
+    }
 }
 
 /// A cell for each column and table.
@@ -45,6 +50,15 @@ impl<T> Pages<T> {
         let page = page.ok_or_else(|| Damage::new("a column without a cell"))?;
         let page = page.get_or_init(|| Box::new(std::array::from_fn(|_| Lazy::default())));
         page[cell % PAGE_CELLS].get_or_try(read)
+    }
+
+    /// Of all pages and what is in their cells, the latter by `bytes`.
+    fn sum(&self, bytes: impl Fn(&T) -> usize) -> usize {
+        let pages = self.0.iter().filter_map(OnceLock::get);
+        let of_page = |page: &Page<T>| {
+            size_of_val(&**page) + page.iter().filter_map(Lazy::loaded).map(&bytes).sum::<usize>()
+        };
+        pages.map(of_page).sum()
     }
 
     /// Whether something is in a cell.

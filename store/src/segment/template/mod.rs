@@ -44,6 +44,7 @@ pub(in crate::segment) use self::lazy::Lazy;
 pub(in crate::segment) use self::project::Projections;
 pub(in crate::segment) use self::sink::{Finished, Kind, Place, Sink, Source};
 pub(in crate::segment) use self::table::{TEXTS_MAX, Table};
+pub(in crate::segment) use self::values::are_few;
 pub(crate) use self::view::TemplateView;
 
 /// Is told what the texts of a table are made of, in pieces. Every run of letters and digits of a text is in one of

@@ -48,6 +48,17 @@ impl RawInts {
         })
     }
 
+    /// Bytes of memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Constant(_) => 0,
+            Self::Packed { bytes, .. } => bytes.len(),
+            Self::Planes { planes, .. } => planes.iter().map(Vec::len).sum(),
+            Self::Decoded(values) => size_of_val(&values[..]),
+            Self::Dictionary { values, codes } => size_of_val(&values[..]) + codes.memory_bytes(),
+        }
+    }
+
     /// One of them; `None` beyond the last, and for a code that stands for nothing.
     pub(super) fn get(&self, place: usize) -> Option<u64> {
         match self {

@@ -63,7 +63,7 @@ pub(super) enum Wanted<'a> {
 impl<'a> Wanted<'a> {
     /// As many of `count`, at these places.
     fn at(places: &'a [u32], count: usize) -> Self {
-        match places.len().saturating_mul(FEW_PART) < count {
+        match are_few(places, count) {
             true => Self::Few(places),
             false => Self::These(places),
         }
@@ -72,6 +72,11 @@ impl<'a> Wanted<'a> {
 
 /// Values are few when there are more than so many times as many in the column.
 const FEW_PART: usize = 64;
+
+/// Whether values at these places are few of `count`.
+pub(in crate::segment) const fn are_few(places: &[u32], count: usize) -> bool {
+    places.len().saturating_mul(FEW_PART) < count
+}
 
 /// A column whose wanted values are in memory.
 #[derive(Debug)]
@@ -130,6 +135,10 @@ impl TemplatePlaces {
         }
     }
 
+    fn memory_bytes(&self) -> usize {
+        size_of_val(&self.numbers[..]) + self.ranks.get().map_or(0, |ranks| size_of_val(&ranks[..]))
+    }
+
     fn ranks(&self) -> &[u32] {
         self.ranks.get_or_init(|| {
             let last = self.numbers.iter().max();
@@ -157,6 +166,23 @@ impl TemplatePlaces {
             ranks[number].push(rank as u32);
         }
         ranks
+    }
+}
+
+impl Values {
+    /// Bytes of memory.
+    pub(super) fn memory_bytes(&self) -> usize {
+        match self {
+            Self::Numbers(values) => size_of_val(&values[..]),
+            Self::SmallNumbers(values) | Self::Codes(values) => size_of_val(&values[..]),
+            Self::Digits(bytes) => bytes.len(),
+            Self::Texts(texts) => {
+                let frames = texts.frames().map(|(_, bytes)| bytes.len());
+                size_of_val(&texts.starts[..]) + frames.sum::<usize>()
+            }
+            Self::Templates => 0,
+            Self::Places(places) => places.memory_bytes(),
+        }
     }
 }
 
