@@ -14,7 +14,7 @@ use super::push::{DecodeError, Push, text};
 /// The longest label text of one stream, in bytes.
 const LABELS_BYTES_MAX: usize = 16 << 20;
 
-/// Hardly any entry is longer on the average, and what there is room for takes less than the body.
+/// An entry of a body is about so long, or longer: for as many there is room at once, which takes less than the body.
 const ENTRY_BYTES: usize = 128;
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;

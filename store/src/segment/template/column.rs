@@ -87,39 +87,17 @@ pub(super) enum Coding {
 #[derive(Debug)]
 struct Survey {
     stamp: Stamp,
-    /// All are decimal as `Display` would print them.
-    is_canonical: bool,
     is_hex: [bool; 2],
-}
-
-fn has_leading_zero(number: &[u8]) -> bool {
-    number.len() > 1 && number.first() == Some(&b'0')
 }
 
 impl Survey {
     fn of(texts: Texts<'_>) -> Self {
         let stamp = Stamp::of(texts);
-        let is_number = stamp.is_digits() && stamp.len_min > 0 && stamp.len_max < 20;
         let is_hex = |is_upper: bool| {
             let allowed = ByteSet::of(hexadecimal(is_upper));
             stamp.bytes.is_in(allowed) && stamp.len_min == stamp.len_max && stamp.len_min > 3
         };
-        Self {
-            stamp,
-            is_canonical: is_number && !texts.iter().any(has_leading_zero),
-            is_hex: [is_hex(false), is_hex(true)],
-        }
-    }
-
-    /// The width that numbers are padded to, 0 for none; `None` where not all are numbers.
-    fn width(&self) -> Option<u32> {
-        let Stamp { len_min, len_max, .. } = self.stamp;
-        let is_padded = self.stamp.is_digits() && len_min == len_max && (1..20).contains(&len_max);
-        match (self.is_canonical, is_padded) {
-            (true, _) => Some(0),
-            (false, true) => Some(len_max),
-            (false, false) => None,
-        }
+        Self { stamp, is_hex: [is_hex(false), is_hex(true)] }
     }
 }
 
@@ -136,33 +114,25 @@ impl Column {
         sink: &mut Sink,
         listener: Option<&mut dyn Listener>,
     ) -> io::Result<Self> {
-        let takes_few = takes_few_values(texts);
-        if !takes_few && let Some(Numbers { stamp, width, values }) = numbers(texts) {
-            if let Some(listener) = listener {
-                tell(texts, &stamp, listener);
-            }
-            let values = IntColumn::write(&values, sink)?;
-            return Ok(Self::new(stamp, Coding::Numbers { width, values }));
-        }
         // What takes few values is known by these.
-        let dictionary_first = takes_few.then(|| dictionary(texts, FEW_VALUES.1));
+        let dictionary_first = takes_few_values(texts).then(|| dictionary(texts, FEW_VALUES.1));
         let found = dictionary_first.as_ref().and_then(Option::as_ref);
         let distinct = found.map_or(texts.spans, |(distinct, _)| distinct);
         let distinct = Texts { bytes: texts.bytes, spans: distinct };
+        if let Some(Numbers { stamp, width, values }) = numbers(distinct) {
+            if let Some(listener) = listener {
+                tell(distinct, &stamp, listener);
+            }
+            let values = match found {
+                Some((_, codes)) => codes.iter().map(|code| values[*code as usize]).collect(),
+                None => values,
+            };
+            let values = IntColumn::write(&values, sink)?;
+            return Ok(Self::new(stamp, Coding::Numbers { width, values }));
+        }
         let survey = Survey::of(distinct);
         if let Some(listener) = listener {
             tell(distinct, &survey.stamp, listener);
-        }
-        if let Some(width) = survey.width() {
-            let values = match found {
-                Some((_, codes)) => {
-                    let numbers: Vec<u64> = distinct.iter().map(number).collect();
-                    codes.iter().map(|code| numbers[*code as usize]).collect()
-                }
-                None => texts.iter().map(number).collect::<Vec<u64>>(),
-            };
-            let values = IntColumn::write(&values, sink)?;
-            return Ok(Self::new(survey.stamp, Coding::Numbers { width, values }));
         }
         let dictionary = dictionary_first.unwrap_or_else(|| dictionary(texts, DICTIONARY_TRIAL.1));
         if let Some((distinct, codes)) = dictionary {
@@ -366,11 +336,6 @@ fn nested(
 fn width(cursor: &mut Cursor<'_>) -> Decoded<u32> {
     let width = cursor.varint_u32()?;
     if width < 20 { Ok(width) } else { Err(Damage(format!("numbers of {width} digits"))) }
-}
-
-/// The number that some decimal digits are.
-fn number(digits: &[u8]) -> u64 {
-    digits.iter().fold(0, |value, digit| value * 10 + u64::from(digit - b'0'))
 }
 
 fn pack_hex(texts: Texts<'_>) -> Vec<u8> {

@@ -53,16 +53,8 @@ fn decimal(bytes: &[u8], start: usize, len: usize) -> Option<u64> {
     match len {
         1..=8 if are_digits(head, len) => Some(of_digits(head, len)),
         9..=16 if are_digits(head, 8) && are_digits(tail, len - 8) => {
-            const TENS: [u64; 9] = {
-                let mut tens = [1; 9];
-                let mut power = 1;
-                while power < 9 {
-                    tens[power] = 10 * tens[power - 1];
-                    power += 1;
-                }
-                tens
-            };
-            Some(of_digits(head, 8) * TENS[len - 8] + of_digits(tail, len - 8))
+            let behind = len - 8;
+            Some(of_digits(head, 8) * 10_u64.pow(behind as u32) + of_digits(tail, behind))
         }
         _ => None,
     }
