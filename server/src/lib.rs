@@ -30,7 +30,7 @@ mod requests;
 mod rfc3339;
 pub mod ruler;
 pub mod serve;
-mod shutdown;
+mod signals;
 pub mod state;
 mod tail;
 pub mod tenant;

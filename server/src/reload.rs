@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use tokio::task::JoinHandle;
 
 use crate::config::{Layers, TenantLimits};
+use crate::signals::Taken;
 use crate::state::AppState;
 use crate::tls::Tls;
 
@@ -68,11 +69,11 @@ impl Reloader {
     /// Follows the files for ever; and the signal, which is taken over before this returns, where there is
     /// a configuration to load: a server in somebody else's process leaves signals alone.
     pub(crate) fn start(self) -> JoinHandle<()> {
-        let hangup = Hangup::new(self.layers.is_some());
+        let hangup = if self.layers.is_some() { Taken::hangup() } else { Taken::never() };
         tokio::spawn(self.follow(hangup))
     }
 
-    async fn follow(mut self, mut hangup: Hangup) {
+    async fn follow(mut self, mut hangup: Taken) {
         loop {
             let asked = tokio::select! {
                 () = hangup.next() => true,
@@ -135,42 +136,5 @@ impl Reloader {
     fn reload_tls(&self) -> Result<(), String> {
         let reloaded = self.certificates.iter().try_for_each(|tls| tls.reload());
         reloaded.map_err(|error| error.to_string())
-    }
-}
-
-/// The signal to read everything again. Listened for from the start, since it would end the process.
-#[cfg(unix)]
-struct Hangup(Option<tokio::signal::unix::Signal>);
-
-#[cfg(unix)]
-impl Hangup {
-    fn new(is_wanted: bool) -> Self {
-        use tokio::signal::unix::{SignalKind, signal};
-        let signals = is_wanted.then(|| signal(SignalKind::hangup()));
-        let failed = |error: &std::io::Error| tracing::warn!(%error, "cannot listen for SIGHUP");
-        Self(signals.and_then(|signals| signals.inspect_err(failed).ok()))
-    }
-
-    async fn next(&mut self) {
-        if let Some(signals) = &mut self.0
-            && signals.recv().await.is_some()
-        {
-            return;
-        }
-        std::future::pending::<()>().await;
-    }
-}
-
-#[cfg(not(unix))]
-struct Hangup;
-
-#[cfg(not(unix))]
-impl Hangup {
-    fn new(_is_wanted: bool) -> Self {
-        Self
-    }
-
-    async fn next(&mut self) {
-        std::future::pending::<()>().await;
     }
 }

@@ -18,15 +18,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use crate::access::Access;
 use crate::config::{Config, FileError, Layers};
 use crate::guarded::{GuardedStream, Patience};
+use crate::http;
 pub use crate::listen::ListenError;
 use crate::listen::Listeners;
 use crate::peer::{FromPeer, Peer};
 use crate::reload::Reloader;
 use crate::requests::{Noted, Requests};
 use crate::ruler::RulerError;
+use crate::signals::Stop;
 use crate::state::{AppState, OpenError};
 use crate::tls::{Tls, TlsError};
-use crate::{http, shutdown};
 
 /// How long to wait after a failed accept: the cause (too many open files) does not go away faster.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -104,7 +105,9 @@ pub fn run(config: Config, layers: Layers) -> Result<(), ServeError> {
         .map_err(ServeError::Runtime)?;
     let result = runtime.block_on(async {
         let server = Server::open(config).await?.reloading(layers);
-        server.serve(shutdown::requested()).await
+        // Before anyone is told that it is ready. While the store opens, a signal ends the process at once.
+        let stop = Stop::take();
+        server.serve(stop.requested()).await
     });
     // Queries that were cut off notice it when their connections go; nobody waits for their threads.
     runtime.shutdown_timeout(STOP_PAUSE);
