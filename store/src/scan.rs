@@ -88,8 +88,14 @@ impl<L: Lines + ?Sized> Scan<'_, L> {
             return;
         }
         let (Some(&first), Some(&last)) = (candidates.first(), candidates.last()) else { return };
-        let hits = self.containing(needle, first as usize..last as usize + 1);
-        intersect(candidates, &hits);
+        let range = first as usize..last as usize + 1;
+        let is_all_of_it = candidates.len() == range.len();
+        let hits = self.containing(needle, range);
+        if hits.is_empty() || is_all_of_it {
+            *candidates = hits;
+        } else {
+            intersect(candidates, &hits);
+        }
     }
 
     /// The lines in a range that have the needle, ascending, by one search through their text.

@@ -2,13 +2,14 @@
 //!
 //! A tenant's streams stand in a table; each is a row of sorted [runs](run::HeadRun), as in a log-structured
 //! merge tree of one level: an append adds a run per stream, or lets the newest one grow while it is small and
-//! nobody reads it, and small runs are merged. A reader takes the tables as they are, by reference count; what
-//! it has taken does not change, and it is not in anyone's way afterwards.
+//! nobody reads it, and small runs are merged, larger ones many at a time. A reader takes the tables as they
+//! are, by reference count; what it has taken does not change, and it is not in anyone's way afterwards.
 
 mod index;
 mod pending;
 mod rows;
 mod run;
+mod sets;
 mod table;
 
 use std::collections::HashMap;

@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
 use std::hash::{Hash, Hasher};
 use std::ops::{Range, RangeInclusive};
-use std::sync::{Arc, LazyLock, OnceLock};
+use std::sync::{Arc, OnceLock};
 
-use foldhash::{HashMap, HashMapExt};
-
+use super::sets::{GROWING_SETS_MAX, NO_METADATA, Sets, United, is_set};
 use crate::batch::Entry;
 use crate::chunk::{Selected, Selection};
 use crate::{
@@ -18,18 +17,12 @@ use crate::{
 /// The most text in a run, but for one that is a single longer line.
 pub(crate) const RUN_BYTES_MAX: usize = 256 << 10;
 
-/// A run that is not smaller is not merged with others, nor put behind one: of what a usual push has for a stream nothing
-/// is copied again.
+/// A run that is not smaller is not merged with the one before, nor put behind it: what a usual push has for a stream is
+/// copied once more, when many are gathered.
 pub(super) const SMALL_RUN_BYTES: usize = 4 << 10;
 
-/// A run that is not smaller does not grow.
-const GROWING_RUN_BYTES: usize = 16 << 10;
-
-/// A run of more distinct sets of metadata does not grow: each new entry's is compared with all of them.
-const GROWING_SETS_MAX: usize = 16;
-
-/// So many sets of a run are told from others by a look at each.
-const FEW_SETS: usize = 8;
+/// A run that is not smaller does not grow, and is left alone.
+pub(super) const GROWING_RUN_BYTES: usize = 16 << 10;
 
 /// With more entries of one timestamp than this, an equal one is looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 16;
@@ -42,6 +35,8 @@ const EQUAL_TIMESTAMPS_MAX: usize = 16;
 pub(crate) struct HeadRun {
     /// Never empty.
     rows: Vec<Row>,
+    /// The first row's timestamp and the last one's, so that a reader who finds nothing here need not touch the rows.
+    bounds: (Timestamp, Timestamp),
     text: Arc<Vec<u8>>,
     /// The distinct sets; the first is the empty one.
     metadata: Arc<Vec<Metadata>>,
@@ -49,10 +44,6 @@ pub(crate) struct HeadRun {
     /// Hashes of the entries, made when first asked for.
     hashes: OnceLock<HashSet<u64>>,
 }
-
-/// The sets of a run without metadata: most have none, and small ones are many.
-static NO_METADATA: LazyLock<Arc<Vec<Metadata>>> =
-    LazyLock::new(|| Arc::new(vec![Metadata::default()]));
 
 /// Rows and their text, put together from entries that come in order.
 #[derive(Debug)]
@@ -80,13 +71,13 @@ impl Builder {
     }
 
     /// Adds all of a run, whose sets have these numbers here.
-    fn extend(&mut self, run: &HeadRun, number: impl Fn(u32) -> u32) -> Result<(), StoreError> {
+    fn extend(&mut self, run: &HeadRun, numbers: &[u32]) -> Result<(), StoreError> {
         let start = to_u32(self.text.len())?;
         to_u32(self.text.len() + run.text.len())?;
         self.text.extend_from_slice(&run.text);
         self.rows.extend(run.rows.iter().map(|row| Row {
             line_start: row.line_start + start,
-            metadata: number(row.metadata),
+            metadata: numbers[row.metadata as usize],
             ..*row
         }));
         Ok(())
@@ -94,97 +85,10 @@ impl Builder {
 
     fn finish(self, metadata: Arc<Vec<Metadata>>, metadata_bytes: u64) -> HeadRun {
         let (rows, text, hashes) = (self.rows, Arc::new(self.text), OnceLock::new());
-        HeadRun { rows, text, metadata, metadata_bytes, hashes }
+        let time = |row: Option<&Row>| row.map_or(0, |row| row.timestamp);
+        let bounds = (time(rows.first()), time(rows.last()));
+        HeadRun { rows, bounds, text, metadata, metadata_bytes, hashes }
     }
-}
-
-/// The sets of the entries that a run is made of.
-struct Sets<'a> {
-    /// The distinct ones, the empty one in front.
-    distinct: Arc<Vec<Metadata>>,
-    /// Those behind the first few.
-    numbers: HashMap<&'a [u8], Told<'a>>,
-    /// The bytes of all entries' sets.
-    total_bytes: u64,
-    /// Those met last: entries of one sender share a few, and neighbours most of all.
-    recent: [Told<'a>; 2],
-}
-
-/// A set: its bytes in the batch, its number, and how many bytes its texts have.
-type Told<'a> = (&'a [u8], u32, u64);
-
-impl<'a> Sets<'a> {
-    /// Begins with those of the run before, if there is one and they are few: most entries have one of them.
-    fn new(before: Option<&HeadRun>) -> Self {
-        let known = before.filter(|run| run.metadata.len() <= FEW_SETS);
-        let distinct = known.map_or(&*NO_METADATA, |run| &run.metadata);
-        Self {
-            distinct: Arc::clone(distinct),
-            numbers: HashMap::new(),
-            total_bytes: 0,
-            recent: [(&[], 0, 0); 2],
-        }
-    }
-
-    /// The number of the next entry's set.
-    fn number(&mut self, metadata: &'a [u8]) -> Result<u32, StoreError> {
-        if metadata != self.recent[0].0 {
-            self.recent.swap(0, 1);
-        }
-        if metadata != self.recent[0].0 {
-            self.recent[0] = self.find(metadata)?;
-        }
-        let (_, number, bytes) = self.recent[0];
-        self.total_bytes += bytes;
-        Ok(number)
-    }
-
-    fn find(&mut self, metadata: &'a [u8]) -> Result<Told<'a>, StoreError> {
-        if let Some(told) = self.numbers.get(metadata) {
-            return Ok(*told);
-        }
-        let mut few = self.distinct.iter().take(FEW_SETS);
-        let place = few.position(|set| is_set(set, metadata)).unwrap_or(self.distinct.len());
-        if place == self.distinct.len() {
-            Arc::make_mut(&mut self.distinct).push(codec::metadata(metadata)?);
-        }
-        let told = (metadata, to_u32(place)?, self.distinct[place].text_bytes() as u64);
-        if place >= FEW_SETS {
-            self.numbers.insert(metadata, told);
-        }
-        Ok(told)
-    }
-}
-
-/// Whether the bytes of an entry's metadata stand for this set.
-fn is_set(set: &Metadata, metadata: &[u8]) -> bool {
-    set.iter().map(Some).eq(codec::pairs(metadata))
-}
-
-/// The sets of two runs: those of the first with their numbers, then the others of the second. Gives the numbers of
-/// the second's.
-fn unite(
-    first: &Arc<Vec<Metadata>>,
-    second: &[Metadata],
-) -> Result<(Arc<Vec<Metadata>>, Vec<u32>), StoreError> {
-    let mut united = Arc::clone(first);
-    let mut by_set = HashMap::new();
-    if first.len() > GROWING_SETS_MAX {
-        by_set.extend(first.iter().zip(0_u32..));
-    }
-    let mut numbers = Vec::with_capacity(second.len());
-    for set in second {
-        let known = match by_set.is_empty() {
-            true => first.iter().position(|known| known == set),
-            false => by_set.get(set).map(|number| *number as usize),
-        };
-        let number = known.unwrap_or_else(|| {
-            Arc::make_mut(&mut united).push(set.clone());
-            united.len() - 1
-        });
-        numbers.push(to_u32(number)?);
-    }
-    Ok((united, numbers))
 }
 
 /// Makes room for more, and for a quarter of what is there then: little is held in vain, and what comes one by one is
@@ -195,7 +99,7 @@ fn make_room<T>(values: &mut Vec<T>, more: usize) {
     }
 }
 
-fn to_u32(value: usize) -> Result<u32, StoreError> {
+pub(super) fn to_u32(value: usize) -> Result<u32, StoreError> {
     u32::try_from(value).map_err(|_| StoreError::Invalid(format!("{value} bytes in one run")))
 }
 
@@ -228,7 +132,7 @@ impl HeadRun {
         before: Option<&Self>,
     ) -> Result<Self, StoreError> {
         let mut builder = Builder::new(entries.len(), text_bytes);
-        let mut sets = Sets::new(before);
+        let mut sets = Sets::new(before.map(|run| &run.metadata));
         for entry in entries {
             let set = sets.number(entry.metadata)?;
             builder.push(entry.timestamp, entry.line, set)?;
@@ -249,7 +153,9 @@ impl HeadRun {
     /// Adds entries that come by ascending time, if the run is small and has none that are newer, and nobody reads
     /// it. Returns by how many bytes of lines and metadata it grew.
     pub(super) fn grow(&mut self, entries: &[Entry<'_>]) -> Result<Option<u64>, StoreError> {
-        let Some(first) = entries.first() else { return Ok(Some(0)) };
+        let (Some(first), Some(last)) = (entries.first(), entries.last()) else {
+            return Ok(Some(0));
+        };
         let is_behind = first.timestamp >= self.bounds().1;
         if self.weight() >= GROWING_RUN_BYTES || !is_behind {
             return Ok(None);
@@ -273,6 +179,7 @@ impl HeadRun {
         let Some(text) = Arc::get_mut(&mut self.text) else { return Ok(None) };
         make_room(text, line_bytes);
         entries.iter().for_each(|entry| text.extend_from_slice(entry.line));
+        self.bounds.1 = last.timestamp;
         self.metadata_bytes += metadata_bytes;
         if let Some(hashes) = self.hashes.get_mut() {
             hashes.extend(entries.iter().map(|entry| hash(entry.timestamp, entry.line)));
@@ -322,29 +229,30 @@ impl HeadRun {
         self.text_bytes() + size_of_val(self.rows())
     }
 
-    /// One run of both. Of equal timestamps those of `older` come first.
-    pub(crate) fn merge(older: &Self, newer: &Self) -> Result<Self, StoreError> {
-        let mut builder =
-            Builder::new(older.rows.len() + newer.rows.len(), older.text.len() + newer.text.len());
-        let (metadata, numbers) = unite(&older.metadata, &newer.metadata)?;
-        let metadata_bytes = older.metadata_bytes + newer.metadata_bytes;
-        let number = |number: u32| numbers[number as usize];
-        if older.bounds().1 <= newer.bounds().0 {
-            builder.extend(older, |number| number)?;
-            builder.extend(newer, number)?;
-            return Ok(builder.finish(metadata, metadata_bytes));
-        }
-        let mut newer_rows = newer.rows.iter().peekable();
-        for row in &older.rows {
-            while let Some(first) = newer_rows.next_if(|next| next.timestamp < row.timestamp) {
-                builder.push(first.timestamp, newer.line(first), number(first.metadata))?;
+    /// One run of several, the oldest first. Of equal timestamps those of older ones come first.
+    pub(super) fn merge(runs: &[Arc<Self>]) -> Result<Self, StoreError> {
+        let rows = runs.iter().map(|run| run.rows.len()).sum();
+        let mut builder = Builder::new(rows, runs.iter().map(|run| run.text.len()).sum());
+        let mut united = United::new(runs.first().map_or(&*NO_METADATA, |run| &run.metadata));
+        let numbers: Result<Vec<_>, _> = runs.iter().map(|run| united.add(&run.metadata)).collect();
+        let numbers = numbers?;
+        if runs.is_sorted_by(|older, newer| older.bounds().1 <= newer.bounds().0) {
+            for (run, numbers) in runs.iter().zip(&numbers) {
+                builder.extend(run, numbers)?;
             }
-            builder.push(row.timestamp, older.line(row), row.metadata)?;
+        } else {
+            let sourced = runs.iter().zip(&numbers);
+            let rows = sourced
+                .flat_map(|(run, numbers)| run.rows.iter().map(move |row| (run, numbers, row)));
+            let mut rows: Vec<_> = rows.collect();
+            // Stable, and quick on what is sorted runs.
+            rows.sort_by_key(|(.., row)| row.timestamp);
+            for (run, numbers, row) in rows {
+                builder.push(row.timestamp, run.line(row), numbers[row.metadata as usize])?;
+            }
         }
-        for row in newer_rows {
-            builder.push(row.timestamp, newer.line(row), number(row.metadata))?;
-        }
-        Ok(builder.finish(metadata, metadata_bytes))
+        let metadata_bytes = runs.iter().map(|run| run.metadata_bytes).sum();
+        Ok(builder.finish(united.sets, metadata_bytes))
     }
 
     pub(crate) fn rows(&self) -> &[Row] {
@@ -364,13 +272,15 @@ impl HeadRun {
         &self.metadata[row.metadata as usize]
     }
 
-    pub(crate) fn bounds(&self) -> (Timestamp, Timestamp) {
-        let first = self.rows.first().map_or(0, |row| row.timestamp);
-        (first, self.rows.last().map_or(0, |row| row.timestamp))
+    pub(crate) const fn bounds(&self) -> (Timestamp, Timestamp) {
+        self.bounds
     }
 
     /// Which rows are in the range.
     pub(crate) fn rows_in(&self, range: TimeRange) -> Range<usize> {
+        if range.covers(self.bounds.0, self.bounds.1) {
+            return 0..self.rows.len();
+        }
         let start = self.rows.partition_point(|row| row.timestamp < range.start);
         let end = self.rows.partition_point(|row| row.timestamp < range.end);
         start..end.max(start)
@@ -390,6 +300,9 @@ impl HeadRun {
     }
 
     fn text_of(&self, rows: &Range<usize>) -> Range<usize> {
+        if rows.len() == self.rows.len() {
+            return 0..self.text.len();
+        }
         let start_of = |index| {
             self.rows.get(index).map_or(self.text.len(), |row: &Row| row.line_start as usize)
         };
@@ -517,9 +430,15 @@ mod tests {
 
     #[test]
     fn merging_keeps_time_and_arrival() {
-        let merged =
-            HeadRun::merge(&run(&[(1, "a"), (3, "b"), (3, "c")]), &run(&[(0, "d"), (3, "e")]));
-        assert_eq!(lines(&merged.unwrap()), ["d", "a", "b", "c", "e"]);
+        let runs = [
+            run(&[(1, "a"), (3, "b"), (3, "c")]),
+            run(&[(0, "d"), (3, "e"), (9, "f")]),
+            run(&[(3, "g"), (4, "h")]),
+        ];
+        let merged = HeadRun::merge(&runs).unwrap();
+        assert_eq!(lines(&merged), ["d", "a", "b", "c", "e", "g", "h", "f"]);
+        let in_order = [run(&[(1, "a")]), run(&[(1, "b"), (2, "c")]), run(&[(2, "d")])];
+        assert_eq!(lines(&HeadRun::merge(&in_order).unwrap()), ["a", "b", "c", "d"]);
     }
 
     #[test]
@@ -543,7 +462,7 @@ mod tests {
             };
             let older = build(&first, None);
             let newer = build(&second, Some(&older));
-            let merged = HeadRun::merge(&older, &newer).unwrap();
+            let merged = HeadRun::merge(&[older, newer]).unwrap();
             assert_eq!(merged.metadata.len(), 1 + count + count / 2);
             let expected = first.iter().chain(&second).map(|set| codec::metadata(set).unwrap());
             assert!(merged.rows().iter().map(|row| merged.metadata(row).clone()).eq(expected));

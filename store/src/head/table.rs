@@ -3,12 +3,15 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::run::{HeadRun, RUN_BYTES_MAX, SMALL_RUN_BYTES};
+use super::run::{GROWING_RUN_BYTES, HeadRun, RUN_BYTES_MAX, SMALL_RUN_BYTES};
 use crate::batch::Entry;
 use crate::{Labels, StoreError, Timestamp};
 
 /// Streams in a block of the table: what is copied when a stream changes under a reader.
 const BLOCK_STREAMS: usize = 32;
+
+/// So many runs in a row that are left to grow are put together, so that a reader has few to look at.
+const GATHERED_RUNS: usize = 16;
 
 /// One stream's part of the head.
 #[derive(Clone, Debug)]
@@ -57,7 +60,8 @@ impl HeadStream {
         // The last one may have grown since it was compared with the one before.
         merge_small(runs)?;
         runs.push(run);
-        merge_small(runs)
+        merge_small(runs)?;
+        gather(runs)
     }
 }
 
@@ -71,10 +75,26 @@ fn merge_small(runs: &mut Vec<Arc<HeadRun>>) -> Result<(), StoreError> {
         if !merge {
             break;
         }
-        let merged = HeadRun::merge(older, newer)?;
-        runs.truncate(runs.len() - 2);
-        runs.push(Arc::new(merged));
+        merge_last(runs, 2)?;
     }
+    Ok(())
+}
+
+/// Merges the last runs once there are many in a row that are not large. What comes of it is, so that a line is copied
+/// once for it.
+fn gather(runs: &mut Vec<Arc<HeadRun>>) -> Result<(), StoreError> {
+    let is_piece = |run: &Arc<HeadRun>| run.weight() < GROWING_RUN_BYTES;
+    let Some(first) = runs.len().checked_sub(GATHERED_RUNS) else { return Ok(()) };
+    // Mostly the first one says that it is too early.
+    if runs[first..].iter().all(is_piece) { merge_last(runs, GATHERED_RUNS) } else { Ok(()) }
+}
+
+/// Puts one run in the place of the last few.
+fn merge_last(runs: &mut Vec<Arc<HeadRun>>, count: usize) -> Result<(), StoreError> {
+    let first = runs.len() - count;
+    let merged = HeadRun::merge(&runs[first..])?;
+    runs.truncate(first);
+    runs.push(Arc::new(merged));
     Ok(())
 }
 
@@ -117,6 +137,8 @@ impl StreamTable {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn stream(name: &str) -> HeadStream {
@@ -186,6 +208,74 @@ mod tests {
             (row.timestamp, run.line(row).to_vec(), !run.metadata(row).is_empty())
         };
         rows.map(row).collect()
+    }
+
+    #[test]
+    fn pushes_of_a_few_kilobytes_end_in_few_runs() {
+        let (mut stream, line) = (stream("a"), [b'x'; 100]);
+        for push in 0_i64..500 {
+            let entry = |n| Entry { timestamp: 40 * push + n, line: &line, metadata: &[] };
+            stream.append(&(0..40).map(entry).collect::<Vec<_>>()).unwrap();
+        }
+        let rows: Vec<_> = stream.runs.iter().map(|run| run.rows().len()).collect();
+        assert_eq!(rows.iter().sum::<usize>(), 20_000);
+        assert!(rows.len() < 500 / GATHERED_RUNS + GATHERED_RUNS, "{rows:?}");
+        let copied_again = rows.iter().filter(|rows| **rows > 40 * GATHERED_RUNS);
+        assert_eq!(copied_again.count(), 0, "{rows:?}");
+    }
+
+    /// Pushes of one stream: how far on the first entry is from the last push's, or back, how many there are,
+    /// how long their lines are, and how many sets of metadata they share.
+    fn any_pushes() -> impl Strategy<Value = Vec<(i64, usize, usize, usize)>> {
+        let ahead = prop_oneof![9 => 20_i64..40, 1 => -100_i64..20];
+        let sets = prop_oneof![4 => 1_usize..4, 1 => 1_usize..60];
+        prop::collection::vec((ahead, 1_usize..40, 0_usize..300, sets), 1..80)
+    }
+
+    proptest! {
+        /// Entries of a time stay in the order in which they came, whatever is merged, and a reader's do not
+        /// change.
+        #[test]
+        fn what_is_pushed_is_there_in_order(pushes in any_pushes(), reader in 0_usize..80) {
+            let (mut stream, mut expected, mut start) = (stream("a"), Vec::new(), 1000);
+            let mut held = None;
+            for (number, (ahead, count, line_len, sets)) in pushes.into_iter().enumerate() {
+                start += ahead;
+                let texts = |n: usize| {
+                    let mut metadata = Vec::new();
+                    let value = format!("{}", n % sets);
+                    crate::codec::put_pairs(&mut metadata, [("trace", &*value)].into_iter());
+                    (format!("{number} {n} {}", "x".repeat(line_len)).into_bytes(), metadata)
+                };
+                let texts: Vec<_> = (0..count).map(texts).collect();
+                // Two of each time.
+                let entries = texts.iter().zip(0_i64..).map(|((line, metadata), n)| {
+                    Entry { timestamp: start + n / 2, line, metadata }
+                });
+                stream.append(&entries.collect::<Vec<_>>()).unwrap();
+                let pushed = texts.into_iter().zip(0_i64..);
+                expected.extend(pushed.map(|((line, set), n)| (start + n / 2, line, set)));
+                if number == reader {
+                    held = Some((stream.clone(), with_sets(&stream)));
+                }
+            }
+            expected.sort_by_key(|(timestamp, ..)| *timestamp);
+            prop_assert_eq!(with_sets(&stream), expected);
+            prop_assert!(held.is_none_or(|(held, seen)| with_sets(&held) == seen));
+        }
+    }
+
+    /// All entries by time, those of one time by run and row, with the bytes of their metadata.
+    fn with_sets(stream: &HeadStream) -> Vec<(Timestamp, Vec<u8>, Vec<u8>)> {
+        let rows = stream.runs.iter().flat_map(|run| run.rows().iter().map(move |row| (run, row)));
+        let row = |(run, row): (&Arc<HeadRun>, &crate::Row)| {
+            let mut set = Vec::new();
+            crate::codec::put_pairs(&mut set, run.metadata(row).iter());
+            (row.timestamp, run.line(row).to_vec(), set)
+        };
+        let mut rows: Vec<_> = rows.map(row).collect();
+        rows.sort_by_key(|(timestamp, ..)| *timestamp);
+        rows
     }
 
     #[test]
