@@ -49,6 +49,8 @@ pub(crate) struct Measured {
     /// What was written to disk for that, the log included.
     pub(crate) written_bytes: u64,
     pub(crate) answers: Vec<Answer>,
+    /// The same, asked before: the newest lines in the head, as pushed, and no segment merged with another on request.
+    pub(crate) fresh_answers: Vec<Answer>,
     /// After all questions.
     pub(crate) memory: Memory,
     pub(crate) restart_seconds: f64,
@@ -56,7 +58,7 @@ pub(crate) struct Measured {
     pub(crate) counted: (u64, u64),
 }
 
-/// What the server did behind the load until it was at rest: the last flush and all compaction.
+/// What the server did until it was at rest: behind the load the last flush and all compaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled {
     pub(crate) seconds: f64,
@@ -73,6 +75,8 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
     let load = load::send(&bodies, server.addr(), options.connections)?;
     let ingest_cpu = server.cpu_seconds()? - cpu_before;
     drop(bodies);
+    rest(&server, directory.path())?;
+    let fresh_answers = questions::ask_all(corpus, server.addr(), options.runs);
     let settled = settle(&server, directory.path())?;
     let between = units::measure(corpus, false)?;
     let disk_bytes = disk::bytes(directory.path())?;
@@ -105,6 +109,7 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
         disk_bytes,
         written_bytes,
         answers,
+        fresh_answers,
         memory,
         restart_seconds,
         counted: (counted_before, counted_after),
@@ -115,8 +120,17 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
 pub(crate) fn settle(server: &Server, directory: &Path) -> Result<Settled> {
     let (started, cpu_before) = (Instant::now(), server.cpu_seconds()?);
     server.flush()?;
+    let (flush_seconds, flush_cpu) =
+        (started.elapsed().as_secs_f64(), server.cpu_seconds()? - cpu_before);
+    let Settled { seconds, cpu_seconds } = rest(server, directory)?;
+    Ok(Settled { seconds: flush_seconds + seconds, cpu_seconds: flush_cpu + cpu_seconds })
+}
+
+/// Waits until the server has nothing left to do of itself.
+fn rest(server: &Server, directory: &Path) -> Result<Settled> {
+    let (started, cpu_before) = (Instant::now(), server.cpu_seconds()?);
     // When something was seen to happen last, and the CPU time up to there.
-    let (mut last, mut last_cpu) = (started.elapsed(), server.cpu_seconds()?);
+    let (mut last, mut last_cpu) = (started.elapsed(), cpu_before);
     let mut files = disk::files(directory)?;
     loop {
         std::thread::sleep(REST_POLL);

@@ -143,11 +143,12 @@ fn summary(m: &Measured) -> String {
     )
 }
 
-/// The table of one run; beside the figures of the others where the run was on the same bytes as theirs.
+/// The table of one run, with its questions as they were answered at rest and before that; beside the figures of the
+/// others where the run was on the same bytes as theirs.
 pub(crate) fn table(m: &Measured, with_others: bool) -> String {
     let others: &[&str] = if with_others { &reference::NAMES } else { &[] };
     let mut columns = others.to_vec();
-    columns.push("Timberline");
+    columns.extend(["Timberline", "as pushed"]);
     let mut out = format!("{}\n\n", summary(m));
     head(&mut out, &columns);
     for Figure { name, kind, value } in figures(m) {
@@ -156,6 +157,9 @@ pub(crate) fn table(m: &Measured, with_others: bool) -> String {
             .map(|other| theirs.map_or_else(String::new, |theirs| their_cell(kind, theirs[other])))
             .collect();
         cells.push(cell(kind, value, In::of(m.units)));
+        let fresh = m.fresh_answers.iter().find(|answer| answer.name == name);
+        let fresh = fresh.map(|answer| Figure::of(answer, Kind::Question).value);
+        cells.push(fresh.map_or_else(String::new, |value| cell(kind, value, In::of(m.units))));
         row(&mut out, name, &cells);
     }
     out
@@ -240,6 +244,7 @@ mod tests {
                 Answer { name: "parse and group", outcome: Err("too many series".to_owned()) },
             ],
             memory: Memory { resident_kb: 1000, peak_kb: 2000, anonymous_kb: 500 },
+            fresh_answers: vec![Answer { name: "absent id", outcome: Ok(timing) }],
             restart_seconds: 0.01,
             counted: (1000, 1000),
         }
@@ -251,13 +256,13 @@ mod tests {
         assert!(
             table.starts_with("1000 lines, 2.0 MB, 24 streams, 1 pushes; U = 0.50 s, D = 0.100 s")
         );
-        assert!(table.contains("| | Timberline |\n|---|---:|\n"), "{table}");
+        assert!(table.contains("| | Timberline | as pushed |\n|---|---:|---:|\n"), "{table}");
         for row in [
-            "| ingest, server CPU | 1.00 s = 2.0 U |",
-            "| bytes on disk | 0.3 MB = 1.10 of zstd -19 |",
-            "| memory, anonymous | 1 MB |",
-            "| absent id | 50.0 ms = 0.500 D |",
-            "| parse and group | refused |",
+            "| ingest, server CPU | 1.00 s = 2.0 U |  |",
+            "| bytes on disk | 0.3 MB = 1.10 of zstd -19 |  |",
+            "| memory, anonymous | 1 MB |  |",
+            "| absent id | 50.0 ms = 0.500 D | 50.0 ms = 0.500 D |",
+            "| parse and group | refused |  |",
         ] {
             assert!(table.contains(row), "{row} in {table}");
         }
@@ -267,12 +272,12 @@ mod tests {
     fn the_others_are_told_in_the_units_of_theirs() {
         let table = table(&measured(1.0), true);
         for row in [
-            "| | Loki 3.7.6 (no fsync) | VictoriaLogs 1.26 (no WAL) | Timberline |\n|---|---:|---:|---:|",
-            "| ingest, server CPU | 15.80 s = 19.8 U | 9.40 s = 11.8 U | 1.00 s = 2.0 U |",
-            "| push, p50 |  |  | 1.0 ms |",
+            "| | Loki 3.7.6 (no fsync) | VictoriaLogs 1.26 (no WAL) | Timberline | as pushed |\n|---|---:|---:|---:|---:|",
+            "| ingest, server CPU | 15.80 s = 19.8 U | 9.40 s = 11.8 U | 1.00 s = 2.0 U |  |",
+            "| push, p50 |  |  | 1.0 ms |  |",
             "| bytes on disk | 47.7 MB = 2.19 of zstd -19 | 38.6 MB = 1.77 of zstd -19 |",
-            "| absent id | 1058.0 ms = 5.290 D | 2.2 ms = 0.011 D (whole words) | 50.0 ms = 0.500 D |",
-            "| parse and group | refused | 118.0 ms = 0.590 D | refused |",
+            "| absent id | 1058.0 ms = 5.290 D | 2.2 ms = 0.011 D (whole words) | 50.0 ms = 0.500 D | 50.0 ms = 0.500 D |",
+            "| parse and group | refused | 118.0 ms = 0.590 D | refused |  |",
         ] {
             assert!(table.contains(row), "{row} in {table}");
         }
