@@ -2,16 +2,60 @@
 
 use std::borrow::Borrow;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
+use rayon::{ThreadPool, ThreadPoolBuilder};
+
+use super::CORES;
 use super::context::ChunkUnit;
 use crate::QueryError;
+
+/// Threads that help with queries, as many as can run at once, for all queries of the process: to wake one takes
+/// a fraction of what it takes to start one, and that is a good part of a small query.
+struct Helpers {
+    /// None where the system gives no threads.
+    pool: Option<ThreadPool>,
+    free: AtomicUsize,
+}
+
+static HELPERS: LazyLock<Helpers> = LazyLock::new(|| {
+    let builder = ThreadPoolBuilder::new().num_threads(*CORES);
+    let pool = builder.thread_name(|_| "timberline-query".to_owned()).build().ok();
+    let free = pool.as_ref().map_or(0, ThreadPool::current_num_threads);
+    Helpers { pool, free: AtomicUsize::new(free) }
+});
+
+impl Helpers {
+    /// Takes up to so many that are free. Nobody waits for a helper: where all are at work, a query goes on alone.
+    fn take(&self, wanted: usize) -> Taken<'_> {
+        let mut count = 0;
+        let take = |free: usize| {
+            count = free.min(wanted);
+            Some(free - count)
+        };
+        // The closure always gives a value, so that this does not fail.
+        let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
+        Taken { helpers: self, count }
+    }
+}
+
+/// Helpers that are in somebody's hands until this is dropped.
+struct Taken<'h> {
+    helpers: &'h Helpers,
+    count: usize,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.helpers.free.fetch_add(self.count, Ordering::Relaxed);
+    }
+}
 
 /// Gives every item to one of the states, each of which belongs to a thread of its own.
 ///
 /// Items are taken in their order, `run` neighbours at a time: chunks that lie side by side share
 /// blocks, and a thread that keeps to neighbours decodes a block once. One state works on the
-/// calling thread, so that small queries start none.
+/// calling thread, so that small queries wake none.
 ///
 /// # Errors
 /// The error of the first item that failed; the threads stop at it.
@@ -49,12 +93,16 @@ pub(crate) fn for_each<S: Send, T: Sync>(
     };
     if let Some((own, others)) = states.split_first_mut() {
         let useful = items.len().div_ceil(run).saturating_sub(1);
-        std::thread::scope(|scope| {
-            for state in others.iter_mut().take(useful) {
-                scope.spawn(|| drain(state));
-            }
-            drain(own);
-        });
+        let taken = HELPERS.take(others.len().min(useful));
+        match &HELPERS.pool {
+            Some(pool) if taken.count > 0 => pool.in_place_scope(|scope| {
+                for state in others.iter_mut().take(taken.count) {
+                    scope.spawn(|_| drain(state));
+                }
+                drain(own);
+            }),
+            _ => drain(own),
+        }
     }
     match failure.into_inner().unwrap_or_else(PoisonError::into_inner) {
         Some((_, error)) => Err(error),
@@ -83,6 +131,17 @@ mod tests {
         })
         .unwrap();
         assert_eq!(sums.iter().sum::<u64>(), 499_500);
+    }
+
+    #[test]
+    fn helpers_are_taken_as_far_as_they_are_free() {
+        let helpers = Helpers { pool: None, free: AtomicUsize::new(3) };
+        let (first, second) = (helpers.take(2), helpers.take(2));
+        assert_eq!((first.count, second.count, helpers.take(1).count), (2, 1, 0));
+        drop(first);
+        assert_eq!(helpers.take(5).count, 2);
+        drop(second);
+        assert_eq!(helpers.take(5).count, 3);
     }
 
     #[test]
