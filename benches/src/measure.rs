@@ -49,7 +49,7 @@ pub(crate) struct Measured {
     /// What was written to disk for that, the log included.
     pub(crate) written_bytes: u64,
     pub(crate) answers: Vec<Answer>,
-    /// The same, asked before: the newest lines in the head, as pushed, and no segment merged with another on request.
+    /// The same, asked before, once what was due behind the load was done: the newest lines are in the head.
     pub(crate) fresh_answers: Vec<Answer>,
     /// After all questions.
     pub(crate) memory: Memory,
@@ -58,7 +58,7 @@ pub(crate) struct Measured {
     pub(crate) counted: (u64, u64),
 }
 
-/// What the server did until it was at rest: behind the load the last flush and all compaction.
+/// What the server did until it was at rest: behind the load what was due, the last flush and all compaction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settled {
     pub(crate) seconds: f64,
@@ -75,17 +75,14 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
     let load = load::send(&bodies, server.addr(), options.connections)?;
     let ingest_cpu = server.cpu_seconds()? - cpu_before;
     drop(bodies);
-    rest(&server, directory.path())?;
-    let fresh_answers = questions::ask_all(corpus, server.addr(), options.runs);
-    let settled = settle(&server, directory.path())?;
+    let behind_load = rest(&server, directory.path())?;
+    let fresh_answers = ask_all(corpus, &server, options);
+    let settled = behind_load.and(settle(&server, directory.path())?);
     let between = units::measure(corpus, false)?;
     let disk_bytes = disk::bytes(directory.path())?;
     let written_bytes = server.written_bytes()?;
     let counted_before = questions::expect_count(corpus, server.addr())?;
-    let answers = questions::ask_all(corpus, server.addr(), options.runs);
-    for refused in answers.iter().filter(|answer| answer.outcome.is_err()) {
-        eprintln!("{refused}");
-    }
+    let answers = ask_all(corpus, &server, options);
     let memory = server.memory()?;
     let behind = units::measure(corpus, false)?;
     // A machine that others share is not the same for long: what work took is told in what the unit took before it and
@@ -116,14 +113,32 @@ pub(crate) fn measure(corpus: &Corpus, options: &MeasureOptions) -> Result<Measu
     })
 }
 
+impl Settled {
+    /// Both, one behind the other.
+    fn and(self, next: Self) -> Self {
+        let Self { seconds, cpu_seconds } = next;
+        Self { seconds: self.seconds + seconds, cpu_seconds: self.cpu_seconds + cpu_seconds }
+    }
+}
+
+/// Asks every question, and says which are refused.
+fn ask_all(corpus: &Corpus, server: &Server, options: &MeasureOptions) -> Vec<Answer> {
+    let answers = questions::ask_all(corpus, server.addr(), options.runs);
+    for refused in answers.iter().filter(|answer| answer.outcome.is_err()) {
+        eprintln!("{refused}");
+    }
+    answers
+}
+
 /// Flushes the server and waits until it has nothing left to do.
 pub(crate) fn settle(server: &Server, directory: &Path) -> Result<Settled> {
     let (started, cpu_before) = (Instant::now(), server.cpu_seconds()?);
     server.flush()?;
-    let (flush_seconds, flush_cpu) =
-        (started.elapsed().as_secs_f64(), server.cpu_seconds()? - cpu_before);
-    let Settled { seconds, cpu_seconds } = rest(server, directory)?;
-    Ok(Settled { seconds: flush_seconds + seconds, cpu_seconds: flush_cpu + cpu_seconds })
+    let flush = Settled {
+        seconds: started.elapsed().as_secs_f64(),
+        cpu_seconds: server.cpu_seconds()? - cpu_before,
+    };
+    Ok(flush.and(rest(server, directory)?))
 }
 
 /// Waits until the server has nothing left to do of itself.

@@ -10,8 +10,12 @@ use super::CORES;
 use super::context::ChunkUnit;
 use crate::QueryError;
 
-/// Threads that help with queries, as many as can run at once, for all queries of the process: to wake one takes
-/// a fraction of what it takes to start one, and that is a good part of a small query.
+/// Helpers for each core. Some queries at once get as many as they may have, and the system shares the cores out;
+/// with more of them there is nothing left to share.
+const HELPERS_PER_CORE: usize = 4;
+
+/// Threads that help with queries, for all queries of the process: to wake one takes a fraction of what it takes
+/// to start one, and that is a good part of a small query.
 struct Helpers {
     /// None where the system gives no threads.
     pool: Option<ThreadPool>,
@@ -19,15 +23,20 @@ struct Helpers {
 }
 
 static HELPERS: LazyLock<Helpers> = LazyLock::new(|| {
-    let builder = ThreadPoolBuilder::new().num_threads(*CORES);
-    let pool = builder.thread_name(|_| "timberline-query".to_owned()).build().ok();
+    let build = |count| {
+        let builder = ThreadPoolBuilder::new().num_threads(count);
+        builder.thread_name(|_| "timberline-query".to_owned()).build().ok()
+    };
+    // Rather some than none where the system limits threads.
+    let counts = std::iter::successors(Some(HELPERS_PER_CORE * *CORES), |count| Some(count / 2));
+    let pool = counts.take_while(|count| *count > 0).find_map(build);
     let free = pool.as_ref().map_or(0, ThreadPool::current_num_threads);
     Helpers { pool, free: AtomicUsize::new(free) }
 });
 
 impl Helpers {
     /// Takes up to so many that are free. Nobody waits for a helper: where all are at work, a query goes on alone.
-    fn take(&self, wanted: usize) -> Taken<'_> {
+    fn take(&self, wanted: usize) -> impl Iterator<Item = Taken<'_>> {
         let mut count = 0;
         let take = |free: usize| {
             count = free.min(wanted);
@@ -35,19 +44,17 @@ impl Helpers {
         };
         // The closure always gives a value, so that this does not fail.
         let _ = self.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take);
-        Taken { helpers: self, count }
+        let taken: Vec<_> = (0..count).map(|_| Taken(&self.free)).collect();
+        taken.into_iter()
     }
 }
 
-/// Helpers that are in somebody's hands until this is dropped.
-struct Taken<'h> {
-    helpers: &'h Helpers,
-    count: usize,
-}
+/// A helper that is in somebody's hands until this is dropped.
+struct Taken<'h>(&'h AtomicUsize);
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
-        self.helpers.free.fetch_add(self.count, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -93,11 +100,15 @@ pub(crate) fn for_each<S: Send, T: Sync>(
     };
     if let Some((own, others)) = states.split_first_mut() {
         let useful = items.len().div_ceil(run).saturating_sub(1);
-        let taken = HELPERS.take(others.len().min(useful));
-        match &HELPERS.pool {
-            Some(pool) if taken.count > 0 => pool.in_place_scope(|scope| {
-                for state in others.iter_mut().take(taken.count) {
-                    scope.spawn(|_| drain(state));
+        let wanted = others.len().min(useful);
+        match (wanted > 0).then(|| &*HELPERS) {
+            Some(helpers @ Helpers { pool: Some(pool), .. }) => pool.in_place_scope(|scope| {
+                for (state, helper) in others.iter_mut().zip(helpers.take(wanted)) {
+                    let drain = &drain;
+                    scope.spawn(move |_| {
+                        drain(state);
+                        drop(helper);
+                    });
                 }
                 drain(own);
             }),
@@ -137,11 +148,45 @@ mod tests {
     fn helpers_are_taken_as_far_as_they_are_free() {
         let helpers = Helpers { pool: None, free: AtomicUsize::new(3) };
         let (first, second) = (helpers.take(2), helpers.take(2));
-        assert_eq!((first.count, second.count, helpers.take(1).count), (2, 1, 0));
-        drop(first);
-        assert_eq!(helpers.take(5).count, 2);
-        drop(second);
-        assert_eq!(helpers.take(5).count, 3);
+        assert_eq!((first.count(), helpers.take(1).count()), (2, 1), "given back when dropped");
+        let mut third = helpers.take(9);
+        drop((third.next(), second));
+        assert_eq!(helpers.take(9).count(), 2);
+        drop(third);
+        assert_eq!(helpers.take(9).count(), 3);
+    }
+
+    #[test]
+    fn callers_at_once_get_all_of_their_work_done() {
+        let items: Vec<u64> = (0..500).collect();
+        let one = || {
+            for round in 0..50 {
+                let mut sums = [0_u64; 4];
+                let work = |sum: &mut u64, item: &u64| {
+                    *sum += item;
+                    if round == 7 && *item == 300 { Err(QueryError::Cancelled) } else { Ok(()) }
+                };
+                let done = for_each(&mut sums, &items, 3, work);
+                assert_eq!(done.is_ok(), round != 7);
+                assert!(round == 7 || sums.iter().sum::<u64>() == 124_750);
+            }
+        };
+        std::thread::scope(|scope| (0..6).for_each(|_| drop(scope.spawn(one))));
+    }
+
+    #[test]
+    fn helpers_come_back_from_work_that_panics() {
+        let panicking = || {
+            let work = |(): &mut (), _: &u8| panic!("as planned");
+            for_each(&mut [(), ()], &[0; 8], 1, work)
+        };
+        assert!(std::panic::catch_unwind(panicking).is_err());
+        let free = || HELPERS.free.load(Ordering::Relaxed);
+        let all = HELPERS.pool.as_ref().map_or(0, ThreadPool::current_num_threads);
+        // Other tests have some now and then.
+        while free() != all {
+            std::thread::yield_now();
+        }
     }
 
     #[test]

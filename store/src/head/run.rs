@@ -21,8 +21,8 @@ pub(crate) const RUN_BYTES_MAX: usize = 256 << 10;
 /// copied once more, when many are gathered.
 pub(super) const SMALL_RUN_BYTES: usize = 4 << 10;
 
-/// A run that is not smaller does not grow, and is left alone.
-pub(super) const GROWING_RUN_BYTES: usize = 16 << 10;
+/// A run that is not smaller does not grow.
+const GROWING_RUN_BYTES: usize = 16 << 10;
 
 /// With more entries of one timestamp than this, an equal one is looked for by hash.
 const EQUAL_TIMESTAMPS_MAX: usize = 16;
@@ -169,12 +169,13 @@ impl HeadRun {
             return Ok(None);
         }
         let (rows_before, sets_before) = (self.rows.len(), self.metadata.len());
-        let Some(metadata_bytes) = self.grow_rows(entries)? else {
+        let grown = self.grow_rows(entries);
+        let Ok(Some(metadata_bytes)) = grown else {
             self.rows.truncate(rows_before);
             if self.metadata.len() > sets_before {
                 Arc::make_mut(&mut self.metadata).truncate(sets_before);
             }
-            return Ok(None);
+            return grown;
         };
         let Some(text) = Arc::get_mut(&mut self.text) else { return Ok(None) };
         make_room(text, line_bytes);
@@ -483,6 +484,19 @@ mod tests {
         let batch = read(Columns { line: LineColumn::Length, metadata: false });
         assert_eq!((batch.rows()[0].line_len, batch.line(&batch.rows()[0])), (5, &b""[..]));
         assert_eq!(batch.metadata_sets().len(), 1);
+    }
+
+    #[test]
+    fn rows_and_bytes_of_a_range() {
+        let run = run(&[(1, "a"), (3, "bc"), (3, "def"), (7, "ghij")]);
+        for (start, end) in (0..9).flat_map(|start| (start..9).map(move |end| (start, end))) {
+            let rows = run.rows_in(TimeRange::new(start, end));
+            let is_in = |row: &&Row| (start..end).contains(&row.timestamp);
+            let expected: Vec<_> = run.rows().iter().filter(is_in).collect();
+            assert_eq!(format!("{:?}", &run.rows()[rows.clone()]), format!("{expected:?}"));
+            let bytes: u64 = expected.iter().map(|row| u64::from(row.line_len)).sum();
+            assert_eq!(run.bytes_of(rows), bytes, "{start}..{end}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use foldhash::{HashMap, HashMapExt};
 use super::run::to_u32;
 use crate::{Metadata, StoreError, codec};
 
-/// A run of more distinct sets of metadata does not grow: each new entry's is compared with all of them.
+/// So many distinct sets are compared one by one; a run of more takes no new one.
 pub(super) const GROWING_SETS_MAX: usize = 16;
 
 /// So many sets of a run are told from others by a look at each.

@@ -3,15 +3,23 @@
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::run::{GROWING_RUN_BYTES, HeadRun, RUN_BYTES_MAX, SMALL_RUN_BYTES};
+use super::run::{HeadRun, RUN_BYTES_MAX, SMALL_RUN_BYTES};
 use crate::batch::Entry;
 use crate::{Labels, StoreError, Timestamp};
 
 /// Streams in a block of the table: what is copied when a stream changes under a reader.
 const BLOCK_STREAMS: usize = 32;
 
-/// So many runs in a row that are left to grow are put together, so that a reader has few to look at.
+/// The runs that a stream ends with are put together, so that a reader has few to look at, once they are so many
 const GATHERED_RUNS: usize = 16;
+
+/// or weigh so much,
+const GATHERED_BYTES: usize = 128 << 10;
+
+/// as far as each is smaller than this. What comes of them is mostly not, so that a line is copied once for it.
+const PIECE_BYTES: usize = 32 << 10;
+
+const _: () = assert!(GATHERED_BYTES + PIECE_BYTES <= RUN_BYTES_MAX);
 
 /// One stream's part of the head.
 #[derive(Clone, Debug)]
@@ -80,13 +88,20 @@ fn merge_small(runs: &mut Vec<Arc<HeadRun>>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Merges the last runs once there are many in a row that are not large. What comes of it is, so that a line is copied
-/// once for it.
+/// Merges the last runs once they are many, or together large.
 fn gather(runs: &mut Vec<Arc<HeadRun>>) -> Result<(), StoreError> {
-    let is_piece = |run: &Arc<HeadRun>| run.weight() < GROWING_RUN_BYTES;
-    let Some(first) = runs.len().checked_sub(GATHERED_RUNS) else { return Ok(()) };
-    // Mostly the first one says that it is too early.
-    if runs[first..].iter().all(is_piece) { merge_last(runs, GATHERED_RUNS) } else { Ok(()) }
+    let (mut count, mut bytes) = (0, 0);
+    for run in runs.iter().rev() {
+        let weight = run.weight();
+        if weight >= PIECE_BYTES {
+            break;
+        }
+        (count, bytes) = (count + 1, bytes + weight);
+        if count > 1 && (count == GATHERED_RUNS || bytes >= GATHERED_BYTES) {
+            return merge_last(runs, count);
+        }
+    }
+    Ok(())
 }
 
 /// Puts one run in the place of the last few.
@@ -203,6 +218,7 @@ mod tests {
     }
 
     fn rows_of(stream: &HeadStream) -> Vec<(Timestamp, Vec<u8>, bool)> {
+        check_bounds(stream);
         let rows = stream.runs.iter().flat_map(|run| run.rows().iter().map(move |row| (run, row)));
         let row = |(run, row): (&Arc<HeadRun>, &crate::Row)| {
             (row.timestamp, run.line(row).to_vec(), !run.metadata(row).is_empty())
@@ -211,17 +227,44 @@ mod tests {
     }
 
     #[test]
-    fn pushes_of_a_few_kilobytes_end_in_few_runs() {
-        let (mut stream, line) = (stream("a"), [b'x'; 100]);
-        for push in 0_i64..500 {
-            let entry = |n| Entry { timestamp: 40 * push + n, line: &line, metadata: &[] };
-            stream.append(&(0..40).map(entry).collect::<Vec<_>>()).unwrap();
+    fn pushes_of_any_size_end_in_few_runs() {
+        for (count, line_len) in [(1, 200), (5, 300), (20, 200), (40, 100), (100, 200)] {
+            let (mut stream, line) = (stream("a"), vec![b'x'; line_len]);
+            let pushes = 5_000_000 / (count as usize * (line_len + size_of::<crate::Row>()));
+            for push in 0..pushes as i64 {
+                let entry = |n| Entry { timestamp: count * push + n, line: &line, metadata: &[] };
+                stream.append(&(0..count).map(entry).collect::<Vec<_>>()).unwrap();
+            }
+            let rows: Vec<_> = stream.runs.iter().map(|run| run.rows().len()).collect();
+            assert_eq!(rows.iter().sum::<usize>(), count as usize * pushes);
+            assert!(rows.len() < 100, "{} runs of pushes of {count}", rows.len());
+            assert!(stream.runs.iter().all(|run| run.weight() < GATHERED_BYTES + PIECE_BYTES));
         }
-        let rows: Vec<_> = stream.runs.iter().map(|run| run.rows().len()).collect();
-        assert_eq!(rows.iter().sum::<usize>(), 20_000);
-        assert!(rows.len() < 500 / GATHERED_RUNS + GATHERED_RUNS, "{rows:?}");
-        let copied_again = rows.iter().filter(|rows| **rows > 40 * GATHERED_RUNS);
-        assert_eq!(copied_again.count(), 0, "{rows:?}");
+    }
+
+    #[test]
+    fn late_pushes_of_many_sets_are_gathered() {
+        let (mut stream, mut expected) = (stream("a"), Vec::new());
+        for push in 0..2 * GATHERED_RUNS as i64 {
+            // Every third is late, and each has forty sets, half of which the one before had.
+            let start = if push % 3 == 2 { 30 * push - 50 } else { 30 * push };
+            let texts = |n: i64| {
+                let mut metadata = Vec::new();
+                let value = (20 * push + n).to_string();
+                crate::codec::put_pairs(&mut metadata, [("trace", &*value)].into_iter());
+                (format!("{push} {n} {}", "x".repeat(100)).into_bytes(), metadata)
+            };
+            let texts: Vec<_> = (0..40).map(texts).collect();
+            let entries = texts.iter().zip(start..);
+            let entries =
+                entries.map(|((line, metadata), timestamp)| Entry { timestamp, line, metadata });
+            stream.append(&entries.collect::<Vec<_>>()).unwrap();
+            expected
+                .extend(texts.into_iter().zip(start..).map(|((line, set), at)| (at, line, set)));
+        }
+        expected.sort_by_key(|(timestamp, ..)| *timestamp);
+        assert!(stream.runs.len() < 4, "{} runs", stream.runs.len());
+        assert_eq!(with_sets(&stream), expected);
     }
 
     /// Pushes of one stream: how far on the first entry is from the last push's, or back, how many there are,
@@ -229,7 +272,7 @@ mod tests {
     fn any_pushes() -> impl Strategy<Value = Vec<(i64, usize, usize, usize)>> {
         let ahead = prop_oneof![9 => 20_i64..40, 1 => -100_i64..20];
         let sets = prop_oneof![4 => 1_usize..4, 1 => 1_usize..60];
-        prop::collection::vec((ahead, 1_usize..40, 0_usize..300, sets), 1..80)
+        prop::collection::vec((ahead, 1_usize..80, 0_usize..300, sets), 1..80)
     }
 
     proptest! {
@@ -267,6 +310,7 @@ mod tests {
 
     /// All entries by time, those of one time by run and row, with the bytes of their metadata.
     fn with_sets(stream: &HeadStream) -> Vec<(Timestamp, Vec<u8>, Vec<u8>)> {
+        check_bounds(stream);
         let rows = stream.runs.iter().flat_map(|run| run.rows().iter().map(move |row| (run, row)));
         let row = |(run, row): (&Arc<HeadRun>, &crate::Row)| {
             let mut set = Vec::new();
@@ -276,6 +320,13 @@ mod tests {
         let mut rows: Vec<_> = rows.map(row).collect();
         rows.sort_by_key(|(timestamp, ..)| *timestamp);
         rows
+    }
+
+    fn check_bounds(stream: &HeadStream) {
+        for run in stream.runs.iter() {
+            let time = |row: Option<&crate::Row>| row.unwrap().timestamp;
+            assert_eq!(run.bounds(), (time(run.rows().first()), time(run.rows().last())));
+        }
     }
 
     #[test]
